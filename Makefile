@@ -1,0 +1,42 @@
+# Everything sets itself up: `make test` in a fresh clone needs python3 (>= 3.11), git and make.
+#   PYTHON=/path/to/python3   another interpreter
+#   ARGS="..."                arguments of the command behind demo, test and bench
+#   JOBS=2                    processes that share the tests
+
+ARGS ?=
+JOBS ?= 2
+VENV ?= .venv
+RUN := $(VENV)/bin/python
+export PYTHON
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test lint bench docs-tables clean venv-demo venv-dev
+
+help: ## Show this
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
+
+demo: venv-demo ## Watch a cached application live; ARGS="--seconds 20" ends it by itself
+	@$(RUN) -m otcache demo $(ARGS)
+
+test: venv-dev ## Run the tests; ARGS="-k breaker" selects
+	@$(RUN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+lint: venv-dev ## Check style, format and types
+	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m mypy
+	@$(RUN) -m mypy .ci/bootstrap.py .ci/oldest.py docs/tables.py
+
+bench: venv-dev ## Measure operations, and memory look-ups at 100, 10 000 and 1 000 000 entries
+	@$(RUN) -m benchmarks $(ARGS)
+
+docs-tables: venv-dev ## Write the generated tables of docs/
+	@$(RUN) docs/tables.py
+
+clean: ## Remove what these commands made
+	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+
+venv-demo venv-dev: venv-%:
+	@sh .ci/setup $* --venv $(VENV)

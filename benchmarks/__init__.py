@@ -1,0 +1,1 @@
+"""Measurements: every case in one process, interleaved in shuffled rounds, reported as ratios."""

@@ -1,0 +1,50 @@
+"""Write the generated tables into the documentation, or check that they are up to date.
+
+Usage: python docs/tables.py [--check]
+
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from otcache.config.model import options_table
+from otcache.telemetry import tables
+
+DOCS = Path(__file__).parent
+TABLES = {
+    "options": options_table,
+    "instruments": tables.instruments,
+    "buckets": tables.buckets,
+    "attributes": tables.attributes,
+    "spans": tables.spans,
+    "events": tables.events,
+}
+PLACE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def rendered(text: str) -> str:
+    """`text` with every table as the code has it."""
+    return PLACE.sub(lambda place: f"{place[1]}\n{TABLES[place[2]]()}\n\n{place[3]}", text)
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check; 1 if a page is out of date."""
+    stale = []
+    for page in sorted(DOCS.glob("*.md")):
+        text = page.read_text()
+        if rendered(text) != text:
+            stale.append(page)
+            if "--check" not in arguments:
+                page.write_text(rendered(text))
+    if stale and "--check" in arguments:
+        print("out of date (run: make docs-tables):", *(page.name for page in stale))  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,161 @@
+"""Responses of AI models, kept by text, operation and options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from otcache.base import StoreError
+from otcache.config import AICacheConfig
+from otcache.exceptions import ValidationError
+from otcache.keys import ai_key, escape_glob, glob_matcher
+from otcache.memory import InMemoryCache
+from otcache.pipeline import Pipeline
+from otcache.redis import GenericRedisCache
+from otcache.serializers import Facts
+from otcache.telemetry.outcome import AIFacts, Outcome
+
+_OPERATION: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_TIERS: Final = ("small", "medium", "large")
+_LONGEST_GENERATION: Final = 4200
+"""Seconds; the envelope keeps microseconds in 32 bits."""
+
+
+class AIMethods(Pipeline):
+    """What an AI cache adds to a cache. The text decides the key, the operation the time to live."""
+
+    @property
+    def ai_config(self) -> AICacheConfig:
+        """The AI options; the defaults if the configuration has none."""
+        return self.config.ai_config or _DEFAULTS
+
+    def build_key(self, text: str, operation: str, options: Mapping[str, Any] | None = None) -> str:
+        """The key of a response: `ai_cache:op:{operation}|txt:{text or hash}|opts:{digest}`.
+
+        Raises:
+            ValidationError: The operation is not 1 to 64 of `A-Za-z0-9_.-`, or the options can't be told apart.
+        """
+        _check(text, operation)
+        ai = self.ai_config
+        return ai_key(text, operation, options, threshold=ai.text_hash_threshold, algorithm=ai.hash_algorithm)
+
+    async def cache_response(
+        self,
+        text: str,
+        operation: str,
+        options: Mapping[str, Any] | None,
+        response: Any,
+        *,
+        ttl: int | None = None,
+        usage: Mapping[str, int] | None = None,
+        generation_seconds: float | None = None,
+    ) -> None:
+        """Keep `response`.
+
+        Args:
+            text: What the model was given; above `max_text_length` characters nothing is kept.
+            operation: What it was asked to do.
+            options: What else shaped the response.
+            response: The response.
+            ttl: Seconds; `None` takes the operation's, else the cache's default.
+            usage: Tokens that the response cost, by type: `{"input": 812, "output": 96}`.
+            generation_seconds: How long it took to make.
+
+        Raises:
+            ValidationError: An argument can't be accepted; nothing was stored.
+        """
+        facts = self._facts(text, operation)
+        _check_usage(usage, generation_seconds)
+        if len(text) > self.ai_config.max_text_length:
+            self._bypass("set", facts)
+            return
+        key = self.build_key(text, operation, options)
+        seconds = self.ai_config.operation_ttls.get(operation) if ttl is None else ttl
+        notes = {"usage": dict(usage)} if usage else None
+        kept = Facts(loader_us=_micros(generation_seconds), notes=notes)
+        await self._store(key, response, seconds, None, ai=facts, facts=kept if any(kept) else None)
+
+    async def get_cached_response(
+        self, text: str, operation: str, options: Mapping[str, Any] | None = None, default: Any = None
+    ) -> Any:
+        """The response kept for `text`, `operation` and `options`, or `default`."""
+        facts = self._facts(text, operation)
+        if len(text) > self.ai_config.max_text_length:
+            self._bypass("get", facts)
+            return default
+        key = self.build_key(text, operation, options)
+        promote = not self.ai_config.enable_smart_promotion or facts.text_tier in ("small", "medium")
+        return await self._fetch(key, default, None, self._clock(), ai=facts, promote=promote)
+
+    async def invalidate_by_operation(self, operation: str) -> int:
+        """Remove every response of `operation`; how many. In batches, never by `KEYS`."""
+        _check("", operation)
+        return await self.invalidate_pattern(f"ai_cache:op:{escape_glob(operation)}|*")
+
+    async def invalidate_pattern(self, pattern: str) -> int:
+        """Remove every key of this cache that matches a Redis glob; how many were removed.
+
+        The count is the far tier's where there is one that answers, else the near tier's.
+        """
+        if not isinstance(pattern, str) or not pattern:
+            raise ValidationError(f"pattern is {type(pattern).__name__}, not a non-empty string")
+        with self._probe.operation("invalidate", self._clock()) as outcome:
+            near = self._drop_near(pattern)
+            removed = await self._invalidate_far(outcome, pattern, near)
+            self._drop_near(pattern)
+            outcome.batch_size = removed
+        return removed
+
+    async def _invalidate_far(self, outcome: Outcome, pattern: str, near: int) -> int:
+        if self._far is None:
+            return near
+        try:
+            return await self._far.clear(outcome, pattern)
+        except StoreError:
+            outcome.result = "dropped"
+            return near
+
+    def _drop_near(self, pattern: str) -> int:
+        matches = glob_matcher(pattern)
+        return self._remove_near([key for key in self._entries if matches(key)])
+
+    def _facts(self, text: str, operation: str) -> AIFacts:
+        _check(text, operation)
+        tiers = self.ai_config.text_size_tiers
+        tier = next((name for name in _TIERS if len(text) <= tiers.get(name, -1)), "xlarge")
+        return AIFacts(operation, tier, len(text))
+
+    def _bypass(self, operation: Any, facts: AIFacts) -> None:
+        with self._probe.operation(operation, self._clock(), ai=facts) as outcome:
+            outcome.result = "bypass"
+
+
+class AIResponseCache(AIMethods, GenericRedisCache):
+    """The AI cache: memory near, Redis far. Arguments as `GenericRedisCache`."""
+
+
+class AIMemoryCache(AIMethods, InMemoryCache):
+    """The AI cache in memory: embedded, or the fallback while Redis is away. Arguments as `InMemoryCache`."""
+
+
+_DEFAULTS: Final = AICacheConfig()
+
+
+def _check(text: str, operation: str) -> None:
+    if not isinstance(text, str):
+        raise ValidationError(f"text is {type(text).__name__}, not a string")
+    if not isinstance(operation, str) or not _OPERATION.fullmatch(operation):
+        raise ValidationError("operation is not 1 to 64 characters of A-Za-z0-9_.-")
+
+
+def _check_usage(usage: Mapping[str, int] | None, seconds: float | None) -> None:
+    for kind, count in (usage or {}).items():
+        if not isinstance(kind, str) or isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            raise ValidationError("usage is not a mapping of token types to counts of 0 or more")
+    if seconds is not None and not 0 <= seconds <= _LONGEST_GENERATION:
+        raise ValidationError(f"generation_seconds={seconds} is outside 0..{_LONGEST_GENERATION} s")
+
+
+def _micros(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1_000_000)

@@ -1,0 +1,57 @@
+"""From validated options to the parts of a cache."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from otcache.config import CacheConfig
+from otcache.config.sources import from_options
+from otcache.far import FarTier
+from otcache.serializers import Serializer
+from otcache.stores.memory import MemoryStore
+from otcache.stores.redis import RedisStore
+from otcache.telemetry.privacy import KeyPrivacy
+from otcache.telemetry.probe import Probe
+from otcache.telemetry.providers import Providers
+from otcache.version import __version__
+
+
+def resolve(config: CacheConfig | None, options: dict[str, Any]) -> CacheConfig:
+    """The given configuration with `options` over it, validated."""
+    return from_options(options, base=config)
+
+
+def make_probe(config: CacheConfig, providers: Providers | None) -> Probe:
+    """What a cache reports through."""
+    privacy = KeyPrivacy(config.telemetry_keys, config.key_salt)
+    return Probe(config.name, config.backend_name, privacy, providers or Providers(), config.spans, __version__)
+
+
+def make_near(config: CacheConfig, probe: Probe, *, on: bool = True) -> MemoryStore:
+    """The near tier; one that keeps nothing if it is not wanted, so that no path has to ask."""
+    limit = config.memory_cache_size if on else 0
+    return MemoryStore(limit, probe.eviction_cell("capacity"), probe.eviction_cell("expired"))
+
+
+def make_far(config: CacheConfig, probe: Probe) -> FarTier:
+    """The far tier on Redis. Opens no connection."""
+    probe.declare_far()
+    return FarTier(
+        RedisStore.from_config(config),
+        probe,
+        timeout=config.timeout,
+        failures=config.breaker_failures,
+        probe_seconds=config.breaker_probe_seconds,
+        journal_size=config.journal_size,
+        connections=config.max_connections,
+    )
+
+
+def make_serializer(config: CacheConfig) -> Serializer:
+    """Values to bytes and back."""
+    return Serializer(
+        threshold=config.compression_threshold,
+        level=config.compression_level,
+        algorithm=config.compression,
+        signing_secret=config.signing_secret,
+    )

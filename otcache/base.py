@@ -1,0 +1,141 @@
+"""What every cache promises, and what a store of entries must do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Callable, Sequence
+from enum import Enum
+from typing import Any, Final, Protocol
+
+
+class _Missing(Enum):
+    """The type of `MISSING`; an enum, so that `is MISSING` narrows types."""
+
+    MISSING = "MISSING"
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+Missing = _Missing
+MISSING: Final = _Missing.MISSING
+"""The answer of a tier that does not hold a key. `None` is a value like any other."""
+
+
+class CacheInterface(ABC):
+    """The contract of every cache.
+
+    Keys are non-empty strings of at most 8 KiB in UTF-8; anything else is a `ValidationError`.
+    """
+
+    @abstractmethod
+    async def get(self, key: str) -> Any:
+        """The value under `key`, or `None` for a miss (and for a cached `None`)."""
+
+    @abstractmethod
+    async def set(self, key: str, value: Any, ttl: int | None = None) -> None:
+        """Store `value` for `ttl` seconds.
+
+        Args:
+            key: Where.
+            value: What; see docs/values.md for the types that come back equal.
+            ttl: Seconds; `None` takes the cache's default, 0 never expires.
+
+        Raises:
+            ValidationError: The key, the value or the ttl can't be accepted; nothing was stored.
+        """
+
+    @abstractmethod
+    async def delete(self, key: str) -> None:
+        """Remove `key` from every tier, whether or not it existed."""
+
+    @abstractmethod
+    def register_callback(self, event: str, callback: Callable[..., Any]) -> None:
+        """Call `callback` at each `event`: get_success, get_miss, set_success or delete_success.
+
+        Raises:
+            ValidationError: The event is unknown or the callback can't be called.
+        """
+
+
+class StoreError(Exception):
+    """A far store could not do one round trip. Never leaves the package.
+
+    Attributes:
+        reason: Why, from the closed set of `otcache.degraded.reason`.
+        error_type: For `error.type`: the server's error prefix, or the client's class.
+        counts: Whether it says that the server is away (the breaker counts it).
+    """
+
+    def __init__(self, reason: str, error_type: str, *, counts: bool) -> None:
+        super().__init__(f"{reason}: {error_type}")
+        self.reason = reason
+        self.error_type = error_type
+        self.counts = counts
+
+
+class Store(Protocol):
+    """A far tier: bytes under keys, every call one round trip unless it says otherwise.
+
+    Every method may raise `StoreError` and nothing else; none retries, none has a time limit of its
+    own (the caller's deadline cancels it, and a cancelled call never leaves a connection usable with
+    another's reply in it).
+    """
+
+    @property
+    def url(self) -> str:
+        """Where it is, safe to show: no password."""
+
+    @property
+    def address(self) -> str:
+        """`server.address` of the CLIENT spans: host name, or the path of a unix socket."""
+
+    @property
+    def port(self) -> int | None:
+        """`server.port`; `None` for a unix socket."""
+
+    @property
+    def database(self) -> str:
+        """`db.namespace`: the index of the database, as text."""
+
+    async def ping(self) -> None:
+        """Answer, or raise."""
+
+    async def sync_clock(self) -> None:
+        """Learn how far this process's clock is from the server's (`TIME`)."""
+
+    def server_ms(self) -> int:
+        """The server's clock now, in ms since the epoch, as last learnt; never a round trip."""
+
+    async def read(self, key: str) -> bytes | None:
+        """The payload under `key` (`GET`)."""
+
+    async def read_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """The payloads under `keys`, in their order (`MGET`; per node on a cluster)."""
+
+    async def write(self, key: str, payload: bytes, ttl_ms: int) -> None:
+        """Store `payload` for `ttl_ms` (0: for ever), and return only on the server's OK (`SET`)."""
+
+    async def write_many(self, items: Sequence[tuple[str, bytes]], ttl_ms: int) -> list[StoreError | None]:
+        """Store all `items` (`PIPELINE SET`); per item `None` for the server's OK, or its error."""
+
+    async def remove(self, keys: Sequence[str]) -> int:
+        """Remove `keys`; how many existed (`UNLINK`; per node on a cluster)."""
+
+    async def contains(self, key: str) -> bool:
+        """Whether `key` exists (`EXISTS`)."""
+
+    async def left_ms(self, key: str) -> int | None:
+        """Milliseconds until `key` expires, 0 if never, `None` if absent (`PTTL`)."""
+
+    async def touch(self, key: str, ttl_ms: int) -> bool:
+        """Give an existing entry a new time to live, its payload's stamp included; whether it existed."""
+
+    def scan(self, pattern: str) -> AsyncGenerator[list[str], None]:
+        """Keys that match a Redis glob under this store's prefix, a batch per round trip (`SCAN`)."""
+
+    async def close(self) -> None:
+        """Close every connection. Idempotent, and never raises."""

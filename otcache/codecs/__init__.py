@@ -1,0 +1,1 @@
+"""The formats of a payload's body; `otcache.serializers` chooses between them."""

@@ -1,0 +1,365 @@
+"""Every option, declared once: type, unit, default, range, meaning and environment name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+
+from otcache.config.url import SCHEMES, mask_url, scheme_of, with_tls
+from otcache.keys import HASH_ALGORITHMS
+
+ENVIRONMENTS: Final = ("development", "testing", "production")
+LONGEST_TTL: Final = 31_536_000
+_NAME: Final = r"[a-z0-9_.-]{1,64}"
+_HASHES: Final = tuple(sorted(HASH_ALGORITHMS))
+
+
+@dataclass
+class ValidationResult:
+    """What validation found.
+
+    Attributes:
+        is_valid: Whether there is no error.
+        errors: What can't work, each with the option's name.
+        warnings: What works and is probably not meant.
+    """
+
+    is_valid: bool
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def add_error(self, message: str) -> None:
+        """Add an error; the result is not valid any more."""
+        self.errors.append(message)
+        self.is_valid = False
+
+    def add_warning(self, message: str) -> None:
+        """Add a warning."""
+        self.warnings.append(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of an option beside its type and default.
+
+    Attributes:
+        meaning: What it does, one sentence.
+        unit: Its unit, where it has one.
+        low: Smallest value.
+        high: Largest value.
+        choices: The only values.
+        pattern: What a text must match as a whole.
+        secret: Whether it must not be shown.
+    """
+
+    meaning: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    pattern: str = ""
+    secret: bool = False
+
+    @property
+    def range(self) -> str:
+        """The allowed values, for people."""
+        if self.choices:
+            return ", ".join(self.choices)
+        if self.low is not None:
+            return f"{self.low:g}..{self.high:.10g}"
+        return self.pattern
+
+
+def option(default: Any, meaning: str, **facts: Any) -> Any:
+    """A dataclass field that knows its `Facts`; a callable default makes a new object each time."""
+    metadata = {"facts": Facts(meaning, **facts)}
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def facts_of(option_field: Field[Any]) -> Facts:
+    """The facts of an option."""
+    found: Facts = option_field.metadata["facts"]
+    return found
+
+
+def _tiers() -> dict[str, int]:
+    return {"small": 1000, "medium": 10000, "large": 100000}
+
+
+def _ttls() -> dict[str, int]:
+    return {"summarize": 7200, "sentiment": 3600, "key_points": 5400, "questions": 4800, "qa": 3600}
+
+
+@dataclass(frozen=True)
+class AICacheConfig:
+    """The options of an AI cache. Values are checked by `validate`, not by the constructor."""
+
+    text_hash_threshold: int = option(
+        1000, "Texts longer than this stand hashed in their key.", unit="characters", low=0, high=10_000_000
+    )
+    hash_algorithm: str = option("sha256", "The hash of texts and options, from hashlib.", choices=_HASHES)
+    text_size_tiers: dict[str, int] = option(
+        _tiers,
+        "Longest text of each size class; what is longer is xlarge.",
+        unit="characters",
+        low=1,
+        high=10_000_000_000,
+    )
+    operation_ttls: dict[str, int] = option(
+        _ttls, "Time to live by operation; others take `default_ttl`.", unit="s", low=0, high=LONGEST_TTL
+    )
+    enable_smart_promotion: bool = option(True, "Copy responses to L1 only up to the medium size class.")
+    max_text_length: int = option(
+        100000, "Responses to longer texts are not kept.", unit="characters", low=1, high=10_000_000_000
+    )
+
+    def validate(self) -> ValidationResult:
+        """Every error and warning."""
+        result = ValidationResult(True)
+        _check_fields(self, result)
+        _check_tiers(self.text_size_tiers, result)
+        for operation, ttl in self.operation_ttls.items() if isinstance(self.operation_ttls, Mapping) else ():
+            if isinstance(ttl, int) and ttl > 604_800:
+                result.add_warning(f"operation_ttls[{operation!r}]={ttl} is more than a week")
+        return result
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every option; what is in it can be changed without changing this object."""
+        return {f.name: _copied(getattr(self, f.name)) for f in fields(self)}
+
+
+@dataclass(frozen=True, repr=False)
+class CacheConfig:
+    """The options of a cache. Values are checked by `validate`, not by the constructor."""
+
+    redis_url: str | None = option(None, "Where Redis is; none keeps everything in memory.")
+    redis_password: str | None = option(None, "Password; wins over the URL's.", secret=True)
+    use_tls: bool = option(False, "TLS, whatever the URL's scheme says.")
+    tls_cert_path: str | None = option(None, "The client's certificate (PEM); implies TLS.")
+    tls_key_path: str | None = option(None, "Its private key (PEM).")
+    default_ttl: int = option(
+        3600, "Time to live of an entry that names none; 0 never expires.", unit="s", low=0, high=LONGEST_TTL
+    )
+    memory_cache_size: int = option(100, "Most entries in L1; 0 for none.", unit="entries", low=0, high=10_000_000)
+    compression_threshold: int = option(1000, "Larger payloads are compressed.", unit="bytes", low=0, high=2**30)
+    compression_level: int = option(6, "Effort of the compressor.", low=1, high=9)
+    environment: str = option("development", "What the configuration is for.", choices=ENVIRONMENTS)
+    ai_config: AICacheConfig | None = option(None, "The options of an AI cache; none for an ordinary one.")
+    name: str = option("default", "The cache's name in telemetry and in its keys.", pattern=_NAME)
+    key_prefix: str = option("otcache:", "What its keys in Redis start with.", pattern=r"\S{1,256}")
+    enable_l1_cache: bool = option(True, "Keep entries in this process, in front of Redis.")
+    fail_on_connection_error: bool = option(False, "Raise if Redis can't be reached when the cache is built.")
+    redis_username: str | None = option(None, "User; wins over the URL's.")
+    tls_ca_path: str | None = option(None, "Certificate authorities to trust (PEM file or directory).")
+    tls_verify: bool = option(True, "Whether the server's certificate must be right.")
+    timeout: float = option(
+        0.25, "Most that one call may wait for Redis, connecting included.", unit="s", low=0.001, high=60
+    )
+    max_connections: int = option(50, "Connections to Redis, and calls under way on them.", low=1, high=10_000)
+    breaker_failures: int = option(5, "Failures in a row after which Redis is not asked.", low=1, high=1000)
+    breaker_probe_seconds: float = option(
+        0.5, "Time between probes while Redis is not asked.", unit="s", low=0.05, high=60
+    )
+    journal_size: int = option(10_000, "Failed writes remembered for repair.", unit="keys", low=1, high=1_000_000)
+    compression: Literal["zlib", "zstd"] = option("zlib", "The compressor.", choices=("zlib", "zstd"))
+    l1_isolation: Literal["shared", "copy"] = option(
+        "shared", "Whether L1 shares its objects with callers or gives each a copy.", choices=("shared", "copy")
+    )
+    backend_name: str = option("redis", "The far tier's name in telemetry.", pattern=_NAME)
+    spans: Literal["all", "io", "off"] = option(
+        "all", "Which operations are spans: all, those that leave the process, or none.", choices=("all", "io", "off")
+    )
+    telemetry_keys: Literal["hash", "template", "raw", "off"] = option(
+        "hash", "How keys appear in spans.", choices=("hash", "template", "raw", "off")
+    )
+    key_salt: str | None = option(None, "Salt of the keys' hashes; none takes one per process.", secret=True)
+    signing_secret: str | None = option(None, "Allows pickle for other types, signed with this.", secret=True)
+
+    def validate(self) -> ValidationResult:
+        """Every error and warning."""
+        result = ValidationResult(True)
+        _check_fields(self, result)
+        if self.redis_url is not None and isinstance(self.redis_url, str):
+            _check_url(self, result)
+        _check_tls(self, result)
+        if isinstance(self.ai_config, AICacheConfig):
+            nested = self.ai_config.validate()
+            for message in nested.errors:
+                result.add_error(f"ai_config.{message}")
+            for message in nested.warnings:
+                result.add_warning(f"ai_config.{message}")
+        return result
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every option, secrets included; `ai_config` is always there."""
+        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        found["ai_config"] = self.ai_config.to_dict() if self.ai_config is not None else None
+        return found
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether the connection is by TLS: asked for, in the URL, or implied by a TLS file."""
+        wanted = self.use_tls or self.tls_cert_path is not None or self.tls_ca_path is not None
+        return wanted or scheme_of(self.redis_url or "").startswith("rediss")
+
+    @property
+    def shown_url(self) -> str | None:
+        """Where Redis is, with its passwords masked, as `rediss` where TLS is used."""
+        if self.redis_url is None:
+            return None
+        return mask_url(with_tls(self.redis_url) if self.uses_tls else self.redis_url)
+
+    def __repr__(self) -> str:
+        shown = ((f.name, _shown(self, f)) for f in fields(self) if getattr(self, f.name) != default_of(f))
+        return f"CacheConfig({', '.join(f'{name}={value}' for name, value in shown)})"
+
+
+def default_of(option_field: Field[Any]) -> Any:
+    """The default of an option."""
+    made = option_field.default_factory
+    return made() if made is not MISSING else option_field.default
+
+
+def _shown(config: CacheConfig, option_field: Field[Any]) -> str:
+    value = getattr(config, option_field.name)
+    if option_field.name == "redis_url":
+        return repr(config.shown_url)
+    return "'***'" if facts_of(option_field).secret and value is not None else repr(value)
+
+
+def _copied(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+# --- checks ---------------------------------------------------------------------------------------------
+
+
+def _check_fields(config: CacheConfig | AICacheConfig, result: ValidationResult) -> None:
+    hints = get_type_hints(type(config))
+    for f in fields(config):
+        for message in problems_of(f, hints[f.name], getattr(config, f.name)):
+            result.add_error(message)
+
+
+def problems_of(option_field: Field[Any], kind: Any, value: Any) -> Iterator[str]:
+    """What is wrong with the value of one option."""
+    name, facts = option_field.name, facts_of(option_field)
+    if not _fits(kind, value):
+        yield f"{name} is {type(value).__name__}, not {type_name(kind)}"
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _range_problems(f"{name}[{key!r}]", facts, item)
+    elif value is not None:
+        yield from _range_problems(name, facts, value)
+
+
+def _range_problems(name: str, facts: Facts, value: Any) -> Iterator[str]:
+    shown = "" if facts.secret else f"={value!r}"
+    unit = f" {facts.unit}" if facts.unit else ""
+    if facts.choices and value not in facts.choices:
+        yield f"{name}{shown} is not one of {facts.range}"
+    elif facts.low is not None and not facts.low <= value <= (facts.high or 0):
+        yield f"{name}{shown} is outside {facts.range}{unit}"
+    elif facts.pattern and not re.fullmatch(facts.pattern, value):
+        yield f"{name}{shown} does not match {facts.pattern}"
+
+
+def _fits(kind: Any, value: Any) -> bool:
+    """Whether `value` is of the declared type; `bool` is no number, an integer is a float."""
+    origin = get_origin(kind)
+    if origin in (Union, UnionType):
+        return any(_fits(part, value) for part in get_args(kind))
+    if origin is dict:
+        _, item = get_args(kind)
+        return isinstance(value, Mapping) and all(isinstance(k, str) and _fits(item, v) for k, v in value.items())
+    if origin is Literal:
+        return isinstance(value, str)  # which of them is a matter of range
+    if kind in (int, float) and isinstance(value, bool):
+        return False
+    return isinstance(value, (int, float) if kind is float else kind)
+
+
+_TYPE_NAMES: Final[dict[Any, str]] = {
+    str: "text",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    AICacheConfig: "AI options",
+    type(None): "none",
+}
+
+
+def type_name(kind: Any) -> str:
+    """The declared type, for people."""
+    if get_origin(kind) in (Union, UnionType):
+        return " or ".join(type_name(part) for part in get_args(kind))
+    if get_origin(kind) is dict:
+        return "mapping of names to integers"
+    return "text" if get_origin(kind) is Literal else _TYPE_NAMES[kind]
+
+
+def _check_url(config: CacheConfig, result: ValidationResult) -> None:
+    scheme = scheme_of(config.redis_url or "")
+    if scheme not in SCHEMES:
+        result.add_error(f"redis_url does not start with one of {', '.join(f'{s}://' for s in SCHEMES)}")
+    elif scheme == "unix" and config.uses_tls:
+        result.add_error("use_tls does not go with a unix socket: redis_url starts with unix://")
+    elif config.environment == "production" and not config.uses_tls and scheme != "unix":
+        result.add_warning("redis_url has no TLS in production: what is cached can be read on the way")
+
+
+def _check_tls(config: CacheConfig, result: ValidationResult) -> None:
+    if config.tls_key_path and not config.tls_cert_path:
+        result.add_error("tls_key_path needs tls_cert_path")
+    add: Callable[[str], None] = result.add_error if config.environment == "production" else result.add_warning
+    for name in ("tls_cert_path", "tls_key_path", "tls_ca_path"):
+        path = getattr(config, name)
+        if isinstance(path, str) and not Path(path).exists():
+            add(f"{name}={path!r} does not exist")
+    if not config.tls_verify and config.environment == "production":
+        result.add_warning("tls_verify is off in production: anybody on the way can be the server")
+
+
+def _check_tiers(tiers: Any, result: ValidationResult) -> None:
+    if not isinstance(tiers, Mapping):
+        return
+    unknown = sorted(set(tiers) - {"small", "medium", "large"})
+    if unknown:
+        result.add_error(f"text_size_tiers has {', '.join(unknown)}; its names are small, medium, large")
+    sizes = [tiers[name] for name in ("small", "medium", "large") if isinstance(tiers.get(name), int)]
+    if sizes != sorted(sizes):
+        result.add_error("text_size_tiers is not ascending from small to large")
+
+
+# --- for documentation ----------------------------------------------------------------------------------
+
+
+def environment_name(option_field: Field[Any], prefix: str = "OTCACHE_") -> str:
+    """The environment variable of an option."""
+    return prefix + option_field.name.upper()
+
+
+def options_table() -> str:
+    """Every option as a Markdown table, for docs/configuration.md."""
+    head = ["| option | type | default | range | environment | meaning |", "|---|---|---|---|---|---|"]
+    plain = (f for f in fields(CacheConfig) if f.name != "ai_config")
+    return "\n".join(
+        [*head, *_rows(CacheConfig, plain, ""), *_rows(AICacheConfig, fields(AICacheConfig), "ai_config.")]
+    )
+
+
+def _rows(kind: type, options: Iterable[Field[Any]], prefix: str) -> Iterator[str]:
+    hints = get_type_hints(kind)
+    environment = "OTCACHE_AI__" if prefix else "OTCACHE_"
+    for f in options:
+        facts = facts_of(f)
+        allowed = facts.range + (f" {facts.unit}" if facts.unit and facts.range else "")
+        cells = (f"`{prefix}{f.name}`", type_name(hints[f.name]), f"`{default_of(f)}`", allowed,
+                 f"`{environment_name(f, environment)}`", facts.meaning)  # fmt: skip
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

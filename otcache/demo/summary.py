@@ -1,0 +1,99 @@
+"""What the demo has shown, in one paragraph of facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.console import RenderableType
+from rich.table import Table
+
+from otcache.demo.measure import Window, quantile
+from otcache.demo.screen import duration, percent
+
+
+@dataclass(slots=True)
+class Outage:
+    """One outage of Redis.
+
+    Attributes:
+        length: Seconds the server was gone.
+        read_p99: The worst p99 of the cache's reads in any second until recovery, in seconds.
+        request_p99: The same of whole requests, as clients see them.
+        recovered_after: Seconds from the server's first answer until every cache used it again; `None`: not yet.
+    """
+
+    length: float = 0.0
+    read_p99: float = 0.0
+    request_p99: float = 0.0
+    recovered_after: float | None = None
+
+    def watch(self, second: Window) -> None:
+        """Take one second of it into account."""
+        self.read_p99 = max(self.read_p99, quantile(second.reads(), 0.99) or 0.0)
+        self.request_p99 = max(self.request_p99, quantile(second.requests, 0.99) or 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The end.
+
+    Attributes:
+        redis: What the far tier was.
+        whole: From the first request to the last.
+        requests: How many.
+        errors: How many of them failed, as clients see it.
+        last_error: What the last failed one said.
+        outages: Each one.
+    """
+
+    redis: str
+    whole: Window
+    requests: int
+    errors: int
+    last_error: str | None
+    outages: tuple[Outage, ...]
+
+
+def table(summary: Summary) -> RenderableType:
+    """The summary as rows of a name and a fact."""
+    rows = Table.grid(padding=(0, 2, 0, 0))
+    rows.add_column(no_wrap=True, min_width=16, style="dim")
+    rows.add_column()
+    for name, fact in {**_totals(summary), **_trouble(summary)}.items():
+        rows.add_row(name, fact)
+    return rows
+
+
+def _totals(summary: Summary) -> dict[str, str]:
+    whole = summary.whole
+    misses = ", ".join(f"{reason} {number}" for reason, number in sorted(whole.misses.items())) or "none"
+    p99s = ", ".join(
+        f"{label} {duration(quantile(whole.reads(tier), 0.99))}"
+        for label, tier in (("L1", "l1"), ("L2", "l2"), ("miss", "none"))
+    )
+    errors = str(summary.errors) + (f" (last: {summary.last_error})" if summary.last_error else "")
+    return {
+        "far tier": summary.redis,
+        "seconds": f"{whole.seconds:.1f}",
+        "requests": f"{summary.requests} ({summary.requests / whole.seconds:.0f} per second)",
+        "client errors": errors,
+        "hit ratio": f"{percent(whole.hit_ratio())} (L1 {percent(whole.hit_ratio('l1'))}, "
+        f"L2 {percent(whole.hit_ratio('l2'))})",
+        "misses": misses,
+        "p99 of reads": p99s,
+        "degraded": f"{whole.new.degraded - whole.old.degraded} operations ({percent(whole.degraded_share)})",
+    }
+
+
+def _trouble(summary: Summary) -> dict[str, str]:
+    if not summary.outages:
+        return {"outages": "0"}
+    recovered = [outage.recovered_after for outage in summary.outages if outage.recovered_after is not None]
+    missing = len(summary.outages) - len(recovered)
+    after = ", ".join(f"{seconds:.2f} s" for seconds in recovered) or "-"
+    return {
+        "outages": f"{len(summary.outages)} ({', '.join(f'{o.length:.1f} s' for o in summary.outages)})",
+        "outage p99": f"reads {duration(max(o.read_p99 for o in summary.outages))}, "
+        f"requests {duration(max(o.request_p99 for o in summary.outages))}",
+        "recovered after": after + (f" ({missing} not before the end)" if missing else ""),
+    }

@@ -1,0 +1,44 @@
+"""The errors a caller can see, and the HTTP status of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class CacheError(Exception):
+    """The base of every error that otcache raises.
+
+    Attributes:
+        message: What happened, with the name and the allowed range.
+        context: Facts that are safe to log: never a key, a value or a password.
+    """
+
+    def __init__(self, message: str, context: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.context: dict[str, Any] = dict(context or {})
+
+
+class ConfigurationError(CacheError):
+    """The configuration can't work: a bad source, a missing piece, or parts that contradict each other."""
+
+
+class ValidationError(CacheError, ValueError):
+    """An argument has the wrong type, or lies outside its range."""
+
+
+class InfrastructureError(CacheError):
+    """A service that the cache needs can't be reached."""
+
+
+_STATUS: tuple[tuple[type[CacheError], int], ...] = (
+    (ValidationError, 422),
+    (ConfigurationError, 500),
+    (InfrastructureError, 503),
+)
+
+
+def get_http_status_for_exception(exc: BaseException) -> int:
+    """The HTTP status a service should answer with: 422, 500 or 503; 500 for everything else."""
+    return next((status for kind, status in _STATUS if isinstance(exc, kind)), 500)

@@ -1,0 +1,51 @@
+"""The cache in this process, alone or while its Redis is away."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from otcache.assembly import make_near, make_probe, make_serializer, resolve
+from otcache.config import CacheConfig
+from otcache.pipeline import Pipeline
+from otcache.telemetry.providers import Providers
+
+
+class InMemoryCache(Pipeline):
+    """A bounded cache in memory.
+
+    Args:
+        config: Its options; `None` takes the defaults.
+        providers: Where it reports; the global OpenTelemetry providers by default.
+        options: Any option of `CacheConfig`, over `config`; `max_size` stands for `memory_cache_size`.
+
+    Raises:
+        ValidationError: An option is unknown, or its value is outside its range.
+    """
+
+    def __init__(
+        self, config: CacheConfig | None = None, *, providers: Providers | None = None, **options: Any
+    ) -> None:
+        resolved = resolve(config, options)
+        probe = make_probe(resolved, providers)
+        super().__init__(resolved, make_near(resolved, probe), None, probe, make_serializer(resolved))
+
+    @classmethod
+    def taking_over(cls, failed: Pipeline) -> Self:
+        """A memory cache in the place of one whose Redis can't be reached.
+
+        It goes on asking for that Redis in the background, and uses it as its far tier from the moment
+        it answers. If `failed` was built without a near tier, the memory serves until then only.
+        """
+        cache = cls.__new__(cls)
+        config, probe, far = failed.config, failed._probe, failed._far  # noqa: SLF001  of the same family
+        near = make_near(config, probe)
+        Pipeline.__init__(cache, config, near, far, probe, failed._serializer)  # noqa: SLF001
+        probe.metrics.forget(failed)
+        if far is not None and not config.enable_l1_cache:
+
+            def stand_down() -> None:
+                near.limit = 0
+                near.clear()
+
+            far.on_recovery(stand_down)
+        return cache

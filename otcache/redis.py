@@ -1,0 +1,36 @@
+"""The cache in two tiers: memory in this process, Redis behind it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from otcache.assembly import make_far, make_near, make_probe, make_serializer, resolve
+from otcache.config import CacheConfig
+from otcache.pipeline import Pipeline
+from otcache.telemetry.providers import Providers
+
+DEFAULT_URL = "redis://redis:6379"
+"""Where Redis is if nothing else is said (docs/api-reference.md)."""
+
+
+class GenericRedisCache(Pipeline):
+    """Memory near, Redis far. Opens no connection before it is used or `connect` is called.
+
+    Args:
+        config: Its options; `None` takes the defaults.
+        providers: Where it reports; the global OpenTelemetry providers by default.
+        options: Any option of `CacheConfig`, over `config`; `l1_cache_size` stands for `memory_cache_size`.
+
+    Raises:
+        ValidationError: An option is unknown, or its value is outside its range.
+    """
+
+    def __init__(
+        self, config: CacheConfig | None = None, *, providers: Providers | None = None, **options: Any
+    ) -> None:
+        resolved = resolve(config, options)
+        if resolved.redis_url is None:
+            resolved = resolve(resolved, {"redis_url": DEFAULT_URL})
+        probe = make_probe(resolved, providers)
+        near = make_near(resolved, probe, on=resolved.enable_l1_cache)
+        super().__init__(resolved, near, make_far(resolved, probe), probe, make_serializer(resolved))

@@ -1,0 +1,200 @@
+"""Values to bytes and back: a value comes back equal and of the same type, or is refused."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from otcache.codecs import plain, signed, tagged
+from otcache.codecs.compression import MAX_RAW, NAMES, Algorithm, Compressor, expand
+from otcache.codecs.envelope import (
+    CREATED_BIT,
+    EXPIRY_OFFSET,
+    HEADER_SIZE,
+    MAGIC,
+    PLAIN,
+    SIGNED,
+    TAGGED,
+    VERSION,
+    Facts,
+    Header,
+    Writer,
+    pack,
+    pack_expiry,
+    unpack,
+)
+from otcache.codecs.errors import DecodeError
+from otcache.codecs.types import REGISTRY, register_type
+from otcache.exceptions import ValidationError
+
+__all__ = [
+    "EXPIRY_OFFSET",
+    "DecodeError",
+    "Decoded",
+    "Encoded",
+    "Facts",
+    "Serializer",
+    "Writer",
+    "pack_expiry",
+    "register_type",
+]
+
+# what nearly every hit starts with: plain JSON, not compressed, expiry and created-at before it
+_USUAL_START: Final = bytes((MAGIC, VERSION, PLAIN, CREATED_BIT))
+_USUAL_SIZE: Final = HEADER_SIZE + 8
+_usual_times: Final = struct.Struct(">QQ").unpack_from
+_loads: Final = orjson.loads
+_new: Final = tuple.__new__
+
+
+class Encoded(NamedTuple):
+    """A value as bytes.
+
+    Attributes:
+        payload: What a store keeps: header and body.
+        raw_size: Bytes of the body before compression.
+        algorithm: `zlib`, `zstd`, or `None` where the body is not compressed.
+    """
+
+    payload: bytes
+    raw_size: int
+    algorithm: Algorithm | None
+
+
+class Decoded(NamedTuple):
+    """A value and what came with it.
+
+    Attributes:
+        value: The value.
+        expires_at_ms: When it ends, in ms of the server's clock; 0 for never.
+        created_at_ms: When it was written, in ms of the server's clock.
+        raw_size: Bytes of the body after decompression.
+        algorithm: `zlib`, `zstd`, or `None` where the body was not compressed.
+        facts: What else the writer noted.
+    """
+
+    value: Any
+    expires_at_ms: int
+    created_at_ms: int | None
+    raw_size: int
+    algorithm: Algorithm | None = None
+    facts: Facts | None = None
+
+
+class Serializer:
+    """One cache's way of writing values; reads whatever any other has written, but signed pickles only with the secret.
+
+    Args:
+        threshold: Bytes; larger bodies are compressed where that makes them at least a tenth smaller.
+        level: 1 (fastest) to 9 (smallest).
+        algorithm: `zlib`, or `zstd` if the extra is installed.
+        signing_secret: At least 16 bytes. With it, and never without, values that nothing else can hold are pickled.
+
+    Raises:
+        ConfigurationError: zstd is not installed, or the secret is too short.
+        ValidationError: A number is outside its range.
+    """
+
+    __slots__ = ("_compressor", "_signer")
+
+    def __init__(
+        self, *, threshold: int, level: int, algorithm: Algorithm = "zlib", signing_secret: str | None = None
+    ) -> None:
+        self._compressor = Compressor(threshold, level, algorithm)
+        self._signer = signed.Signer(signing_secret) if signing_secret is not None else None
+
+    def encode(
+        self,
+        value: Any,
+        *,
+        key: str,
+        expires_at_ms: int,
+        created_at_ms: int | None = None,
+        type: Any = None,  # noqa: A002
+        facts: Facts | None = None,
+    ) -> Encoded:
+        """`value` as a payload.
+
+        Args:
+            value: What.
+            key: Where; a signature holds for this key only.
+            expires_at_ms: ms since the epoch of the server's clock; 0 for never.
+            created_at_ms: The same clock now.
+            type: A type to declare for this call: `User`, or `list[User]`.
+            facts: What else to keep with it.
+
+        Raises:
+            ValidationError: The value holds something that would not come back equal and of the same type,
+                or takes more than 256 MiB.
+        """
+        format_, raw = self._body(value, type)
+        if len(raw) > MAX_RAW:
+            raise ValidationError(f"the value takes {len(raw)} bytes, above {MAX_RAW}")
+        compression, body = self._compressor.shrink(raw)
+        if format_ == SIGNED:
+            assert self._signer is not None  # the format is chosen only with one
+            body = self._signer.sign(key, compression, body)
+        payload = pack(format_, compression, expires_at_ms, created_at_ms, facts) + body
+        return Encoded(payload, len(raw), NAMES[compression])
+
+    def _body(self, value: Any, kind: Any) -> tuple[int, bytes]:
+        raw = plain.dumps(value)
+        if raw is not None:
+            return PLAIN, raw
+        scope = REGISTRY.scope(kind)
+        try:
+            return TAGGED, tagged.dumps(value, scope)
+        except ValidationError:
+            if self._signer is None:
+                raise
+        return SIGNED, signed.dumps(value)
+
+    def decode(self, payload: bytes, *, key: str, type: Any = None) -> Decoded:  # noqa: A002
+        """The value in `payload`.
+
+        Args:
+            payload: What a store kept.
+            key: Where.
+            type: A type to declare for this call; the value is whatever was stored.
+
+        Raises:
+            DecodeError: The bytes can't be read here: damaged, foreign, badly signed, or of a type not declared.
+            ValidationError: `type` can't be declared.
+        """
+        if payload[:4] != _USUAL_START:
+            return self._decode(payload, unpack(payload), key, type)
+        try:
+            # a slice: up to 50 kB the copy is cheaper than a memoryview (measured)
+            value = _loads(payload[_USUAL_SIZE:])
+        except ValueError:
+            raise DecodeError("damaged JSON") from None
+        expires, created = _usual_times(payload, EXPIRY_OFFSET)  # there is a body, so there are times before it
+        # half the price of calling the class: this is the hit path
+        return _new(Decoded, (value, expires, created, len(payload) - _USUAL_SIZE, None, None))
+
+    def _decode(self, payload: bytes, header: Header, key: str, kind: Any) -> Decoded:
+        body = payload[header.size :]
+        if header.format == SIGNED:
+            if self._signer is None:
+                raise DecodeError("signed, and no signing_secret is configured")
+            body = self._signer.verify(key, header.compression, body)
+        raw = expand(header.compression, body)
+        value = self._value(header.format, raw, kind)
+        return Decoded(
+            value, header.expires_at_ms, header.created_at_ms, len(raw), NAMES[header.compression], header.facts
+        )
+
+    @staticmethod
+    def _value(format_: int, raw: bytes, kind: Any) -> Any:
+        if format_ == PLAIN:
+            try:
+                return orjson.loads(raw)
+            except ValueError:
+                raise DecodeError("damaged JSON") from None
+        if format_ == TAGGED:
+            return tagged.loads(raw, REGISTRY.scope(kind))
+        if format_ == SIGNED:
+            return signed.loads(raw)
+        raise DecodeError("unknown format")

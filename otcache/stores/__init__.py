@@ -1,0 +1,1 @@
+"""Where entries are kept: the bounded memory near the caller, and Redis."""

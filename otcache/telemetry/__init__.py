@@ -1,0 +1,31 @@
+"""What a cache reports, and the optional helpers that set the SDK up for an application that has none.
+
+`setup`, `views` and `configure_logging` are loaded on first use: `import otcache` needs no SDK.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from otcache.telemetry.logs import add_trace_context, configure_logging
+    from otcache.telemetry.sdk import TelemetryHandle, setup, views
+
+__all__ = ["TelemetryHandle", "add_trace_context", "configure_logging", "setup", "views"]
+
+_HOMES = {
+    "TelemetryHandle": "sdk",
+    "setup": "sdk",
+    "views": "sdk",
+    "add_trace_context": "logs",
+    "configure_logging": "logs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'otcache.telemetry' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"otcache.telemetry.{home}"), name)
+    return value

@@ -1,0 +1,107 @@
+"""What happened in one cache operation: the one record that every observer reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from otcache.base import MISSING
+
+Operation = Literal[
+    "get", "get_many", "set", "set_many", "delete", "delete_many",
+    "contains", "get_ttl", "touch", "invalidate", "clear", "ping",
+]  # fmt: skip
+Result = Literal["hit", "stale", "partial", "miss", "bypass", "ok", "noop", "dropped", "error", "cancelled"]
+Tier = Literal["l1", "l2", "none"]
+MissReason = Literal["none", "absent", "expired", "evicted", "deleted", "decode_error", "backend_unavailable"]
+DegradedReason = Literal["circuit_open", "timeout", "connection", "auth", "server_error", "codec"]
+Purpose = Literal["read", "write", "delete", "health"]
+
+
+@dataclass(slots=True)
+class Lookup:
+    """One key of a read: what the caller was given for it.
+
+    Attributes:
+        key: The caller's key; never leaves the process as it is.
+        result: hit, stale, miss or bypass.
+        tier: The tier that answered; `none` for a miss.
+        reason: Why it missed; `none` unless it did.
+        value: What the caller got; `MISSING` for a miss.
+    """
+
+    key: str
+    result: Result
+    tier: Tier = "none"
+    reason: MissReason = "none"
+    value: Any = MISSING
+
+
+@dataclass(slots=True)
+class AIFacts:
+    """What an operation of an AI cache was about.
+
+    Attributes:
+        operation: The application's name for it: summarize, sentiment, ...
+        text_tier: small, medium, large or xlarge, by the length of the text.
+        text_length: Characters of the text.
+    """
+
+    operation: str
+    text_tier: str
+    text_length: int
+
+
+@dataclass(slots=True, eq=False)
+class Outcome:
+    """One call of a cache, filled by the pipeline while it runs, read by the observers when it ends.
+
+    Times are `perf_counter_ns` readings; sizes are bytes; ages and times to live are seconds.
+    """
+
+    operation: Operation
+    started: int
+    key: str | None = None
+    result: Result = "ok"
+    tier: Tier = "none"
+    reason: MissReason = "none"
+    value: Any = MISSING
+    lookups: list[Lookup] | None = None
+    written: list[tuple[str, Any]] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    degraded: DegradedReason | None = None
+    error: BaseException | None = None
+    age: float | None = None
+    ttl: float | None = None
+    size: int | None = None
+    batch_size: int | None = None
+    batch_hits: int | None = None
+    duration: int = 0
+    callback_errors: int = 0
+    ai: AIFacts | None = None
+    span: Any = None
+
+
+@dataclass(slots=True, eq=False)
+class RoundTrip:
+    """One round trip to the far tier.
+
+    Attributes:
+        command: The semantic conventions' `db.operation.name`: GET, MGET, PIPELINE SET, ...
+        purpose: What it was for.
+        batch: Commands in a pipeline; `None` for a single command.
+        sent: Payload bytes written.
+        received: Payload bytes read.
+        error_type: The server's error prefix or the client's class; `None` for success.
+    """
+
+    command: str
+    purpose: Purpose
+    started: int
+    batch: int | None = None
+    sent: int = 0
+    received: int = 0
+    error_type: str | None = None
+    error: BaseException | None = None
+    duration: int = 0
+    span: Any = None

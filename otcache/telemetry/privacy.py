@@ -1,0 +1,66 @@
+"""How keys appear in telemetry, and what no text of ours may contain."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Final, Literal
+
+from otcache.config.url import mask_url
+from otcache.telemetry import catalog
+
+KeyMode = Literal["hash", "template", "raw", "off"]
+TEXT_LIMIT: Final = 256
+"""Characters of a free text: a status description, a log line."""
+
+_AUTH: Final = re.compile(r"\b(AUTH|password|passwd|secret|token)\b(\s*[=:]\s*|\s+)\S+", re.IGNORECASE)
+
+
+class KeyPrivacy:
+    """Turns a key into span attributes.
+
+    A hash without a secret salt can be reversed by trying e-mail addresses or ids; without a
+    configured one the salt is this process's own, and hashes of two processes do not compare.
+
+    Args:
+        mode: hash (keyed BLAKE2b, 64 bits), template (what the source code declares), raw, or off.
+        salt: Secret; the same in every process whose hashes should compare.
+        redactor: Applied to raw keys; `None` from it, or an exception, leaves the key out.
+    """
+
+    def __init__(self, mode: KeyMode, salt: str | None, redactor: Callable[[str], str | None] | None = None) -> None:
+        self._mode = mode
+        secret = salt.encode() if salt is not None else secrets.token_bytes(32)
+        self._hash = blake2b(key=blake2b(secret, digest_size=32).digest(), digest_size=8)
+        self._redactor = redactor
+
+    def attributes(self, key: str, template: str | None = None) -> dict[str, str]:
+        """The span attributes that stand for `key`."""
+        found = {} if template is None or self._mode == "off" else {catalog.KEY_TEMPLATE.name: template}
+        if self._mode == "hash":
+            keyed = self._hash.copy()
+            keyed.update(key.encode(errors="surrogatepass"))
+            found[catalog.KEY_HASH.name] = keyed.hexdigest()
+        elif self._mode == "raw":
+            shown = self._redacted(key)
+            if shown is not None:
+                found[catalog.KEY.name] = shown
+        return found
+
+    def _redacted(self, key: str) -> str | None:
+        if self._redactor is None:
+            return key
+        try:
+            return self._redactor(key)
+        except Exception:  # noqa: BLE001  the application's function: no answer means do not show it
+            return None
+
+
+def redact(text: str, *, key: str | None = None) -> str:
+    """`text` without passwords and without `key`, at most 256 characters long."""
+    shown = _AUTH.sub(r"\1\2***", mask_url(text))
+    if key:
+        shown = shown.replace(key, "***")
+    return shown[:TEXT_LIMIT]

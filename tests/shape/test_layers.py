@@ -1,0 +1,167 @@
+"""Files import only from their own layer or below, each foreign package has its place, and names have one source."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+from otcache.telemetry.catalog import ATTRIBUTES, EVENTS, INSTRUMENTS, SPANS
+from tests.shape.source import MODULES, Module, is_within
+
+RANKS: Final = {
+    0: ("otcache", "otcache.base", "otcache.exceptions", "otcache.version"),
+    1: (
+        "otcache.config", "otcache.serializers", "otcache.codecs", "otcache.keys", "otcache.telemetry",
+        "otcache.telemetry.catalog", "otcache.telemetry.outcome", "otcache.telemetry.providers",
+    ),
+    2: (
+        "otcache.telemetry.probe", "otcache.telemetry.metrics", "otcache.telemetry.bridge", "otcache.telemetry.gate",
+        "otcache.telemetry.events", "otcache.telemetry.privacy", "otcache.telemetry.tables", "otcache.callbacks",
+        "otcache.stores",
+    ),
+    3: ("otcache.pipeline", "otcache.far", "otcache.breaker", "otcache.journal", "otcache.inflight"),
+    4: ("otcache.assembly", "otcache.memory", "otcache.redis", "otcache.ai"),
+    5: ("otcache.factory",),
+    6: (
+        "otcache.dependencies", "otcache.registry", "otcache.health", "otcache.telemetry.sdk", "otcache.telemetry.logs",
+        "otcache.testing",
+    ),
+    8: ("otcache.cli", "otcache.demo", "otcache.__main__"),
+}  # fmt: skip
+"""docs/architecture.md, "Layers": a package stands for what is inside of it, unless that has a line of its own."""
+
+FACADES: Final = {"otcache", "otcache.config", "otcache.telemetry"}
+"""Packages that show the names of their parts, and load those on first use."""
+
+PLACES: Final = {
+    "redis": ("otcache.stores",),
+    "hiredis": ("otcache.stores",),
+    "fastapi": ("otcache.dependencies", "otcache.demo"),
+    "starlette": ("otcache.dependencies", "otcache.demo"),
+    "pydantic": ("otcache.config.settings", "otcache.demo"),
+    "pydantic_settings": ("otcache.config.settings",),
+    "rich": ("otcache.cli", "otcache.demo"),
+    "zstandard": ("otcache.codecs",),
+    "structlog": ("otcache.telemetry",),
+    "opentelemetry": ("otcache.telemetry", "otcache.testing", "otcache.demo"),
+    "opentelemetry.sdk": ("otcache.telemetry.sdk", "otcache.telemetry.logs", "otcache.testing"),
+    "opentelemetry.exporter": ("otcache.telemetry.sdk", "otcache.telemetry.logs", "otcache.testing"),
+    "opentelemetry.instrumentation": ("otcache.telemetry.sdk", "otcache.telemetry.logs", "otcache.demo"),
+}
+"""Where a foreign package may be imported; the longest name counts."""
+
+
+def rank(name: str) -> int:
+    """The rank of a module: its own, or that of the nearest package around it."""
+    while name:
+        for number, names in RANKS.items():
+            if name in names:
+                return number
+        name = name.rpartition(".")[0]
+    raise LookupError(name)
+
+
+def own_line(name: str) -> bool:
+    """Whether a module, or a package around it but not the whole, has a rank."""
+    return any(is_within(name, *(set(names) - {"otcache", "otcache.telemetry"})) for names in RANKS.values())
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_every_file_has_a_rank(module: Module) -> None:
+    assert own_line(module.name) or module.name in ("otcache", "otcache.telemetry")
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_a_file_imports_nothing_above_itself(module: Module) -> None:
+    ours = [part for part in module.imports if is_within(part.name, "otcache")]
+
+    above = [f"{part.name} (line {part.line})" for part in ours if rank(part.name) > rank(module.name)]
+
+    if module.name in FACADES:
+        above = [f"{part.name} (line {part.line})" for part in ours if not part.typing and rank(part.name) > 1]
+    assert above == []
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    graph = {
+        module.name: {part.name for part in module.imports if is_within(part.name, "otcache") and not part.typing}
+        for module in MODULES
+        if module.name not in FACADES
+    }
+
+    order = list(graphlib.TopologicalSorter(graph).static_order())
+
+    assert len(order) >= len(graph)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_our_own_modules_are_imported_at_the_top(module: Module) -> None:
+    deferred = [part.name for part in module.imports if part.deferred and is_within(part.name, "otcache")]
+
+    assert module.name in FACADES or deferred == []
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_a_foreign_package_is_imported_only_in_its_place(module: Module) -> None:
+    strangers = []
+    for part in module.imports:
+        package = max((name for name in PLACES if is_within(part.name, name)), key=len, default=None)
+        if package and not is_within(module.name, *PLACES[package]):
+            strangers.append(f"{part.name} (line {part.line})")
+
+    assert strangers == []
+
+
+# --- one source of names ------------------------------------------------------------------------------
+
+CATALOGUED: Final = frozenset(
+    [instrument.name for instrument in INSTRUMENTS]
+    + [attribute.name for attribute in ATTRIBUTES]
+    + [event.name for event in EVENTS]
+    + [span.id for span in SPANS]
+)
+DOTTED: Final = re.compile(r"otcache(\.[a-z0-9_]+)+")
+MODULE_NAMES: Final = frozenset(module.name for module in MODULES)
+
+
+def literals(module: Module) -> Iterator[tuple[str, int]]:
+    """The strings of a file and their lines, but for prose and the names of loggers."""
+    exempt: set[int] = set()
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("getLogger", "get_logger")):
+            exempt.update(id(argument) for argument in node.args)
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in exempt:
+            yield node.value, node.lineno
+
+
+SCOPES: Final = frozenset(instrument.scope for instrument in INSTRUMENTS) | {span.scope for span in SPANS}
+
+
+def is_a_telemetry_name(text: str) -> bool:
+    return text in CATALOGUED or bool(DOTTED.fullmatch(text) and text not in MODULE_NAMES | SCOPES)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_names_of_telemetry_are_written_in_the_catalogue_only(module: Module) -> None:
+    if module.name == "otcache.telemetry.catalog":
+        return  # the one source
+
+    found = [f"{text} (line {line})" for text, line in literals(module) if is_a_telemetry_name(text)]
+
+    assert found == []
+
+
+@pytest.mark.parametrize("text", ["otcache.lookups", "otcache.lookups.more", "error.type", "otcache.redis.client"])
+def test_the_rule_knows_a_telemetry_name(text: str) -> None:
+    assert is_a_telemetry_name(text)
+
+
+@pytest.mark.parametrize("text", ["otcache", "otcache.redis", "otcache.demo.command", "error", "lookups"])
+def test_the_rule_lets_other_words_be(text: str) -> None:
+    assert not is_a_telemetry_name(text)

@@ -1,0 +1,61 @@
+"""A slow read never covers a newer write, and overlapping writes trust only the server."""
+
+from __future__ import annotations
+
+from otcache.inflight import Inflight
+
+
+def test_a_read_that_nothing_disturbed_may_copy() -> None:
+    inflight = Inflight()
+    token = inflight.begin_read("k")
+
+    assert inflight.end_read("k", token)
+
+
+def test_a_write_during_a_read_forbids_the_copy() -> None:
+    inflight = Inflight()
+    reading = inflight.begin_read("k")
+
+    writing, _ = inflight.begin_write(["k"])
+    inflight.end_write(["k"], writing)
+
+    assert not inflight.end_read("k", reading)
+
+
+def test_a_read_that_begins_during_a_write_may_not_copy() -> None:
+    inflight = Inflight()
+    writing, _ = inflight.begin_write(["k"])
+    reading = inflight.begin_read("k")
+
+    inflight.end_write(["k"], writing)
+
+    assert not inflight.end_read("k", reading)
+
+
+def test_of_two_reads_the_later_one_copies() -> None:
+    inflight = Inflight()
+    first, second = inflight.begin_read("k"), inflight.begin_read("k")
+
+    assert [inflight.end_read("k", first), inflight.end_read("k", second)] == [False, True]
+
+
+def test_writes_that_overlap_know_it_on_both_sides() -> None:
+    inflight = Inflight()
+    first, first_overlaps = inflight.begin_write(["k"])
+    second, second_overlaps = inflight.begin_write(["k", "other"])
+
+    alone = [inflight.end_write(["k"], first), inflight.end_write(["k", "other"], second)]
+
+    assert (first_overlaps, second_overlaps) == (False, True)
+    assert alone == [False, True]
+
+
+def test_nothing_is_kept_once_everything_is_over() -> None:
+    inflight = Inflight()
+    reading = inflight.begin_read("a")
+    writing, _ = inflight.begin_write(["a", "b"])
+
+    inflight.end_write(["a", "b"], writing)
+    inflight.end_read("a", reading)
+
+    assert (inflight._reads, inflight._writes) == ({}, {})
