@@ -85,7 +85,7 @@ def _by_hand(tracer: trace.Tracer, meter: Any) -> Any:
 def _one_add(meter: Any) -> Any:
     counter, attributes = meter.create_counter("adds"), {"cache": "users", "operation": "get", "result": "hit"}
 
-    async def get(key: str) -> None:
+    async def get(_: str) -> None:
         counter.add(1, attributes)
 
     return get

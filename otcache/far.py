@@ -13,7 +13,8 @@ from otcache.breaker import Breaker, State
 from otcache.journal import Journal
 from otcache.telemetry import catalog
 from otcache.telemetry.outcome import DegradedReason, Outcome, Purpose, RoundTrip
-from otcache.telemetry.probe import Probe, clock
+from otcache.telemetry.probe import Probe
+from otcache.telemetry.reporter import clock
 
 T = TypeVar("T")
 
@@ -65,7 +66,7 @@ class FarTier:
         self._clock_learnt = 0
         self._closed = False
         self._recovered: list[Callable[[], None]] = []
-        probe.set_server(store.address, store.port, store.database)
+        probe.trips.set_server(store.address, store.port, store.database)
         probe.metrics.watch(self)
 
     # --- operations ---------------------------------------------------------------------------------
@@ -175,7 +176,7 @@ class FarTier:
             async with asyncio.timeout(self._timeout) as deadline, self._place():
                 if purpose == "read":
                     await self._prepare_read(outcome, deadline)
-                trip = self._probe.begin_trip(outcome, command, purpose, batch)
+                trip = self._probe.trips.begin(outcome, command, purpose, batch)
                 trip.sent = sent
                 return await self._run(trip, deadline, function, *args)
         except StoreError as exc:
@@ -196,28 +197,28 @@ class FarTier:
     async def _prepare_read(self, outcome: Outcome | None, deadline: asyncio.Timeout) -> None:
         """Remove the journal's keys, batch by batch: what is done stays done if the deadline comes."""
         while keys := self.journal.take(REPAIR_BATCH):
-            trip = self._probe.begin_trip(outcome, "UNLINK", "delete", None)
+            trip = self._probe.trips.begin(outcome, "UNLINK", "delete", None)
             try:
                 await self._run(trip, deadline, self.store.remove, keys)
             except BaseException:
                 self.journal.add(keys)
                 raise
         if not self._clock_learnt or clock() - self._clock_learnt > CLOCK_AGE:
-            await self._run(self._probe.begin_trip(outcome, "TIME", "health", None), deadline, self.store.sync_clock)
+            await self._run(self._probe.trips.begin(outcome, "TIME", "health", None), deadline, self.store.sync_clock)
             self._clock_learnt = clock()
 
     async def _run(
         self, trip: RoundTrip, deadline: asyncio.Timeout, function: Callable[..., Awaitable[T]], *args: Any
     ) -> T:
         try:
-            with self._probe.quiet():
+            with self._probe.trips.quiet():
                 answer = await function(*args)
         except BaseException as exc:
-            self._probe.end_trip(trip, _TIMED_OUT if deadline.expired() else exc)
+            self._probe.trips.end(trip, _TIMED_OUT if deadline.expired() else exc)
             raise
         if answer is not _END:  # the end of a scan is known without asking the server
             trip.received = _bytes_in(answer)
-            self._probe.end_trip(trip, None)
+            self._probe.trips.end(trip, None)
         self.breaker.succeeded()
         return answer
 

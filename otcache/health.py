@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from otcache.base import CacheInterface
 from otcache.pipeline import Pipeline
-from otcache.telemetry.probe import error_type
+from otcache.telemetry.reporter import error_type
 
 ANSWER_WITHIN: Final = 1.0
 """Seconds that a cache of another family has to answer."""
@@ -24,7 +24,7 @@ async def health_of(cache: CacheInterface) -> dict[str, Any]:
     Returns:
         `status` (healthy; degraded: a tier is away and another one works; unhealthy: none works),
         `cache_type`, `tiers` (per tier `status`, `latency_ms` and the class of the `error`),
-        `statistics`, `checked_at` (ISO 8601, UTC). Nothing in it is secret.
+        `statistics`, `checked_at` (ISO 8601, UTC). No host and no secret is in it.
     """
     tiers = await cache.tiers_health() if isinstance(cache, Pipeline) else {"cache": await _ask(cache)}
     return {
@@ -55,6 +55,10 @@ async def _ask(cache: CacheInterface) -> dict[str, Any]:
 
 
 def _statistics(cache: CacheInterface) -> dict[str, Any]:
+    """What the cache counted, without where its Redis is: a health route is often open to everybody."""
     get_stats = getattr(cache, "get_stats", None)
-    statistics = get_stats() if callable(get_stats) else {}
-    return dict(statistics) if isinstance(statistics, Mapping) else {}
+    found = get_stats() if callable(get_stats) else {}
+    statistics = dict(found) if isinstance(found, Mapping) else {}
+    if isinstance(statistics.get("l2"), Mapping):
+        statistics["l2"] = {name: fact for name, fact in statistics["l2"].items() if name != "url"}
+    return statistics

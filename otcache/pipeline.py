@@ -23,7 +23,8 @@ from otcache.telemetry.catalog import L1_COUNT, L1_LIMIT, Instrument
 from otcache.telemetry.gate import SPAN_KEY, current_context
 from otcache.telemetry.metrics import GRID, lookup_stats
 from otcache.telemetry.outcome import AIFacts, Lookup, Outcome, Result, Tier
-from otcache.telemetry.probe import Probe, clock
+from otcache.telemetry.probe import Probe
+from otcache.telemetry.reporter import clock
 
 _SECOND: Final = 1_000_000_000
 _MS: Final = 1_000_000

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeVar
 from otcache.config import CacheConfig
 from otcache.factory import open_cache
 from otcache.pipeline import Pipeline
-from otcache.telemetry.probe import error_type
+from otcache.telemetry.reporter import error_type
 
 A = TypeVar("A")
 B = TypeVar("B")

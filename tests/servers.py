@@ -14,7 +14,6 @@ import random
 import shutil
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -483,8 +482,3 @@ def silent_port() -> Iterator[int]:
             with contextlib.suppress(BlockingIOError):
                 filler.connect(listener.getsockname())
         yield listener.getsockname()[1]
-
-
-def trusting(certificates: Certificates) -> ssl.SSLContext:
-    """A context that trusts these certificates."""
-    return ssl.create_default_context(cafile=str(certificates.ca))

@@ -179,7 +179,9 @@ class CacheConfig:
         "hash", "How keys appear in spans.", choices=("hash", "template", "raw", "off")
     )
     key_salt: str | None = option(None, "Salt of the keys' hashes; none takes one per process.", secret=True)
-    signing_secret: str | None = option(None, "Allows pickle for other types, signed with this.", secret=True)
+    signing_secret: str | None = option(
+        None, "Allows pickle for other types, signed with this.", secret=True, pattern=r"(?s:.{16,})"
+    )
 
     def validate(self) -> ValidationResult:
         """Every error and warning."""

@@ -16,7 +16,7 @@ from otcache import (
     get_cache_service,
     install_cache,
 )
-from otcache.demo.backends import Database, Model
+from otcache.demo.backends import BEST_SELLERS, Database, Model
 
 router = APIRouter()
 
@@ -66,7 +66,7 @@ async def read_product(product_id: int, cache: Cache, database: Products) -> dic
 async def read_page(product_id: int, cache: Cache, database: Products) -> dict[str, Any]:
     """A product with the best sellers beside it: the best sellers are one batch read."""
     product = await load_product(product_id, cache, database)
-    best = {f"product:{number}": number for number in range(1, 7)}
+    best = {f"product:{number}": number for number in range(1, BEST_SELLERS + 1)}
     found = await cache.get_many(best)
     missing = [number for key, number in best.items() if key not in found]
     if missing:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 PRODUCTS: Final = 250
+BEST_SELLERS: Final = 6
+"""The first few products; every page shows them."""
 _ADJECTIVES: Final = ("Quiet", "Small", "Blue", "Folding", "Heavy", "Round", "Plain", "Northern")
 _NOUNS: Final = ("lamp", "chair", "kettle", "notebook", "radio", "basket", "clock", "blanket")
 

@@ -83,7 +83,7 @@ def _counts(counts: Mapping[str, int], separator: str = "  ") -> str:
 
 
 def live(view: View) -> RenderableType:
-    """The whole screen; at most 23 lines of 80 columns."""
+    """The whole screen; 24 lines of 80 columns unless the trace is longer than seven spans."""
     parts: list[RenderableType] = [_title(view), _facts(view), Text(), _tiers(view), Text(), _state(view)]
     if view.trace is not None:
         parts += [Text(), tree(view.trace)]

@@ -280,15 +280,15 @@ OPERATION_EXCEPTION = Event("otcache.operation.exception", "WARN", "An operation
                             (CACHE, OPERATION, ERROR_TYPE))  # fmt: skip
 REDIS_EXCEPTION = Event("db.client.operation.exception", "WARN", "A command of Redis failed.",
                         (CACHE, DB_OPERATION, ERROR_TYPE))  # fmt: skip
-CIRCUIT_CHANGED = Event("otcache.circuit.state_changed", "WARN", "The breaker changed its state (INFO unless it opened).",
+CIRCUIT_CHANGED = Event("otcache.circuit.state_changed", "WARN", "The breaker changed state (INFO unless it opened).",
                         (CACHE, BACKEND, CIRCUIT_STATE, CIRCUIT_PREVIOUS))  # fmt: skip
-COMPONENT_CHANGED = Event("otcache.component.state_changed", "WARN", "A tier changed its state (INFO when it recovered).",
+COMPONENT_CHANGED = Event("otcache.component.state_changed", "WARN", "A tier changed state (INFO when it recovered).",
                           (CACHE, BACKEND, COMPONENT, COMPONENT_STATE, DEGRADED_REASON))  # fmt: skip
-JOURNAL_FULL = Event("otcache.journal.full", "WARN", "Too many writes failed: the cache's own prefix is cleared on recovery.",
+JOURNAL_FULL = Event("otcache.journal.full", "WARN", "Too many writes failed; on recovery the prefix is cleared.",
                      (CACHE, LIMIT))  # fmt: skip
 CALLBACK_EXCEPTION = Event("otcache.callback.exception", "WARN", "A user callback raised.",
                            (CALLBACK_EVENT, CALLBACK_NAME, ERROR_TYPE))  # fmt: skip
-CALLBACK_QUARANTINED = Event("otcache.callback.quarantined", "WARN", "A user callback failed too often; it is skipped for a while.",
+CALLBACK_QUARANTINED = Event("otcache.callback.quarantined", "WARN", "A user callback failed too often and is skipped.",
                              (CALLBACK_EVENT, CALLBACK_NAME))  # fmt: skip
 CAPPED = Event("otcache.telemetry.capped", "WARN", "An attribute reached its cap; further values are `_OTHER`.",
                (ATTRIBUTE_NAME, LIMIT))  # fmt: skip

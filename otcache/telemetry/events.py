@@ -26,7 +26,7 @@ EXPORTED: Final = "_otcache_exported"
 _NUMBERS: Final = {"INFO": otel_logs.SeverityNumber.INFO, "WARN": otel_logs.SeverityNumber.WARN}
 
 
-def _without_mark(logger: Any, method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _without_mark(_: Any, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     line.pop(EXPORTED, None)
     return line
 

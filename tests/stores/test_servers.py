@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,12 +24,12 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_server_dies_with_a_test_run_that_was_killed(kind: Kind) -> None:
     run = subprocess.run([sys.executable, "-c", _ORPHAN.format(kind=kind)], capture_output=True, text=True, check=False)
 
-    pid = int(run.stdout.split()[0])
-
+    pid, directory = run.stdout.split()
+    shutil.rmtree(directory)
     wait_for(lambda: not Path(f"/proc/{pid}").exists() or "Z" in _state(pid), "its end")
 
 
-def _state(pid: int) -> str:
+def _state(pid: str) -> str:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:

@@ -58,7 +58,7 @@ async def test_redis_away_behind_a_memory_is_degraded(away_url: str) -> None:
     assert answer["tiers"]["l1"]["status"] == "healthy"
     assert (answer["tiers"]["l2"]["status"], answer["tiers"]["l2"]["latency_ms"]) == ("unhealthy", None)
     assert answer["tiers"]["l2"]["error"]
-    assert "hunter2" not in str(answer)
+    assert [secret for secret in ("hunter2", "127.0.0.1") if secret in str(answer)] == []
     await cache.close()  # type: ignore[attr-defined]
 
 

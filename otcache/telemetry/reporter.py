@@ -1,0 +1,173 @@
+"""What every part of the seam shares: the signals of one cache, and the guard around other people's code."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.trace import Status, StatusCode
+
+from otcache.telemetry import catalog
+from otcache.telemetry.events import Events
+from otcache.telemetry.gate import SpanPolicy, Tracing
+from otcache.telemetry.metrics import Metrics, metrics_for
+from otcache.telemetry.outcome import DegradedReason
+from otcache.telemetry.privacy import redact
+from otcache.telemetry.providers import Providers
+
+clock: Final[Callable[[], int]] = time.perf_counter_ns
+
+
+class Reporter:
+    """The tracers, metrics and events of one cache, and the facts that are not one operation's.
+
+    Args:
+        name: The cache's name, `otcache.cache.name`.
+        backend: The far tier's name.
+        providers: Where to report; the global providers by default.
+        policy: Which operations get a span.
+        version: The package's version.
+    """
+
+    def __init__(self, name: str, backend: str, providers: Providers, policy: SpanPolicy, version: str) -> None:
+        self.name = name
+        self.backend = backend
+        self.metrics: Metrics = metrics_for(providers.meter_provider, version)
+        self.tracing = Tracing(providers.tracer_provider, version, policy)
+        self.events = Events(version, providers.logger_provider, dropped=self._dropped_log)
+        self.metrics.on_cap = self._capped
+        self._declare()
+
+    def _declare(self) -> None:
+        """Every series that will surely come exists from the first collection on, at 0 (telemetry.md R5)."""
+        self.metrics.cell(catalog.OPERATION_DURATION, self.name, "get", "miss", "none", None)
+        self.metrics.cell(catalog.OPERATION_DURATION, self.name, "set", "ok", "none", None)
+        for reason in ("absent", "expired", "backend_unavailable"):
+            self.metrics.cell(catalog.LOOKUPS, self.name, "miss", "none", reason)
+        for reason in ("capacity", "expired"):
+            self.metrics.cell(catalog.EVICTIONS, self.name, "l1", reason)
+        self.metrics.cell(catalog.WRITES, self.name, "l1", "set")
+        for signal in ("traces", "metrics", "logs"):
+            self.metrics.cell(catalog.DROPPED, signal, "recording_error")
+
+    def declare_far(self) -> None:
+        """The same for a cache that has a far tier."""
+        for tier, reason in (("l1", "backfill"), ("l2", "set")):
+            self.metrics.cell(catalog.WRITES, self.name, tier, reason)
+        self.metrics.cell(catalog.LOOKUPS, self.name, "hit", "l2", "none")
+        for reason in catalog.DEGRADED_REASON.values or ():
+            self.metrics.cell(catalog.DEGRADED_OPERATIONS, self.name, reason)
+        for state in catalog.CIRCUIT_STATE.values or ():
+            self.metrics.cell(catalog.CIRCUIT_TRANSITIONS, self.backend, "l2", state)
+        for direction in catalog.IO_DIRECTION.values or ():
+            self.metrics.cell(catalog.L2_IO, self.name, direction)
+
+    def wrote(self, tier: str, reason: str, count: int = 1) -> None:
+        """Entries were stored in a tier."""
+        with self.guard("metrics"):
+            self.metrics.add(catalog.WRITES, count, self.name, tier, reason)
+
+    def payload(self, direction: str, size: int) -> None:
+        """One payload went to (`write`) or came from (`read`) the far tier."""
+        with self.guard("metrics"):
+            self.metrics.record(catalog.PAYLOAD_SIZE, size, self.name, direction)
+
+    def compressed(self, algorithm: str, before: int, after: int) -> None:
+        """The compressor made `before` bytes into `after`."""
+        with self.guard("metrics"):
+            self.metrics.add(catalog.COMPRESSION_IO, before, self.name, "input", algorithm)
+            self.metrics.add(catalog.COMPRESSION_IO, after, self.name, "output", algorithm)
+
+    def eviction_cell(self, reason: str) -> list[int]:
+        """The cell that the near tier counts its evictions in."""
+        return self.metrics.cell(catalog.EVICTIONS, self.name, "l1", reason)
+
+    def breaker_moved(self, previous: str, state: str, reason: DegradedReason | None) -> None:
+        """Count the transition; say so when the far tier went away or came back."""
+        with self.guard("metrics"):
+            self.metrics.add(catalog.CIRCUIT_TRANSITIONS, 1, self.backend, "l2", state)
+        if state == "half_open" or (previous, state) == ("half_open", "open"):
+            return  # a probe of an outage that has been reported
+        away = state == "open"
+        facts = {catalog.CACHE.name: self.name, catalog.BACKEND.name: self.backend}
+        self.events.emit(
+            catalog.CIRCUIT_CHANGED,
+            f"circuit breaker of {self.backend} for cache {self.name} is {state}",
+            {**facts, catalog.CIRCUIT_STATE.name: state, catalog.CIRCUIT_PREVIOUS.name: previous},
+            severity="WARN" if away else "INFO",
+        )
+        component = {catalog.COMPONENT.name: "l2", catalog.COMPONENT_STATE.name: "unavailable" if away else "available"}
+        if reason is not None and away:
+            component[catalog.DEGRADED_REASON.name] = reason
+        self.events.emit(
+            catalog.COMPONENT_CHANGED,
+            f"far tier {self.backend} of cache {self.name} is {'unavailable' if away else 'available again'}",
+            {**facts, **component},
+            severity="WARN" if away else "INFO",
+        )
+
+    def journal_full(self, limit: int) -> None:
+        """More writes failed than the journal holds."""
+        body = f"cache {self.name}: over {limit} failed writes; its prefix is cleared before it is read again"
+        self.events.emit(catalog.JOURNAL_FULL, body, {catalog.CACHE.name: self.name, catalog.LIMIT.name: limit})
+
+    def started(self, configuration: str) -> None:
+        """A cache is ready."""
+        body = f"cache {self.name} is ready: {redact(configuration)}"
+        self.events.emit(catalog.STARTED, body, {catalog.CACHE.name: self.name})
+
+    # --- guards -------------------------------------------------------------------------------------
+
+    @contextmanager
+    def guard(self, signal: str) -> Iterator[None]:
+        """Telemetry never changes behaviour: what an SDK raises is counted, and that is all."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001  other people's exporters and processors
+            self.lost(signal)
+
+    def lost(self, signal: str) -> None:
+        self.metrics.cell(catalog.DROPPED, signal, "recording_error")[0] += 1
+
+    def _dropped_log(self) -> None:
+        self.metrics.cell(catalog.DROPPED, "logs", "rate_limited")[0] += 1
+
+    def _capped(self, attribute: catalog.Attribute) -> None:
+        limit = attribute.cap or 0
+        body = f"{attribute.name} has over {limit} values; further ones are {catalog.OTHER}"
+        facts = {catalog.ATTRIBUTE_NAME.name: attribute.name, catalog.LIMIT.name: limit}
+        self.events.emit(catalog.CAPPED, body, facts)
+
+
+def error_type(error: BaseException | None) -> str | None:
+    """`error.type`: the fully qualified class; `None` for success and for a cancelled call."""
+    if error is None or isinstance(error, asyncio.CancelledError):
+        return None
+    kind = type(error)
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def wall(reading: int) -> int:
+    """The wall clock, in ns since the epoch, of a `perf_counter_ns` reading of a moment ago."""
+    return time.time_ns() - (clock() - reading)
+
+
+def exemplar_context(span: trace.Span | None) -> otel_context.Context | None:
+    if span is None or not span.get_span_context().trace_flags & 1:
+        return None
+    return trace.set_span_in_context(trace.NonRecordingSpan(span.get_span_context()))
+
+
+def context_of(span: trace.Span | None) -> otel_context.Context | None:
+    return None if span is None else trace.set_span_in_context(span)
+
+
+def set_status(span: trace.Span, error: BaseException | None, key: str | None = None) -> None:
+    """ERROR, with a redacted description, unless there is no error or the caller gave up."""
+    if error is not None and not isinstance(error, asyncio.CancelledError):
+        span.set_status(Status(StatusCode.ERROR, redact(str(error), key=key)))

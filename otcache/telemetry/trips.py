@@ -1,0 +1,127 @@
+"""Round trips to the far tier: one CLIENT span each, below the operation's, counted and timed."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind
+
+from otcache.base import StoreError
+from otcache.telemetry import catalog
+from otcache.telemetry.outcome import Outcome, Purpose, RoundTrip
+from otcache.telemetry.reporter import Reporter, clock, context_of, error_type, exemplar_context, set_status, wall
+
+
+class Trips:
+    """What one cache reports of its round trips.
+
+    Args:
+        reporter: The cache's signals.
+        start_operation: Starts the span of an operation that has none yet (span policy `io`).
+    """
+
+    def __init__(self, reporter: Reporter, start_operation: Callable[[Outcome], None]) -> None:
+        self._reporter = reporter
+        self._start_operation = start_operation
+        self._server: dict[str, Any] = {}
+
+    def begin(self, outcome: Outcome | None, command: str, purpose: Purpose, batch: int | None) -> RoundTrip:
+        """Open the record of one round trip; its CLIENT span is a child of the operation's."""
+        trip = RoundTrip(command, purpose, clock(), batch)
+        if outcome is None:  # the background probe: metered, not traced
+            return trip
+        if outcome.span is None and self._reporter.tracing.policy == "io" and self._reporter.tracing.wants():
+            self._start_operation(outcome)
+        if outcome.span is not None and outcome.span.is_recording():
+            with self._reporter.guard("traces"):
+                trip.span = self._client_span(outcome.span, trip)
+        return trip
+
+    def _client_span(self, parent: trace.Span, trip: RoundTrip) -> trace.Span:
+        attributes: dict[str, Any] = {
+            catalog.DB_SYSTEM.name: "redis",
+            catalog.DB_OPERATION.name: trip.command,
+            catalog.CACHE.name: self._reporter.name,
+            catalog.PURPOSE.name: trip.purpose,
+            **self._server,
+        }
+        if trip.batch is not None and trip.batch > 1:
+            attributes[catalog.DB_BATCH_SIZE.name] = trip.batch
+        return self._reporter.tracing.redis.start_span(
+            trip.command,
+            context=trace.set_span_in_context(parent),
+            kind=SpanKind.CLIENT,
+            attributes=attributes,
+            start_time=wall(trip.started),
+            record_exception=False,
+            set_status_on_exception=False,
+        )
+
+    def set_server(self, address: str, port: int | None, database: str) -> None:
+        """Where the far tier is, for CLIENT spans."""
+        found = {
+            catalog.SERVER_ADDRESS.name: address,
+            catalog.SERVER_PORT.name: port,
+            catalog.DB_NAMESPACE.name: database,
+        }
+        self._server = {name: value for name, value in found.items() if value is not None}
+
+    def end(self, trip: RoundTrip, error: BaseException | None) -> None:
+        """The round trip is over: count it, end its span, log what failed."""
+        now = clock()
+        trip.duration = now - trip.started
+        trip.error_type = error.error_type if isinstance(error, StoreError) else error_type(error)
+        with self._reporter.guard("metrics"):
+            self._count_trip(trip)
+        if isinstance(error, StoreError):
+            self._log_trip(trip, error)
+        if trip.span is not None:
+            with self._reporter.guard("traces"):
+                self._end_client_span(trip, error, now)
+
+    def _count_trip(self, trip: RoundTrip) -> None:
+        series = (self._reporter.name, trip.command, trip.error_type)
+        self._reporter.metrics.add(catalog.L2_OPERATIONS, 1, *series)
+        self._reporter.metrics.record(catalog.L2_DURATION, trip.duration, *series, context=exemplar_context(trip.span))
+        for direction, amount in (("read", trip.received), ("write", trip.sent)):
+            if amount and trip.error_type is None:
+                self._reporter.metrics.add(catalog.L2_IO, amount, self._reporter.name, direction)
+
+    def _end_client_span(self, trip: RoundTrip, error: BaseException | None, now: int) -> None:
+        if trip.error_type is not None and not isinstance(error, asyncio.CancelledError):
+            trip.span.set_attribute(catalog.ERROR_TYPE.name, trip.error_type)
+            if trip.error_type.isupper():  # the server's own prefix: WRONGTYPE, OOM
+                trip.span.set_attribute(catalog.DB_STATUS.name, trip.error_type)
+            set_status(trip.span, error)
+        trip.span.end(wall(now))
+
+    def _log_trip(self, trip: RoundTrip, error: StoreError) -> None:
+        attributes = {
+            catalog.CACHE.name: self._reporter.name,
+            catalog.DB_OPERATION.name: trip.command,
+            catalog.ERROR_TYPE.name: error.error_type,
+        }
+        body = f"{trip.command} for cache {self._reporter.name} failed: {error.reason}"
+        self._reporter.events.emit(catalog.REDIS_EXCEPTION, body, attributes, context=context_of(trip.span))
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Keep the Redis instrumentor, where one is loaded, from a second span for the same round trip."""
+        suppress = _suppressor()
+        if suppress is None:
+            yield
+            return
+        with suppress():
+            yield
+
+
+def _suppressor() -> Any:
+    """`suppress_instrumentation` of the instrumentation package, while its Redis instrumentor is loaded."""
+    if "opentelemetry.instrumentation.redis" not in sys.modules:
+        return None
+    return getattr(sys.modules.get("opentelemetry.instrumentation.utils"), "suppress_instrumentation", None)
