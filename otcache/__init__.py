@@ -32,7 +32,7 @@ _HOMES = {
     "otcache.memory": ("InMemoryCache",),
     "otcache.redis": ("GenericRedisCache",),
     "otcache.ai": ("AIMemoryCache", "AIResponseCache"),
-    "otcache.factory": ("CacheFactory",),
+    "otcache.factory": ("CacheFactory", "open_cache"),
     "otcache.telemetry.providers": ("Providers",),
     "otcache.dependencies": (
         "cache_lifespan",
@@ -48,6 +48,7 @@ _HOMES = {
         "get_test_redis_cache",
         "get_web_cache_service",
         "install_cache",
+        "redis_wanted",
         "validate_cache_configuration",
     ),
 }
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
         get_test_redis_cache,
         get_web_cache_service,
         install_cache,
+        redis_wanted,
         validate_cache_configuration,
     )
     from otcache.exceptions import (
@@ -87,7 +89,7 @@ if TYPE_CHECKING:
         ValidationError,
         get_http_status_for_exception,
     )
-    from otcache.factory import CacheFactory
+    from otcache.factory import CacheFactory, open_cache
     from otcache.memory import InMemoryCache
     from otcache.redis import GenericRedisCache
     from otcache.serializers import register_type
@@ -127,6 +129,8 @@ __all__ = [
     "get_test_redis_cache",
     "get_web_cache_service",
     "install_cache",
+    "open_cache",
+    "redis_wanted",
     "register_type",
     "validate_cache_configuration",
 ]

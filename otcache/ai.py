@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from otcache.base import StoreError
 from otcache.config import AICacheConfig
 from otcache.exceptions import ValidationError
 from otcache.keys import ai_key, escape_glob, glob_matcher
@@ -14,7 +13,7 @@ from otcache.memory import InMemoryCache
 from otcache.pipeline import Pipeline
 from otcache.redis import GenericRedisCache
 from otcache.serializers import Facts
-from otcache.telemetry.outcome import AIFacts, Outcome
+from otcache.telemetry.outcome import AIFacts
 
 _OPERATION: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _TIERS: Final = ("small", "medium", "large")
@@ -101,24 +100,9 @@ class AIMethods(Pipeline):
         if not isinstance(pattern, str) or not pattern:
             raise ValidationError(f"pattern is {type(pattern).__name__}, not a non-empty string")
         with self._probe.operation("invalidate", self._clock()) as outcome:
-            near = self._drop_near(pattern)
-            removed = await self._invalidate_far(outcome, pattern, near)
-            self._drop_near(pattern)
+            removed = await self._tiers.sweep(outcome, pattern, glob_matcher(pattern))
             outcome.batch_size = removed
         return removed
-
-    async def _invalidate_far(self, outcome: Outcome, pattern: str, near: int) -> int:
-        if self._far is None:
-            return near
-        try:
-            return await self._far.clear(outcome, pattern)
-        except StoreError:
-            outcome.result = "dropped"
-            return near
-
-    def _drop_near(self, pattern: str) -> int:
-        matches = glob_matcher(pattern)
-        return self._remove_near([key for key in self._entries if matches(key)])
 
     def _facts(self, text: str, operation: str) -> AIFacts:
         _check(text, operation)

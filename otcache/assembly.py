@@ -13,6 +13,7 @@ from otcache.stores.redis import RedisStore
 from otcache.telemetry.privacy import KeyPrivacy
 from otcache.telemetry.probe import Probe
 from otcache.telemetry.providers import Providers
+from otcache.tiers import Tiers
 from otcache.version import __version__
 
 
@@ -47,11 +48,12 @@ def make_far(config: CacheConfig, probe: Probe) -> FarTier:
     )
 
 
-def make_serializer(config: CacheConfig) -> Serializer:
-    """Values to bytes and back."""
-    return Serializer(
+def make_tiers(config: CacheConfig, probe: Probe, near: MemoryStore, far: FarTier | None) -> Tiers:
+    """Both tiers together."""
+    serializer = Serializer(
         threshold=config.compression_threshold,
         level=config.compression_level,
         algorithm=config.compression,
         signing_secret=config.signing_secret,
     )
+    return Tiers(near, far, probe, serializer, copies=config.l1_isolation == "copy")

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
+from contextvars import Context
 from typing import Any, Final, TypeVar
 
 from otcache.base import Store, StoreError
@@ -249,7 +250,9 @@ class FarTier:
     def _ensure_recovery(self) -> None:
         """One background task probes while the breaker is open; it ends when the tier is back."""
         if not self._closed and (self._recovery is None or self._recovery.done()):
-            self._recovery = asyncio.get_running_loop().create_task(self._recover(), name="otcache-recovery")
+            # a context of its own: the probes belong to no request's trace
+            loop, context = asyncio.get_running_loop(), Context()
+            self._recovery = loop.create_task(self._recover(), name="otcache-recovery", context=context)
 
     async def _recover(self) -> None:
         while self.breaker.is_open:

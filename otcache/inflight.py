@@ -16,11 +16,12 @@ class Inflight:
     def __init__(self) -> None:
         self._reads: dict[str, object] = {}
         self._writes: dict[str, object] = {}
+        self._sweeps = 0
 
     def begin_read(self, key: str) -> object:
         """Announce a far read of `key`; give what this returns to `end_read`."""
         token = object()
-        if key not in self._writes:
+        if key not in self._writes and not self._sweeps:
             self._reads[key] = token
         return token
 
@@ -53,3 +54,13 @@ class Inflight:
             else:
                 alone = False
         return alone
+
+    def begin_sweep(self) -> None:
+        """Announce the removal of many keys: nothing that is being read now may be copied."""
+        self._sweeps += 1
+        self._reads.clear()
+
+    def end_sweep(self) -> None:
+        """The removal is over."""
+        self._sweeps -= 1
+        self._reads.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from otcache.assembly import make_near, make_probe, make_serializer, resolve
+from otcache.assembly import make_near, make_probe, make_tiers, resolve
 from otcache.config import CacheConfig
 from otcache.pipeline import Pipeline
 from otcache.telemetry.providers import Providers
@@ -27,7 +27,7 @@ class InMemoryCache(Pipeline):
     ) -> None:
         resolved = resolve(config, options)
         probe = make_probe(resolved, providers)
-        super().__init__(resolved, make_near(resolved, probe), None, probe, make_serializer(resolved))
+        super().__init__(resolved, make_tiers(resolved, probe, make_near(resolved, probe), None), probe)
 
     @classmethod
     def taking_over(cls, failed: Pipeline) -> Self:
@@ -39,7 +39,7 @@ class InMemoryCache(Pipeline):
         cache = cls.__new__(cls)
         config, probe, far = failed.config, failed._probe, failed._far  # noqa: SLF001  of the same family
         near = make_near(config, probe)
-        Pipeline.__init__(cache, config, near, far, probe, failed._serializer)  # noqa: SLF001
+        Pipeline.__init__(cache, config, make_tiers(config, probe, near, far), probe)
         probe.metrics.forget(failed)
         if far is not None and not config.enable_l1_cache:
 

@@ -14,22 +14,17 @@ from typing import Any, Final, Self
 from otcache.base import MISSING, CacheInterface, StoreError
 from otcache.config import CacheConfig
 from otcache.exceptions import ValidationError
-from otcache.far import FarTier
-from otcache.inflight import Inflight
 from otcache.keys import check_key
-from otcache.serializers import DecodeError, Encoded, Facts, Serializer
-from otcache.stores.memory import NEVER, Entry, MemoryStore
+from otcache.serializers import Facts
 from otcache.telemetry.catalog import L1_COUNT, L1_LIMIT, Instrument
 from otcache.telemetry.gate import SPAN_KEY, current_context
 from otcache.telemetry.metrics import GRID, lookup_stats
-from otcache.telemetry.outcome import AIFacts, Lookup, Outcome, Result, Tier
+from otcache.telemetry.outcome import AIFacts, Lookup, Result, Tier
 from otcache.telemetry.probe import Probe
 from otcache.telemetry.reporter import clock
+from otcache.tiers import Tiers
 
-_SECOND: Final = 1_000_000_000
 _MS: Final = 1_000_000
-_CLOCK_ERROR_MS: Final = 2
-"""How far the learnt clock of the server may be off: rounding, and half of a round trip. L1 ends earlier by it."""
 _LONGEST_TTL: Final = 31_536_000
 
 
@@ -38,29 +33,23 @@ class Pipeline(CacheInterface):
 
     Args:
         config: The validated options.
-        near: The memory in this process.
-        far: The far tier, or `None`.
+        tiers: The near tier, and the far one if there is one.
         probe: What it reports through.
-        serializer: Values to bytes and back.
     """
 
-    def __init__(
-        self, config: CacheConfig, near: MemoryStore, far: FarTier | None, probe: Probe, serializer: Serializer
-    ) -> None:
+    def __init__(self, config: CacheConfig, tiers: Tiers, probe: Probe) -> None:
         self.config = config
         self.name = config.name
-        self._near = near
-        self._far = far
+        self._tiers = tiers
+        self._near = tiers.near
+        self._far = tiers.far
         self._probe = probe
-        self._serializer = serializer
-        self._inflight = Inflight()
         self._clock: Callable[[], int] = clock
         # what the hit path touches, one attribute each
-        self._entries = near.entries
+        self._entries = tiers.near.entries
         self._hits = probe.hits
         self._tracing = probe.tracing
-        self._copies = config.l1_isolation == "copy"
-        self._plain = not self._copies
+        self._plain = not tiers.copies
         probe.metrics.watch(self)
 
     # --- get ----------------------------------------------------------------------------------------
@@ -96,14 +85,10 @@ class Pipeline(CacheInterface):
                     cells[bisect_left(GRID, elapsed)] += 1
                     cells[-1] += elapsed
                     return entry.value
-            return self._observed_hit(key, entry, started, type)
+            if not self._tiers.copies:  # somebody watches: a span, a callback
+                self._probe.hit(key, entry.value, started)
+                return entry.value
         return await self._fetch(key, default, type, started)
-
-    def _observed_hit(self, key: str, entry: Entry, started: int, kind: Any) -> Any:
-        """An L1 hit that somebody watches: a span, a callback, or a caller who wants a copy."""
-        value = self._unwrap(key, entry.value, kind)
-        self._probe.hit(key, value, started)
-        return value
 
     async def _fetch(
         self,
@@ -117,93 +102,23 @@ class Pipeline(CacheInterface):
     ) -> Any:
         with self._probe.operation("get", started, key, ai) as outcome:
             check_key(key)
-            found = await self._look_up(outcome, key, kind, promote)
+            found = await self._tiers.look_up(outcome, key, kind, promote)
             outcome.result, outcome.tier, outcome.reason = found.result, found.tier, found.reason
             outcome.value = found.value
         return default if outcome.value is MISSING else outcome.value
-
-    async def _look_up(self, outcome: Outcome, key: str, kind: Any, promote: bool) -> Lookup:
-        near = self._look_near(key, kind)
-        if near.result == "hit" or self._far is None:
-            return near
-        token = self._inflight.begin_read(key)
-        try:
-            payload = await self._far.read(outcome, key)
-        except StoreError:
-            return Lookup(key, "miss", reason="backend_unavailable")
-        finally:
-            may_copy = self._inflight.end_read(key, token)
-        return self._take(outcome, near, payload, kind, may_copy and promote)
-
-    def _look_near(self, key: str, kind: Any) -> Lookup:
-        now = self._clock()
-        entry = self._near.peek(key, now)
-        if entry is None:
-            return Lookup(key, "miss", reason=self._near.reason(key))
-        entry.used = True
-        return Lookup(key, "hit", "l1", value=self._unwrap(key, entry.value, kind))
-
-    def _take(self, outcome: Outcome, near: Lookup, payload: bytes | None, kind: Any, copy: bool) -> Lookup:
-        """What the far tier's payload means, and the copy of it in the near tier with the time left."""
-        if payload is None:
-            return near
-        self._probe.payload("read", len(payload))
-        try:
-            found = self._serializer.decode(payload, key=near.key, type=kind)
-        except DecodeError:
-            outcome.degraded = outcome.degraded or "codec"
-            return Lookup(near.key, "miss", reason="decode_error")
-        assert self._far is not None
-        server_ms = self._far.store.server_ms()
-        left_ms = found.expires_at_ms - server_ms
-        if found.expires_at_ms and left_ms <= 0:
-            return Lookup(near.key, "miss", reason="expired")
-        if found.created_at_ms is not None:
-            outcome.age = max(0.0, (server_ms - found.created_at_ms) / 1000)
-        outcome.size = len(payload)
-        if copy:
-            left = max(left_ms - _CLOCK_ERROR_MS, 1) if found.expires_at_ms else 0
-            self._keep(near.key, payload if self._copies else found.value, left)
-            self._probe.wrote("l1", "backfill")
-        return Lookup(near.key, "hit", "l2", value=found.value)
-
-    def _unwrap(self, key: str, held: Any, kind: Any) -> Any:
-        """With isolation the near tier holds bytes: every caller decodes an object of its own."""
-        return self._serializer.decode(held, key=key, type=kind).value if self._copies else held
-
-    def _keep(self, key: str, held: Any, left_ms: int, now: int | None = None) -> bool:
-        now = self._clock() if now is None else now
-        return self._near.put(key, held, now + left_ms * _MS if left_ms else NEVER, now)
 
     async def get_many(self, keys: Iterable[str], *, type: Any = None) -> dict[str, Any]:  # noqa: A002
         """The values of those `keys` that are there; the far tier is asked once for all the rest."""
         with self._probe.operation("get_many", self._clock()) as outcome:
             wanted = _distinct(keys)
             outcome.batch_size = len(wanted)
-            lookups = {key: self._look_near(key, type) for key in wanted}
-            missing = [key for key, lookup in lookups.items() if lookup.result == "miss"]
-            if missing and self._far is not None:
-                lookups.update(await self._look_far(self._far, outcome, [lookups[key] for key in missing], type))
+            lookups = await self._tiers.look_up_many(outcome, wanted, type)
             outcome.lookups = list(lookups.values())
             found = {key: lookup.value for key, lookup in lookups.items() if lookup.result == "hit"}
             outcome.batch_hits = len(found)
             outcome.tier = _deepest(outcome.lookups)
             outcome.result = _batch_result(len(found), len(wanted))
             outcome.reason = outcome.lookups[0].reason if outcome.result == "miss" else "none"
-        return found
-
-    async def _look_far(self, far: FarTier, outcome: Outcome, missed: list[Lookup], kind: Any) -> dict[str, Lookup]:
-        tokens = {lookup.key: self._inflight.begin_read(lookup.key) for lookup in missed}
-        may_copy: dict[str, bool] = {}
-        try:
-            payloads = await far.read_many(outcome, list(tokens))
-        except StoreError:
-            return {lookup.key: Lookup(lookup.key, "miss", reason="backend_unavailable") for lookup in missed}
-        finally:
-            may_copy = {key: self._inflight.end_read(key, token) for key, token in tokens.items()}
-        pairs = zip(missed, payloads, strict=True)
-        found = {near.key: self._take(outcome, near, payload, kind, may_copy[near.key]) for near, payload in pairs}
-        outcome.age = outcome.size = None  # one entry's facts, not a batch's
         return found
 
     # --- set ----------------------------------------------------------------------------------------
@@ -226,58 +141,11 @@ class Pipeline(CacheInterface):
         with self._probe.operation("set", started, key, ai) as outcome:
             check_key(key)
             seconds = self._seconds(ttl)
-            encoded = self._encode(key, value, seconds, kind, facts)
-            outcome.ttl, outcome.size = float(seconds), len(encoded.payload)
-            token, overlaps = self._inflight.begin_write((key,))
-            alone = False
-            try:
-                in_far = await self._write_far(outcome, key, encoded.payload, seconds)
-            except BaseException:  # cancelled: nobody knows what the server holds
-                self._near.remove(key)
-                raise
-            finally:
-                alone = self._inflight.end_write((key,), token) and not overlaps
-            held = self._settle(key, encoded.payload if self._copies else value, seconds, started, alone or not in_far)
-            if held or in_far:
-                outcome.written.append((key, value))
-            else:
+            payload = self._tiers.encode(key, value, seconds, kind, facts).payload
+            outcome.ttl, outcome.size = float(seconds), len(payload)
+            await self._tiers.write(outcome, {key: value}, {key: payload}, seconds, started)
+            if not outcome.written:
                 outcome.result = "dropped"
-
-    def _settle(self, key: str, held: Any, seconds: int, started: int, trusted: bool) -> bool:
-        """Put a written value into the near tier, unless an overlapping write makes its order unknown."""
-        if not trusted:
-            self._near.remove(key)
-            return False
-        kept = self._keep(key, held, seconds * 1000, started)
-        if kept:
-            self._probe.wrote("l1", "set")
-        return kept
-
-    async def _write_far(self, outcome: Outcome, key: str, payload: bytes, seconds: int) -> bool:
-        if self._far is None:
-            return False
-        try:
-            await self._far.write(outcome, key, payload, seconds * 1000)
-        except StoreError:
-            return False
-        self._probe.wrote("l2", "set")
-        self._probe.payload("write", len(payload))
-        return True
-
-    def _encode(self, key: str, value: Any, seconds: int, kind: Any, facts: Facts | None = None) -> Encoded:
-        """To bytes, also where no far tier is: a value is refused in every store or in none."""
-        now = self._far.store.server_ms() if self._far is not None else 0
-        encoded = self._serializer.encode(
-            value,
-            key=key,
-            expires_at_ms=now + seconds * 1000 if seconds and self._far is not None else 0,
-            created_at_ms=now if self._far is not None else None,
-            type=kind,
-            facts=facts,
-        )
-        if encoded.algorithm is not None:
-            self._probe.compressed(encoded.algorithm, encoded.raw_size, len(encoded.payload))
-        return encoded
 
     def _seconds(self, ttl: int | None) -> int:
         if ttl is None:
@@ -295,41 +163,11 @@ class Pipeline(CacheInterface):
             if not isinstance(mapping, Mapping):
                 raise ValidationError(f"mapping is {mapping.__class__.__name__}, not a mapping of keys to values")
             seconds = self._seconds(ttl)
-            encoded = {check_key(k): self._encode(k, value, seconds, type).payload for k, value in mapping.items()}
-            outcome.batch_size, outcome.ttl = len(encoded), float(seconds)
-            token, overlaps = self._inflight.begin_write(encoded)
-            alone = False
-            try:
-                in_far = await self._write_far_many(outcome, encoded, seconds)
-            except BaseException:
-                for key in encoded:
-                    self._near.remove(key)
-                raise
-            finally:
-                alone = self._inflight.end_write(encoded, token) and not overlaps
-            for key, value in mapping.items():
-                trusted = alone or key not in in_far
-                held = self._settle(key, encoded[key] if self._copies else value, seconds, started, trusted)
-                if held or key in in_far:
-                    outcome.written.append((key, value))
-            outcome.result = _write_result(len(outcome.written), len(encoded))
-
-    async def _write_far_many(self, outcome: Outcome, encoded: dict[str, bytes], seconds: int) -> frozenset[str]:
-        """The keys that the far tier has acknowledged."""
-        if self._far is None or not encoded:
-            return frozenset()
-        try:
-            errors = await self._far.write_many(outcome, list(encoded.items()), seconds * 1000)
-        except StoreError:
-            return frozenset()
-        written = frozenset(key for key, error in zip(encoded, errors, strict=True) if error is None)
-        if len(written) < len(encoded):
-            outcome.degraded = outcome.degraded or "server_error"
-        if written:
-            self._probe.wrote("l2", "set", len(written))
-        for key in written:
-            self._probe.payload("write", len(encoded[key]))
-        return written
+            encode = self._tiers.encode
+            payloads = {check_key(k): encode(k, value, seconds, type).payload for k, value in mapping.items()}
+            outcome.batch_size, outcome.ttl = len(payloads), float(seconds)
+            await self._tiers.write(outcome, mapping, payloads, seconds, started)
+            outcome.result = _write_result(len(outcome.written), len(payloads))
 
     # --- delete -------------------------------------------------------------------------------------
 
@@ -337,7 +175,7 @@ class Pipeline(CacheInterface):
         """Remove `key` from every tier. What Redis did not take now is removed there before it is read again."""
         with self._probe.operation("delete", self._clock(), key) as outcome:
             check_key(key)
-            await self._remove(outcome, [key])
+            await self._tiers.remove(outcome, [key])
 
     async def delete_many(self, keys: Iterable[str]) -> None:
         """Remove `keys` from every tier, in one round trip."""
@@ -345,39 +183,12 @@ class Pipeline(CacheInterface):
             wanted = _distinct(keys)
             outcome.batch_size = len(wanted)
             if wanted:
-                await self._remove(outcome, wanted)
-
-    async def _remove(self, outcome: Outcome, keys: list[str]) -> None:
-        held = self._remove_near(keys)
-        token, _ = self._inflight.begin_write(keys)
-        gone, existed = self._far is None, 0
-        try:
-            if self._far is not None:
-                existed = await self._far.remove(outcome, keys)
-                gone = True
-        except StoreError:
-            gone = False
-        finally:
-            self._inflight.end_write(keys, token)
-            self._remove_near(keys)
-        outcome.result = "ok" if held or existed else "noop" if gone else "dropped"
-        if gone:
-            outcome.removed.extend(keys)
-
-    def _remove_near(self, keys: Iterable[str]) -> int:
-        return sum([self._near.remove(key) for key in keys])
+                await self._tiers.remove(outcome, wanted)
 
     async def clear(self) -> None:
         """Remove every entry of this cache, and of no other: keys under its own prefix and name."""
         with self._probe.operation("clear", self._clock()) as outcome:
-            self._near.clear()
-            try:
-                if self._far is not None:
-                    await self._far.clear(outcome)
-            except StoreError:
-                outcome.result = "dropped"
-            finally:
-                self._near.clear()
+            await self._tiers.sweep(outcome, "*", None)
 
     # --- questions ----------------------------------------------------------------------------------
 
@@ -385,12 +196,7 @@ class Pipeline(CacheInterface):
         """Whether `key` holds a value (which may be `None`); `False` if the tier that knows can't be asked."""
         with self._probe.operation("contains", self._clock(), key) as outcome:
             check_key(key)
-            found = self._near.peek(key, self._clock()) is not None
-            if not found and self._far is not None:
-                try:
-                    found = await self._far.contains(outcome, key)
-                except StoreError:
-                    found = False
+            found = await self._tiers.contains(outcome, key)
             outcome.result = "hit" if found else "miss"
         return found
 
@@ -398,21 +204,9 @@ class Pipeline(CacheInterface):
         """Seconds until `key` expires, rounded up; 0 if it never does, `None` if it is not there."""
         with self._probe.operation("get_ttl", self._clock(), key) as outcome:
             check_key(key)
-            left = await self._left_ms(outcome, key)
+            left = await self._tiers.left_ms(outcome, key)
             outcome.result = "miss" if left is None else "hit"
         return None if left is None else -(-left // 1000)
-
-    async def _left_ms(self, outcome: Outcome, key: str) -> int | None:
-        now = self._clock()
-        entry = self._near.peek(key, now)
-        if entry is not None:
-            return 0 if entry.expires == NEVER else -(-(entry.expires - now) // _MS)
-        if self._far is None:
-            return None
-        try:
-            return await self._far.left_ms(outcome, key)
-        except StoreError:
-            return None
 
     async def touch(self, key: str, ttl: int | None = None) -> bool:
         """Give an existing entry `ttl` seconds from now (`None`: the default, 0: for ever).
@@ -425,25 +219,8 @@ class Pipeline(CacheInterface):
             check_key(key)
             seconds = self._seconds(ttl)
             outcome.ttl = float(seconds)
-            touched = await self._touch(outcome, key, seconds, started)
+            touched = await self._tiers.touch(outcome, key, seconds, started)
             outcome.result = "ok" if touched else "noop"
-        return touched
-
-    async def _touch(self, outcome: Outcome, key: str, seconds: int, started: int) -> bool:
-        entry = self._near.peek(key, started)
-        expires = started + seconds * _SECOND if seconds else NEVER
-        if self._far is None:
-            if entry is not None:
-                entry.expires = expires
-            return entry is not None
-        try:
-            touched = await self._far.touch(outcome, key, seconds * 1000)
-        except StoreError:
-            return False
-        if entry is not None and touched:
-            entry.expires = expires
-        elif not touched:
-            self._near.remove(key)  # the far tier has lost it: the copy must not outlive it
         return touched
 
     async def ping(self) -> bool:
@@ -471,7 +248,7 @@ class Pipeline(CacheInterface):
 
     def _set_plain(self) -> None:
         """The hit path asks one flag: nobody watches hits and nobody wants copies."""
-        self._plain = not (self._copies or self._probe.callbacks.has("get_success"))
+        self._plain = not (self._tiers.copies or self._probe.callbacks.has("get_success"))
 
     async def connect(self) -> bool:
         """Ask the far tier once; whether it answered in time, `True` where there is none.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from otcache.assembly import make_far, make_near, make_probe, make_serializer, resolve
+from otcache.assembly import make_far, make_near, make_probe, make_tiers, resolve
 from otcache.config import CacheConfig
 from otcache.pipeline import Pipeline
 from otcache.telemetry.providers import Providers
@@ -33,4 +33,4 @@ class GenericRedisCache(Pipeline):
             resolved = resolve(resolved, {"redis_url": DEFAULT_URL})
         probe = make_probe(resolved, providers)
         near = make_near(resolved, probe, on=resolved.enable_l1_cache)
-        super().__init__(resolved, near, make_far(resolved, probe), probe, make_serializer(resolved))
+        super().__init__(resolved, make_tiers(resolved, probe, near, make_far(resolved, probe)), probe)

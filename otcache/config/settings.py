@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from otcache.config.builder import CacheConfigBuilder
-from otcache.config.model import AICacheConfig, CacheConfig, default_of, facts_of
+from otcache.config.model import CacheConfig, default_of, facts_of
 from otcache.config.sources import require_valid
 from otcache.exceptions import ConfigurationError
 
@@ -77,8 +77,7 @@ if TYPE_CHECKING:
     class Settings(_Base):
         """Every option of `CacheConfig`, from arguments or `OTCACHE_...` variables."""
 
-        redis_url: str | None = None
-        ai_config: AICacheConfig | None = None
+        def __init__(self, **given: Any) -> None: ...
 
 else:
     Settings = create_model("Settings", __base__=_Base, __module__=__name__, **_definitions())

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
-from otcache.config.model import AICacheConfig, CacheConfig, ValidationResult, environment_name, type_name
+from otcache.config.model import AICacheConfig, CacheConfig, ValidationResult, environment_name, problems_of, type_name
 from otcache.exceptions import ConfigurationError, ValidationError
 
 ALIASES: Final = {"l1_cache_size": "memory_cache_size", "max_size": "memory_cache_size"}
@@ -163,11 +163,15 @@ def _refuse_unknown_variables(environ: Mapping[str, str], known: Mapping[str, An
 
 def _parsed(variable: str, option_field: Field[Any], kind: Any, text: str) -> Any:
     try:
-        return _parser(kind)(text)
+        value = _parser(kind)(text)
+        problem = next(problems_of(option_field, kind, value), None)
     except ValueError:
-        # no `from`: the cause repeats the value, which may be secret
-        message = f"{variable} is not {type_name(kind)}"
-        raise ConfigurationError(message, {"variable": variable, "option": option_field.name}) from None
+        problem = f"not {type_name(kind)}"
+    if problem is None:
+        return value
+    # no cause: it would repeat the value, which may be secret
+    where = {"variable": variable, "option": option_field.name}
+    raise ConfigurationError(f"{variable} can't be used: {problem}", where) from None
 
 
 def _parser(kind: Any) -> Callable[[str], Any]:

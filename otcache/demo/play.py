@@ -182,11 +182,13 @@ class Play:
             self._outage = outage = Outage()
             self._outages.append(outage)
             killed = loop.time()
-            await redis.kill()
-            self._say("Redis is killed: memory and the loaders answer the clients")
-            await asyncio.sleep(length)
-            await redis.start()
-            outage.length = loop.time() - killed
+            try:
+                await redis.kill()
+                self._say("Redis is killed: memory and the loaders answer the clients")
+                await asyncio.sleep(length)
+                await redis.start()
+            finally:  # also when the demo ends before
+                outage.length = loop.time() - killed
             self._say("Redis is back: the caches probe it")
             await self._recover(outage)
             self._say(f"Redis is used again, {outage.recovered_after:.2f} s after it came back")

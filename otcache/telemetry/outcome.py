@@ -93,6 +93,7 @@ class RoundTrip:
         sent: Payload bytes written.
         received: Payload bytes read.
         error_type: The server's error prefix or the client's class; `None` for success.
+        background: Whether nobody waits for it: the breaker's probe, counted but neither traced nor logged.
     """
 
     command: str
@@ -102,6 +103,6 @@ class RoundTrip:
     sent: int = 0
     received: int = 0
     error_type: str | None = None
-    error: BaseException | None = None
+    background: bool = False
     duration: int = 0
     span: Any = None

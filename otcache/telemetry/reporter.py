@@ -158,12 +158,14 @@ def wall(reading: int) -> int:
 
 
 def exemplar_context(span: trace.Span | None) -> otel_context.Context | None:
+    """A context for an exemplar, if the span is sampled."""
     if span is None or not span.get_span_context().trace_flags & 1:
         return None
     return trace.set_span_in_context(trace.NonRecordingSpan(span.get_span_context()))
 
 
 def context_of(span: trace.Span | None) -> otel_context.Context | None:
+    """A context in which the span is current, if there is one."""
     return None if span is None else trace.set_span_in_context(span)
 
 

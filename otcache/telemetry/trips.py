@@ -33,7 +33,8 @@ class Trips:
     def begin(self, outcome: Outcome | None, command: str, purpose: Purpose, batch: int | None) -> RoundTrip:
         """Open the record of one round trip; its CLIENT span is a child of the operation's."""
         trip = RoundTrip(command, purpose, clock(), batch)
-        if outcome is None:  # the background probe: metered, not traced
+        if outcome is None:
+            trip.background = True
             return trip
         if outcome.span is None and self._reporter.tracing.policy == "io" and self._reporter.tracing.wants():
             self._start_operation(outcome)
@@ -78,7 +79,7 @@ class Trips:
         trip.error_type = error.error_type if isinstance(error, StoreError) else error_type(error)
         with self._reporter.guard("metrics"):
             self._count_trip(trip)
-        if isinstance(error, StoreError):
+        if isinstance(error, StoreError) and not trip.background:
             self._log_trip(trip, error)
         if trip.span is not None:
             with self._reporter.guard("traces"):

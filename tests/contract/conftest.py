@@ -43,7 +43,7 @@ async def cache(request: pytest.FixtureRequest, shared_servers: Any, prefix: str
     """Each implementation in turn, each with a Redis of either kind where it has one."""
     kind, server = request.param
     url = shared_servers(server).url if server else ""
-    built = build(kind, {"key_prefix": prefix, "providers": own_counts()}, url)
+    built = build(kind, {"key_prefix": prefix, "providers": own_counts(), "timeout": 5.0}, url)
     assert await built.connect()
     yield built
     await built.close()
@@ -52,7 +52,7 @@ async def cache(request: pytest.FixtureRequest, shared_servers: Any, prefix: str
 @pytest.fixture
 async def two_processes(server: Any, prefix: str) -> AsyncIterator[tuple[GenericRedisCache, GenericRedisCache]]:
     """Two caches of one name on one Redis, each with an L1 of its own; each server in turn."""
-    options: dict[str, Any] = {"key_prefix": prefix, "redis_url": server.url, "providers": own_counts()}
+    options: dict[str, Any] = {"key_prefix": prefix, "redis_url": server.url, "providers": own_counts(), "timeout": 5.0}
     async with GenericRedisCache(**options) as first, GenericRedisCache(**options) as second:
         yield first, second
 

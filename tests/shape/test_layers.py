@@ -20,11 +20,11 @@ RANKS: Final = {
         "otcache.telemetry.catalog", "otcache.telemetry.outcome", "otcache.telemetry.providers",
     ),
     2: (
-        "otcache.telemetry.probe", "otcache.telemetry.metrics", "otcache.telemetry.bridge", "otcache.telemetry.gate",
+        "otcache.telemetry.probe", "otcache.telemetry.reporter", "otcache.telemetry.trips", "otcache.telemetry.metrics", "otcache.telemetry.bridge", "otcache.telemetry.gate",
         "otcache.telemetry.events", "otcache.telemetry.privacy", "otcache.telemetry.tables", "otcache.callbacks",
         "otcache.stores",
     ),
-    3: ("otcache.pipeline", "otcache.far", "otcache.breaker", "otcache.journal", "otcache.inflight"),
+    3: ("otcache.pipeline", "otcache.tiers", "otcache.far", "otcache.breaker", "otcache.journal", "otcache.inflight"),
     4: ("otcache.assembly", "otcache.memory", "otcache.redis", "otcache.ai"),
     5: ("otcache.factory",),
     6: (

@@ -21,6 +21,6 @@ def telemetry() -> Iterator[Capture]:
 @pytest.fixture
 async def users(telemetry: Capture, redis_server: Any, prefix: str) -> AsyncIterator[GenericRedisCache]:
     """A cache called users, on a Redis."""
-    options: dict[str, Any] = {"name": "users", "key_prefix": prefix, "providers": telemetry.providers}
+    options: dict[str, Any] = {"name": "users", "key_prefix": prefix, "providers": telemetry.providers, "timeout": 5.0}
     async with GenericRedisCache(redis_url=redis_server.url, **options) as cache:
         yield cache
