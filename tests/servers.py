@@ -300,11 +300,14 @@ class Certificates:
         self._sign(directory, self.client_cert, self.client_key, "CN=client")
 
     def _make(self, cert: Path, key: Path, name: str) -> None:
-        _openssl("req", "-x509", "-new", *_NEW_KEY, "-subj", f"/{name}", "-days", "2", "-keyout", key, "-out", cert)
+        signs = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")  # Python 3.13 is strict about RFC 5280
+        _openssl(
+            "req", "-x509", "-new", *_NEW_KEY, "-subj", f"/{name}", *signs, "-days", "2", "-keyout", key, "-out", cert
+        )
 
     def _sign(self, directory: Path, cert: Path, key: Path, name: str) -> None:
         request, names = directory / "request.pem", directory / "names"
-        names.write_text("subjectAltName=DNS:localhost,DNS:prod,IP:127.0.0.1")
+        names.write_text("subjectAltName=DNS:localhost,DNS:prod,IP:127.0.0.1\nauthorityKeyIdentifier=keyid\n")
         _openssl("req", "-new", *_NEW_KEY, "-subj", f"/{name}", "-keyout", key, "-out", request)
         by = ("-CA", self.ca, "-CAkey", directory / "ca-key.pem", "-CAcreateserial")
         _openssl("x509", "-req", "-in", request, *by, "-days", "2", "-extfile", names, "-out", cert)

@@ -17,7 +17,7 @@ OTHER: Final = "_OTHER"
 """What an attribute's value is folded to once its cap is reached (telemetry.md, 2.5)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Attribute:
     """One attribute.
 
@@ -41,7 +41,7 @@ class Attribute:
 Kind = Literal["counter", "updowncounter", "histogram"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Instrument:
     """One metric.
 
@@ -78,7 +78,7 @@ class Instrument:
         return self.name.replace(".", "_") + unit + total
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SpanType:
     """One type of span: its name's shape, kind, and what it carries."""
 
@@ -91,7 +91,7 @@ class SpanType:
     scope: Scope = "otcache"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Event:
     """One event: a log record with a name."""
 

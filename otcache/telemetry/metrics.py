@@ -60,6 +60,7 @@ class Metrics:
 
     def __init__(self, provider: metrics.MeterProvider | None, version: str) -> None:
         self.on_cap: Callable[[Attribute], None] | None = None
+        self._provider = provider  # kept: the id of a provider that is gone would be another's, and so would these
         self._series: dict[Instrument, dict[tuple[str | None, ...], Series]] = {i: {} for i in catalog.INSTRUMENTS}
         self._values: dict[tuple[Instrument, Attribute], set[str]] = {}
         self._announced: set[tuple[Instrument, Attribute]] = set()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final
 
 from opentelemetry import context as otel_context
@@ -21,6 +20,24 @@ from otcache.telemetry.privacy import redact
 from otcache.telemetry.providers import Providers
 
 clock: Final[Callable[[], int]] = time.perf_counter_ns
+
+
+class Guard:
+    """Swallows and counts what other people's exporters and processors raise; a fifth of the price of a generator."""
+
+    __slots__ = ("_reporter", "_signal")
+
+    def __init__(self, reporter: Reporter, signal: str) -> None:
+        self._reporter = reporter
+        self._signal = signal
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace_: object) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self._reporter.lost(self._signal)
+        return True
 
 
 class Reporter:
@@ -123,13 +140,9 @@ class Reporter:
 
     # --- guards -------------------------------------------------------------------------------------
 
-    @contextmanager
-    def guard(self, signal: str) -> Iterator[None]:
+    def guard(self, signal: str) -> Guard:
         """Telemetry never changes behaviour: what an SDK raises is counted, and that is all."""
-        try:
-            yield
-        except Exception:  # noqa: BLE001  other people's exporters and processors
-            self.lost(signal)
+        return Guard(self, signal)
 
     def lost(self, signal: str) -> None:
         self.metrics.cell(catalog.DROPPED, signal, "recording_error")[0] += 1

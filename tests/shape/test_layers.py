@@ -14,26 +14,18 @@ from otcache.telemetry.catalog import ATTRIBUTES, EVENTS, INSTRUMENTS, SPANS
 from tests.shape.source import MODULES, Module, is_within
 
 RANKS: Final = {
-    0: ("otcache", "otcache.base", "otcache.exceptions", "otcache.version"),
-    1: (
-        "otcache.config", "otcache.serializers", "otcache.codecs", "otcache.keys", "otcache.telemetry",
-        "otcache.telemetry.catalog", "otcache.telemetry.outcome", "otcache.telemetry.providers",
-    ),
-    2: (
-        "otcache.telemetry.probe", "otcache.telemetry.reporter", "otcache.telemetry.trips", "otcache.telemetry.metrics", "otcache.telemetry.bridge", "otcache.telemetry.gate",
-        "otcache.telemetry.events", "otcache.telemetry.privacy", "otcache.telemetry.tables", "otcache.callbacks",
-        "otcache.stores",
-    ),
-    3: ("otcache.pipeline", "otcache.tiers", "otcache.far", "otcache.breaker", "otcache.journal", "otcache.inflight"),
-    4: ("otcache.assembly", "otcache.memory", "otcache.redis", "otcache.ai"),
-    5: ("otcache.factory",),
-    6: (
-        "otcache.dependencies", "otcache.registry", "otcache.health", "otcache.telemetry.sdk", "otcache.telemetry.logs",
-        "otcache.testing",
-    ),
-    8: ("otcache.cli", "otcache.demo", "otcache.__main__"),
-}  # fmt: skip
-"""docs/architecture.md, "Layers": a package stands for what is inside of it, unless that has a line of its own."""
+    0: "base exceptions version",
+    1: "config serializers codecs keys telemetry.catalog telemetry.outcome telemetry.providers",
+    2: "telemetry callbacks stores",
+    3: "pipeline tiers far breaker journal inflight",
+    4: "assembly memory redis ai",
+    5: "factory",
+    6: "dependencies registry health telemetry.sdk telemetry.logs testing",
+    8: "cli demo __main__",
+}
+"""docs/architecture.md, "Layers": a package stands for what is inside of it, unless that has a rank of its own."""
+
+RANK_OF: Final = {"otcache": 0} | {f"otcache.{name}": rank for rank, names in RANKS.items() for name in names.split()}
 
 FACADES: Final = {"otcache", "otcache.config", "otcache.telemetry"}
 """Packages that show the names of their parts, and load those on first use."""
@@ -58,22 +50,16 @@ PLACES: Final = {
 
 def rank(name: str) -> int:
     """The rank of a module: its own, or that of the nearest package around it."""
-    while name:
-        for number, names in RANKS.items():
-            if name in names:
-                return number
-        name = name.rpartition(".")[0]
-    raise LookupError(name)
-
-
-def own_line(name: str) -> bool:
-    """Whether a module, or a package around it but not the whole, has a rank."""
-    return any(is_within(name, *(set(names) - {"otcache", "otcache.telemetry"})) for names in RANKS.values())
+    return RANK_OF[name] if name in RANK_OF else rank(name.rpartition(".")[0])
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_every_file_has_a_rank(module: Module) -> None:
-    assert own_line(module.name) or module.name in ("otcache", "otcache.telemetry")
+    assert module.name == "otcache" or is_within(module.name, *(RANK_OF.keys() - {"otcache"}))
+
+
+def test_every_rank_is_of_a_file() -> None:
+    assert RANK_OF.keys() <= {module.name for module in MODULES}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
