@@ -7,7 +7,7 @@ import gc
 import random
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 Case = Callable[[], Awaitable[None]]
@@ -56,7 +56,7 @@ async def measure(cases: Mapping[str, Case], operations: int, rounds: int, seed:
     return {name: Timing(seconds) for name, seconds in figures.items()}
 
 
-def table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """A Markdown table under its title."""
     widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
     lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]

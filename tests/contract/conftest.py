@@ -22,7 +22,7 @@ def own_counts() -> Providers:
 
 
 def build(kind: str, options: dict[str, Any], url: str) -> Pipeline:
-    isolation = {"l1_isolation": "copy"} if kind.endswith("copy") else {}
+    isolation: dict[str, Any] = {"l1_isolation": "copy"} if kind.endswith("copy") else {}
     if kind in ("memory", "memory-copy"):
         return InMemoryCache(**options, **isolation)
     if kind == "ai-memory":

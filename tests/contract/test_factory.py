@@ -42,7 +42,7 @@ async def build() -> AsyncIterator[Callable[..., Any]]:
 
 
 @pytest.mark.parametrize(
-    ("method", "kind", "profile"),
+    ("method", "built", "profile"),
     [
         ("for_web_app", GenericRedisCache, WEB),
         ("for_ai_app", AIResponseCache, AI),
@@ -50,27 +50,32 @@ async def build() -> AsyncIterator[Callable[..., Any]]:
     ],
 )
 async def test_each_method_builds_its_profile_on_a_redis_that_answers(
-    build: Callable[..., Any], server: RedisServer, prefix: str, method: str, kind: type[Pipeline], profile: CacheConfig
+    build: Callable[..., Any],
+    server: RedisServer,
+    prefix: str,
+    method: str,
+    built: type[Pipeline],
+    profile: CacheConfig,
 ) -> None:
     cache = await build(method, server.url, key_prefix=prefix)
     await cache.set("key", {"a": 1})
 
-    assert type(cache) is kind
+    assert type(cache) is built
     assert cache.config == replace(profile, redis_url=server.url, key_prefix=prefix)
     assert await cache.get("key") == {"a": 1}
     assert server.command("EXISTS", f"{prefix}{profile.name}:key") == 1
 
 
 @pytest.mark.parametrize(
-    ("method", "kind"), [("for_web_app", InMemoryCache), ("for_ai_app", AIMemoryCache), ("for_testing", InMemoryCache)]
+    ("method", "built"), [("for_web_app", InMemoryCache), ("for_ai_app", AIMemoryCache), ("for_testing", InMemoryCache)]
 )
 async def test_without_redis_each_method_gives_a_working_memory_cache(
-    build: Callable[..., Any], away_url: str, method: str, kind: type[Pipeline]
+    build: Callable[..., Any], away_url: str, method: str, built: type[Pipeline]
 ) -> None:
     cache = await build(method, away_url)
     await cache.set("key", 1)
 
-    assert type(cache) is kind
+    assert type(cache) is built
     assert await cache.get("key") == 1
     assert await cache.ping() is False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -38,7 +40,9 @@ class Example:
 
 
 def examples() -> Iterator[Example]:
-    """Every example but those of the API document, which tests/shape runs."""
+    """Every example but those of the API document, which tests/shape runs; the files of examples/ as a whole."""
+    for script in sorted((ROOT / "examples").glob("*.py")):
+        yield Example(script, 1, script.read_text(), None)
     for page in PAGES:
         if page.name != "api-reference.md":
             text = page.read_text()
@@ -70,6 +74,17 @@ def test_an_example_runs_as_it_is_written(example: Example, tmp_path: Path) -> N
 
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_drop_in_example_answers_from_the_cache() -> None:
+    app = runpy.run_path(str(ROOT / "examples" / "drop_in.py"))["app"]
+
+    with TestClient(app) as client:
+        answers = [client.get("/products/7").json() for _ in range(2)]
+        health = client.get("/health/cache").json()
+
+    assert answers == [{"id": 7, "name": "product 7"}] * 2
+    assert health["statistics"]["hits"]["l1"] == 1
 
 
 def test_the_readme_has_an_example_and_few_are_left_out() -> None:

@@ -34,4 +34,4 @@ async def until(condition: Callable[[], bool], seconds: float = 5.0) -> float:
 
 def is_closed(cache: GenericRedisCache) -> bool:
     """Whether the far tier is asked."""
-    return cache.get_stats()["l2"]["breaker"] == "closed"
+    return bool(cache.get_stats()["l2"]["breaker"] == "closed")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import Kind, RedisServer, require, wait_for
+from tests.servers import Kind, RedisServer, binary, require, wait_for
 
 _ORPHAN = """
 import os, signal
@@ -22,6 +22,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal is Linux's")
 def test_a_server_dies_with_a_test_run_that_was_killed(kind: Kind) -> None:
+    binary(kind)  # says so if it is missing; the run's own output would not
     run = subprocess.run([sys.executable, "-c", _ORPHAN.format(kind=kind)], capture_output=True, text=True, check=False)
 
     pid, directory = run.stdout.split()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from opentelemetry import trace
@@ -26,8 +27,9 @@ def reader_of(temporality: AggregationTemporality) -> InMemoryMetricReader:
     return InMemoryMetricReader(preferred_temporality={SdkHistogram: temporality})
 
 
-def points(reader: InMemoryMetricReader, name: str = catalog.OPERATION_DURATION.name) -> list:
+def points(reader: InMemoryMetricReader, name: str = catalog.OPERATION_DURATION.name) -> list[Any]:
     data = reader.get_metrics_data()
+    assert data is not None
     metrics = [m for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics if m.name == name]
     return [point for metric in metrics for point in metric.data.data_points]
 
@@ -38,7 +40,7 @@ def samples(count: int, seed: int) -> list[int]:
     return [draw.choice(GRID) for _ in range(count // 10)] + [int(10 ** draw.uniform(0, 11)) for _ in range(count)]
 
 
-def reference(values: list[int], temporality: AggregationTemporality) -> object:
+def reference(values: list[int], temporality: AggregationTemporality) -> Any:
     """The point that the SDK's own `record()` makes of `values`."""
     reader = reader_of(temporality)
     histogram = (
