@@ -32,8 +32,8 @@ _inside: ContextVar[bool] = ContextVar("otcache_inside_callback", default=False)
 class Observer(Protocol):
     """Who is told of the callbacks themselves."""
 
-    def callback_ran(self, event: str, name: str, duration_ns: int, error: BaseException | None) -> None:
-        """One run is over."""
+    def callback_ran(self, event: str, name: str, duration_ns: int, error: BaseException | None, key: str) -> None:
+        """One run is over; what it raised may show the `key`."""
 
     def callback_quarantined(self, event: str, name: str) -> None:
         """One callback is skipped for a while."""
@@ -123,33 +123,39 @@ class Callbacks:
         started = self._clock()
         if started < each.skipped_until:
             return False
-        error: Exception | None = None
+        key, error = str(args[0]), None
         try:
             answer = each.function(*args)
             if inspect.isawaitable(answer):
-                self._follow(each, answer, started)
+                self._follow(each, answer, started, key)
                 return False
         except Exception as exc:  # noqa: BLE001  the application's function
             error = exc
-        self._note(each, started, error, inline=True)
+        self._note(each, started, error, key, inline=True)
         return error is not None
 
-    def _follow(self, each: _Registered, answer: Awaitable[Any], started: int) -> None:
-        task = asyncio.ensure_future(self._finish(each, answer, started))
+    def _follow(self, each: _Registered, answer: Awaitable[Any], started: int, key: str) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            if inspect.iscoroutine(answer):
+                answer.close()  # or the interpreter warns of one that nobody awaited
+            raise
+        task = loop.create_task(self._finish(each, answer, started, key))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _finish(self, each: _Registered, answer: Awaitable[Any], started: int) -> None:
+    async def _finish(self, each: _Registered, answer: Awaitable[Any], started: int, key: str) -> None:
         error: Exception | None = None
         try:
             await answer
         except Exception as exc:  # noqa: BLE001  the application's function
             error = exc
-        self._note(each, started, error, inline=False)
+        self._note(each, started, error, key, inline=False)
 
-    def _note(self, each: _Registered, started: int, error: Exception | None, *, inline: bool) -> None:
+    def _note(self, each: _Registered, started: int, error: Exception | None, key: str, *, inline: bool) -> None:
         now = self._clock()
-        self._observer.callback_ran(each.event, each.name, now - started, error)
+        self._observer.callback_ran(each.event, each.name, now - started, error, key)
         if each.misbehaves(now, now - started, error is not None, inline):
             self._observer.callback_quarantined(each.event, each.name)
 

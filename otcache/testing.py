@@ -42,6 +42,8 @@ class Span:
     links: tuple[int, ...]
     start_ns: int
     end_ns: int
+    trace_id: int = 0
+    status_description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,25 +190,40 @@ class Capture:
             if row is None:
                 yield f"metric {metric.name} is not in the catalogue"
                 continue
-            if (metric.unit, scope) != (row.unit, row.scope):
-                yield f"metric {metric.name} has unit {metric.unit!r} and scope {scope}"
+            if (_kind(metric.data), metric.unit, scope) != (row.kind, row.unit, row.scope):
+                yield f"metric {metric.name} is a {_kind(metric.data)} with unit {metric.unit!r} and scope {scope}"
             for point in metric.data.data_points:
                 yield from _set_problems(metric.name, point.attributes, row.attributes, row.conditional)
 
     def _span_problems(self) -> Iterator[str]:
-        rows = {row.scope: row for row in catalog.SPANS}
+        rows: dict[str, catalog.SpanType] = {row.scope: row for row in catalog.SPANS}
         for span in self.spans:
-            if span.scope.startswith("otcache"):
-                row = rows[span.scope]  # type: ignore[index]
-                if span.kind != row.kind:
-                    yield f"span {span.name} has kind {span.kind}"
-                yield from _set_problems(f"span {span.name}", span.attributes, (), row.at_start + row.attributes)
+            if not span.scope.startswith("otcache"):
+                continue
+            row = rows.get(span.scope)
+            if row is None:
+                yield f"span {span.name} has scope {span.scope}, which is not in the catalogue"
+                continue
+            if span.kind != row.kind:
+                yield f"span {span.name} has kind {span.kind}"
+            yield from _set_problems(f"span {span.name}", span.attributes, (), row.at_start + row.attributes)
 
     def _event_problems(self) -> Iterator[str]:
         rows = {row.name: row for row in catalog.EVENTS}
         for event in self.events:
-            if event.name not in rows:
+            row = rows.get(event.name)
+            if row is None:
                 yield f"event {event.name} is not in the catalogue"
+                continue
+            facts = {name: value for name, value in event.attributes.items() if not name.startswith("exception.")}
+            yield from _set_problems(f"event {event.name}", facts, (), (*row.attributes, catalog.SUPPRESSED))
+
+
+def _kind(data: Any) -> str:
+    """The catalogue's word for what a metric's points are."""
+    if not hasattr(data, "is_monotonic"):
+        return "histogram" if hasattr(data, "aggregation_temporality") else "gauge"
+    return "counter" if data.is_monotonic else "updowncounter"
 
 
 _TYPES: Final[dict[str, type]] = {"string": str, "int": int, "double": float, "boolean": bool}
@@ -249,6 +266,8 @@ def _span(span: ReadableSpan, names: Mapping[int, str]) -> Span:
         links=tuple(link.context.span_id for link in span.links),
         start_ns=span.start_time or 0,
         end_ns=span.end_time or 0,
+        trace_id=context.trace_id if context is not None else 0,
+        status_description=span.status.description or "",
     )
 
 

@@ -15,7 +15,9 @@ SCHEMES = (
 )
 """What a URL may start with, before `://`."""
 
-_CREDENTIALS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)(?P<user>[^:/@\s]*)(?::(?P<password>.*))?@", re.IGNORECASE)
+_CREDENTIALS = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]{0,30}://)(?P<user>[^:/@\s]*)(?::(?P<password>.*))?@", re.IGNORECASE
+)
 _PARAMETER = re.compile(r"(?P<name>[?&][a-z_]*password=)[^&\s]*", re.IGNORECASE)
 
 

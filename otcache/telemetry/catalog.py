@@ -39,6 +39,7 @@ class Attribute:
 
 
 Kind = Literal["counter", "updowncounter", "histogram"]
+Presence = Literal["always", "far", "use"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +55,7 @@ class Instrument:
         conditional: Present where they apply (absent on success: `error.type`).
         buckets: Explicit boundaries of a histogram, in its unit.
         scope: The instrumentation scope.
+        present: From when on it is exported: always, with a far tier, or from its first use on.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Instrument:
     conditional: tuple[Attribute, ...] = ()
     buckets: tuple[float, ...] = ()
     scope: Scope = "otcache"
+    present: Presence = "use"
 
     @property
     def keys(self) -> tuple[Attribute, ...]:
@@ -80,7 +83,7 @@ class Instrument:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpanType:
-    """One type of span: its name's shape, kind, and what it carries."""
+    """One type of span: its name's shape, kind, and what it and its links carry."""
 
     id: str
     name: str
@@ -89,6 +92,7 @@ class SpanType:
     at_start: tuple[Attribute, ...]
     attributes: tuple[Attribute, ...]
     scope: Scope = "otcache"
+    links: tuple[Attribute, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +118,8 @@ ERROR_TYPE = Attribute("error.type", "string", "What was raised, or what the ser
 KEY_HASH = Attribute("otcache.key.hash", "string", "Keyed hash of the key, 16 hex characters.")
 KEY_TEMPLATE = Attribute("otcache.key.template", "string", "The key's shape as the source code declares it.")
 KEY = Attribute("otcache.key", "string", "The key itself, after the redactor.", opt_in=True)
+LINK_TYPE = Attribute("otcache.link.type", "string", "On a link: what it leads to; `writer` stored the value.",
+                      values=("writer",), opt_in=True)  # fmt: skip
 AGE = Attribute("otcache.entry.age", "double", "Seconds since the value was stored.")
 TTL = Attribute("otcache.entry.ttl", "double", "Time to live given at a write, in seconds; 0 never expires.")
 SIZE = Attribute("otcache.entry.size", "int", "Stored bytes of the value.")
@@ -176,7 +182,7 @@ B_BYTES: Final = (64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0, 10485
 
 OPERATIONS = Instrument(
     "otcache.operations", "counter", "{operation}", "Cache API calls completed; a batch call counts once.",
-    (CACHE, OPERATION, RESULT), (ERROR_TYPE,),
+    (CACHE, OPERATION, RESULT), (ERROR_TYPE,), present="always",
 )  # fmt: skip
 OPERATION_DURATION = Instrument(
     "otcache.operation.duration", "histogram", "s", "Duration of a cache API call as its caller sees it.",
@@ -184,17 +190,19 @@ OPERATION_DURATION = Instrument(
 )  # fmt: skip
 LOOKUPS = Instrument(
     "otcache.lookups", "counter", "{lookup}", "Keys looked up, one per key; the only source of a hit ratio.",
-    (CACHE, RESULT, TIER, MISS_REASON),
+    (CACHE, RESULT, TIER, MISS_REASON), present="always",
 )  # fmt: skip
 WRITES = Instrument(
     "otcache.writes", "counter", "{entry}", "Entries stored, per tier; l2 only after the server's OK.",
-    (CACHE, TIER, WRITE_REASON),
+    (CACHE, TIER, WRITE_REASON), present="always",
 )  # fmt: skip
 EVICTIONS = Instrument(
     "otcache.evictions", "counter", "{entry}", "Entries removed from L1 without the application asking.",
-    (CACHE, TIER, EVICTION_REASON),
+    (CACHE, TIER, EVICTION_REASON), present="always",
 )  # fmt: skip
-L1_COUNT = Instrument("otcache.l1.entry.count", "updowncounter", "{entry}", "Entries in L1.", (CACHE,))
+L1_COUNT = Instrument(
+    "otcache.l1.entry.count", "updowncounter", "{entry}", "Entries in L1.", (CACHE,), present="always"
+)
 L1_LIMIT = Instrument("otcache.l1.entry.limit", "updowncounter", "{entry}", "Most entries L1 may hold.", (CACHE,))
 PAYLOAD_SIZE = Instrument(
     "otcache.payload.size", "histogram", "By", "Size of one stored payload on the wire, after compression.",
@@ -206,19 +214,19 @@ COMPRESSION_IO = Instrument(
 )  # fmt: skip
 DEGRADED_OPERATIONS = Instrument(
     "otcache.degraded.operations", "counter", "{operation}",
-    "Operations completed without a tier they should have used.", (CACHE, DEGRADED_REASON),
+    "Operations completed without a tier they should have used.", (CACHE, DEGRADED_REASON), present="far",
 )  # fmt: skip
 COMPONENT_STATUS = Instrument(
     "otcache.component.status", "updowncounter", "1", "1 for the state the component is in, 0 for the others.",
-    (BACKEND, COMPONENT, COMPONENT_STATE),
+    (BACKEND, COMPONENT, COMPONENT_STATE), present="far",
 )  # fmt: skip
 CIRCUIT_STATUS = Instrument(
     "otcache.circuit.status", "updowncounter", "1", "1 for the state the breaker is in, 0 for the others.",
-    (BACKEND, COMPONENT, CIRCUIT_STATE),
+    (BACKEND, COMPONENT, CIRCUIT_STATE), present="far",
 )  # fmt: skip
 CIRCUIT_TRANSITIONS = Instrument(
     "otcache.circuit.transitions", "counter", "{transition}", "Transitions of the breaker, by the state entered.",
-    (BACKEND, COMPONENT, CIRCUIT_STATE),
+    (BACKEND, COMPONENT, CIRCUIT_STATE), present="far",
 )  # fmt: skip
 CALLBACKS = Instrument(
     "otcache.callbacks", "counter", "{invocation}", "Invocations of user callbacks.",
@@ -230,11 +238,11 @@ CALLBACK_DURATION = Instrument(
 )  # fmt: skip
 DROPPED = Instrument(
     "otcache.telemetry.dropped", "counter", "{item}", "Telemetry that otcache itself refused, folded or lost.",
-    (SIGNAL, DROP_REASON),
+    (SIGNAL, DROP_REASON), present="always",
 )  # fmt: skip
 BUILD_INFO = Instrument(
     "otcache.build.info", "updowncounter", "", "Always 1; the identity is in its attributes.",
-    (VERSION, SCHEMA, PYTHON_VERSION, REDIS_CLIENT_VERSION),
+    (VERSION, SCHEMA, PYTHON_VERSION, REDIS_CLIENT_VERSION), present="always",
 )  # fmt: skip
 L2_OPERATIONS = Instrument(
     "otcache.l2.operations", "counter", "{operation}", "Round trips to Redis made for a cache.",
@@ -246,7 +254,7 @@ L2_DURATION = Instrument(
 )  # fmt: skip
 L2_IO = Instrument(
     "otcache.l2.io", "counter", "By", "Payload bytes read from and written to Redis.",
-    (CACHE, IO_DIRECTION), scope="otcache.redis",
+    (CACHE, IO_DIRECTION), scope="otcache.redis", present="far",
 )  # fmt: skip
 AI_LOOKUPS = Instrument(
     "otcache.ai.lookups", "counter", "{lookup}", "Lookups of the AI response cache.",
@@ -265,7 +273,7 @@ OPERATION_SPAN = SpanType(
     "otcache.operation", "cache.{otcache.operation.name} {otcache.cache.name}", "INTERNAL", "Every call of a cache.",
     (CACHE, OPERATION),
     (RESULT, TIER, MISS_REASON, KEY_HASH, KEY_TEMPLATE, KEY, AGE, TTL, SIZE, BATCH_SIZE, BATCH_HITS, DEGRADED,
-     DEGRADED_REASON, CALLBACK_ERRORS, AI_OPERATION, AI_TEXT_TIER, ERROR_TYPE),
+     DEGRADED_REASON, CALLBACK_ERRORS, AI_OPERATION, AI_TEXT_TIER, ERROR_TYPE), links=(LINK_TYPE,),
 )  # fmt: skip
 REDIS_SPAN = SpanType(
     "otcache.redis.client", "{db.operation.name}", "CLIENT", "Each round trip to Redis.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from typing import Any, Final, Literal
@@ -14,7 +15,7 @@ from opentelemetry import context as otel_context
 
 from otcache.telemetry import catalog
 from otcache.telemetry.catalog import Event
-from otcache.telemetry.privacy import redact
+from otcache.telemetry.privacy import mask, redact
 
 Severity = Literal["INFO", "WARN"]
 RATE: Final = 10.0
@@ -93,6 +94,7 @@ class Events:
         severity: Severity | None = None,
         exception: BaseException | None = None,
         context: otel_context.Context | None = None,
+        key: str | None = None,
     ) -> None:
         """Emit one event.
 
@@ -103,6 +105,7 @@ class Events:
             severity: Instead of the row's.
             exception: What was raised; its class and its redacted message are kept, never its locals.
             context: The context whose span it belongs to; the current one by default.
+            key: The operation's key, which a message must not show.
         """
         bucket = self._buckets.setdefault(event.name, _Bucket(self._clock()))
         if not bucket.takes(self._clock()):
@@ -111,20 +114,33 @@ class Events:
         facts = dict(attributes)
         if bucket.refused:
             facts[catalog.SUPPRESSED.name], bucket.refused = bucket.refused, 0
-        if exception is not None:
-            facts[_EXCEPTION_TYPE] = f"{type(exception).__module__}.{type(exception).__qualname__}"
-            facts[_EXCEPTION_MESSAGE] = redact(str(exception))
-        level = severity or event.severity
+        level, text = severity or event.severity, redact(body, key=key)
         try:
+            if exception is not None:
+                facts.update(exception_facts(exception, key))
             logger = otel_logs.get_logger("otcache", self._version, logger_provider=self._provider)
-            emit_record(logger, event.name, redact(body), facts, level, _NUMBERS[level], context)
-            _write(event, redact(body), facts, level, context)
+            emit_record(logger, event.name, text, facts, level, _NUMBERS[level], context)
+            _write(event, text, facts, level, context)
         except Exception:  # noqa: BLE001  the application's handlers and exporters
             self._dropped()
 
 
-_EXCEPTION_TYPE: Final = "exception.type"
-_EXCEPTION_MESSAGE: Final = "exception.message"
+def exception_facts(exception: BaseException, key: str | None = None) -> dict[str, str]:
+    """`exception.type` and the redacted `exception.message`, also of an exception that can't be shown."""
+    try:
+        message = str(exception)
+    except Exception:  # noqa: BLE001  the application's `__str__`
+        message = ""
+    kind = type(exception)
+    return {
+        "exception.type": f"{kind.__module__}.{kind.__qualname__}",
+        "exception.message": redact(message, key=key),
+    }
+
+
+def stacktrace(exception: BaseException) -> str:
+    """The traceback without passwords and without locals."""
+    return mask("".join(traceback.format_exception(exception)))
 
 
 def emit_record(

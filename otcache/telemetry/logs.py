@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 
 import structlog
 from opentelemetry import _logs as otel_logs
 from opentelemetry import trace
 
-from otcache.telemetry.events import EXPORTED, emit_record
-from otcache.telemetry.privacy import redact
+from otcache.telemetry.events import EXPORTED, emit_record, exception_facts, stacktrace
+from otcache.telemetry.privacy import is_secret, mask, redact
 
 _EXPORT_MACHINERY: Final = ("opentelemetry", "urllib3", "grpc")
 """Loggers whose lines are shown and never exported: exporting what the export says would never end."""
@@ -43,10 +43,32 @@ def add_trace_context(logger: Any, method: str, line: Line) -> Line:  # noqa: AR
 
 
 def redact_text(logger: Any, method: str, line: Line) -> Line:  # noqa: ARG001  structlog's signature
-    """Mask passwords in every text of the line."""
+    """Mask passwords in everything the line says, the values of secret names included."""
     for name, value in line.items():
-        if isinstance(value, str) and name not in _NOT_FACTS[2:]:
-            line[name] = redact(value)
+        if name not in _NOT_FACTS[2:] and name[:1] != "_":
+            line[name] = _clean(name, value)
+    return line
+
+
+def _clean(name: str, value: Any) -> Any:
+    """What may be shown of `value`; objects other than the plain ones as their `repr`."""
+    if is_secret(name) and not isinstance(value, bool | int | float | None):
+        return "***"
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {str(inner): _clean(str(inner), each) for inner, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(name, each) for each in value]
+    return redact(repr(value))
+
+
+def redact_exception(logger: Any, method: str, line: Line) -> Line:  # noqa: ARG001  structlog's signature
+    """Mask passwords in the rendered traceback."""
+    if isinstance(line.get("exception"), str):
+        line["exception"] = mask(line["exception"])
     return line
 
 
@@ -57,9 +79,19 @@ def export_record(logger: Any, method: str, line: Line) -> Line:  # noqa: ARG001
         return line
     text, number = _SEVERITIES.get(str(line.get("level", "info")), _SEVERITIES["info"])
     facts = {name: _plain(value) for name, value in line.items() if name not in _NOT_FACTS and name[:1] != "_"}
+    error = _exception(line.get("exc_info"))
+    if error is not None:
+        facts |= exception_facts(error) | {"exception.stacktrace": stacktrace(error)}
     target = otel_logs.get_logger(str(line.get("logger", "app")))
     emit_record(target, line.get("event_name"), str(line.get("event", "")), facts, text, number, None)
     return line
+
+
+def _exception(info: Any) -> BaseException | None:
+    """What `exc_info` stands for: an exception, the standard library's triple, or `True`."""
+    found = sys.exc_info() if info is True else info
+    error = found[1] if isinstance(found, tuple) else found
+    return error if isinstance(error, BaseException) else None
 
 
 def _plain(value: Any) -> Any:
@@ -88,8 +120,10 @@ def configure_logging(*, json: bool | None = None, level: int | str = logging.IN
         level: The least severe level that is shown.
     """
     as_json = not sys.stderr.isatty() if json is None else json
-    renderer: Any = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
-    last = [structlog.processors.format_exc_info] if as_json else []
+    # the pretty tracebacks show locals, which hold keys and values
+    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    renderer: Any = structlog.processors.JSONRenderer() if as_json else console
+    last: list[Any] = [structlog.processors.format_exc_info, redact_exception]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

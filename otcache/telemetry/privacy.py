@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Callable
 from hashlib import blake2b
 from typing import Final, Literal
+from urllib.parse import quote
 
 from otcache.config.url import mask_url
 from otcache.telemetry import catalog
@@ -15,7 +16,18 @@ KeyMode = Literal["hash", "template", "raw", "off"]
 TEXT_LIMIT: Final = 256
 """Characters of a free text: a status description, a log line."""
 
-_AUTH: Final = re.compile(r"\b(AUTH|password|passwd|secret|token)\b(\s*[=:]\s*|\s+)\S+", re.IGNORECASE)
+_WORDS: Final = r"(?:passw(?:or)?d|pwd|secret|token|api[_-]?key|authorization|credential|salt)"
+_NAMED: Final = re.compile(
+    # password=x, 'redis_password': b'x', "Authorization: Bearer x"; a bounded prefix keeps the search linear
+    rf"([\w-]{{0,30}}{_WORDS}[\w-]{{0,30}}[\"']?\s*[=:]\s*)"
+    r"(?:(?:bearer|basic)\s+\S+|b?\"(?:\\.|[^\"\\])*\"?|b?'(?:\\.|[^'\\])*'?|\S+)",
+    re.IGNORECASE,
+)
+_SPOKEN: Final = re.compile(r"\b(passw(?:or)?d|secret|token|bearer)(\s+)\S+", re.IGNORECASE)
+_AUTH: Final = re.compile(r"\b(AUTH)((?:\s+(?!SETNAME\b|\*\*\*)\S+){1,2})", re.IGNORECASE)  # AUTH [user] password
+_SECRET_NAME: Final = re.compile(_WORDS, re.IGNORECASE)
+_LOOKED_AT: Final = 4096
+"""Characters of a text, or of a traceback's line, that are looked at; what follows is cut off."""
 
 
 class KeyPrivacy:
@@ -53,14 +65,30 @@ class KeyPrivacy:
         if self._redactor is None:
             return key
         try:
-            return self._redactor(key)
+            shown = self._redactor(key)
         except Exception:  # noqa: BLE001  the application's function: no answer means do not show it
             return None
+        return shown if isinstance(shown, str) else None
 
 
 def redact(text: str, *, key: str | None = None) -> str:
     """`text` without passwords and without `key`, at most 256 characters long."""
-    shown = _AUTH.sub(r"\1\2***", mask_url(text))
-    if key:
-        shown = shown.replace(key, "***")
+    shown = mask(text)
+    for form in {key, repr(key)[1:-1], quote(key), quote(key, safe="")} if key else ():
+        shown = shown.replace(form, "***")
     return shown[:TEXT_LIMIT]
+
+
+def mask(text: str) -> str:
+    """`text` without passwords, each line of it at most 4096 characters long."""
+    return "\n".join(_masked(line[:_LOOKED_AT]) for line in text.split("\n"))
+
+
+def _masked(line: str) -> str:
+    named = _NAMED.sub(r"\1***", mask_url(line))
+    return _SPOKEN.sub(r"\1\2***", _AUTH.sub(r"\1 ***", named))
+
+
+def is_secret(name: str) -> bool:
+    """Whether what is called `name` must not be shown, whatever it is."""
+    return _SECRET_NAME.search(name) is not None

@@ -207,13 +207,14 @@ class Probe(Reporter):
             catalog.ERROR_TYPE.name: error_type(outcome.error) or "",
         }
         body = f"cache.{outcome.operation} {self.name} raised to its caller"
+        key, context = outcome.key if isinstance(outcome.key, str) else None, context_of(outcome.span)
         self.events.emit(
-            catalog.OPERATION_EXCEPTION, body, attributes, exception=outcome.error, context=context_of(outcome.span)
+            catalog.OPERATION_EXCEPTION, body, attributes, exception=outcome.error, context=context, key=key
         )
 
     # --- the observer of callbacks -------------------------------------------------------------------
 
-    def callback_ran(self, event: str, name: str, duration_ns: int, error: BaseException | None) -> None:
+    def callback_ran(self, event: str, name: str, duration_ns: int, error: BaseException | None, key: str) -> None:
         """One user callback returned or raised."""
         with self.guard("metrics"):
             self.metrics.add(catalog.CALLBACKS, 1, event, name, error_type(error))
@@ -221,7 +222,8 @@ class Probe(Reporter):
         if error is not None:
             facts = {catalog.CALLBACK_EVENT.name: event, catalog.CALLBACK_NAME.name: name}
             facts[catalog.ERROR_TYPE.name] = error_type(error) or ""
-            self.events.emit(catalog.CALLBACK_EXCEPTION, f"callback {name} for {event} raised", facts, exception=error)
+            body = f"callback {name} for {event} raised"
+            self.events.emit(catalog.CALLBACK_EXCEPTION, body, facts, exception=error, key=key)
 
     def callback_quarantined(self, event: str, name: str) -> None:
         """One user callback is skipped for a while."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import queue
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast, get_args
 
 from opentelemetry import _logs, metrics, trace
 
@@ -58,7 +59,7 @@ class TelemetryHandle:
         self.tracer_provider = tracers
         self.meter_provider = meters
         self.logger_provider = loggers
-        self._owned = list(owned)
+        self._owned = [(provider, _Worker()) for provider in owned]
 
     def metrics_app(self) -> Any:
         """An ASGI application that answers with the Prometheus page: `app.mount("/metrics", handle.metrics_app())`.
@@ -70,23 +71,46 @@ class TelemetryHandle:
 
     def force_flush(self, timeout: float = SHUTDOWN_WITHIN) -> bool:
         """Export what waits; whether all of it was done within `timeout` seconds."""
-        return _within(timeout, [provider.force_flush for provider in self._owned])
+        return _within(timeout, [worker.begin(provider.force_flush) for provider, worker in self._owned])
 
     def shutdown(self, timeout: float = SHUTDOWN_WITHIN) -> bool:
         """Export what waits and end; whether that was done within `timeout` seconds. Idempotent."""
+        atexit.unregister(self.shutdown)
         owned, self._owned = self._owned, []
-        return _within(timeout, [provider.shutdown for provider in owned])
+        return _within(timeout, [worker.begin(provider.shutdown, last=True) for provider, worker in owned])
 
 
-def _within(seconds: float, calls: list[Callable[[], Any]]) -> bool:
-    """Make all `calls` at once and wait no longer: an exporter retries for half a minute by itself."""
-    threads = [threading.Thread(target=_quietly, args=(call,), daemon=True) for call in calls]
+class _Worker:
+    """A daemon thread that waits for something to do: at exit Python 3.12 starts no threads any more."""
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], threading.Event] | None] = queue.SimpleQueue()
+        self._start()
+
+    def begin(self, call: Callable[[], Any], *, last: bool = False) -> threading.Event:
+        """Make `call` behind the earlier ones; the event says that it is over."""
+        if not self._thread.is_alive():  # in a child after a fork
+            self._start()
+        done = threading.Event()
+        self._calls.put((call, done))
+        if last:
+            self._calls.put(None)
+        return done
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="otcache-telemetry", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        for call, done in iter(self._calls.get, None):
+            _quietly(call)
+            done.set()
+
+
+def _within(seconds: float, under_way: list[threading.Event]) -> bool:
+    """Wait for all and no longer: an exporter retries for half a minute by itself."""
     ends = time.monotonic() + seconds
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(0.0, ends - time.monotonic()))
-    return not any(thread.is_alive() for thread in threads)
+    return all(done.wait(max(0.0, ends - time.monotonic())) for done in under_way)
 
 
 def _quietly(call: Callable[[], Any]) -> None:
@@ -101,12 +125,14 @@ def setup(
     exporter: Exporter = "otlp",
     *,
     endpoint: str | None = None,
-    protocol: Protocol = "grpc",
+    protocol: Protocol | None = None,
     metrics_port: int | None = None,
     sampler_ratio: float | None = None,
-    export_interval: float = 60.0,
+    export_interval: float | None = None,
     histograms: Histograms = "default",
     configure_logging: bool = True,
+    service_version: str | None = None,
+    set_global: bool = True,
 ) -> TelemetryHandle:
     """Set the global OpenTelemetry providers, for an application that has none.
 
@@ -118,20 +144,23 @@ def setup(
         exporter: otlp (traces, metrics, logs), prometheus (a page for metrics; traces and logs by OTLP if
             an endpoint is known), console, or none.
         endpoint: Of the OTLP receiver, such as `http://localhost:4317`.
-        protocol: Of OTLP.
+        protocol: Of OTLP: grpc or http/protobuf; `OTEL_EXPORTER_OTLP_PROTOCOL`, then grpc, by default.
         metrics_port: With prometheus: serve the page on this port of 127.0.0.1.
         sampler_ratio: Share of new traces that are recorded, 0..1; a sampled parent is always followed.
-        export_interval: Seconds between exports of metrics.
+        export_interval: Seconds between exports of metrics, 0.1..3600; `OTEL_METRIC_EXPORT_INTERVAL`, then 60,
+            by default.
         histograms: `default`, `fine` (the internal grid), or `exponential` (not for prometheus).
         configure_logging: Whether lines get trace ids and are exported (docs/logging.md).
+        service_version: `service.version`, the application's.
+        set_global: Whether the providers become the global ones; if not, pass them to caches as `providers=`.
 
     Raises:
         ConfigurationError: An extra is missing, or arguments contradict each other.
     """
     _check(exporter, sampler_ratio, export_interval)
-    resource = _resource(service_name)
+    resource = _resource(service_name, service_version)
     views_ = list(views(histograms, prometheus=exporter == "prometheus"))
-    exporters = _exporters(exporter, endpoint, protocol)
+    exporters = _exporters(exporter, endpoint, protocol or _protocol())
     readers = _readers(exporter, exporters.get("metrics"), export_interval, metrics_port)
     sampler = None if sampler_ratio is None else ParentBasedTraceIdRatio(sampler_ratio)
     tracers = TracerProvider(resource=resource, sampler=sampler, shutdown_on_exit=False)
@@ -141,31 +170,45 @@ def setup(
         tracers.add_span_processor(BatchSpanProcessor(exporters["traces"]))
     if "logs" in exporters:
         loggers.add_log_record_processor(BatchLogRecordProcessor(exporters["logs"]))
-    handle = _install(tracers, meters, loggers)
+    handle = (_install if set_global else _handle)(tracers, meters, loggers)
     if configure_logging:
         logs.configure_logging()
     atexit.register(handle.shutdown)
     return handle
 
 
-def _check(exporter: str, ratio: float | None, interval: float) -> None:
+def _handle(tracers: TracerProvider, meters: MeterProvider, loggers: LoggerProvider) -> TelemetryHandle:
+    return TelemetryHandle(tracers, meters, loggers, (tracers, meters, loggers))
+
+
+def _protocol() -> Protocol:
+    """What the standard variable says."""
+    named = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL") or "grpc"
+    for known in get_args(Protocol):
+        if named == known:
+            return cast("Protocol", known)
+    raise ConfigurationError(f"OTEL_EXPORTER_OTLP_PROTOCOL={named!r} is not one of grpc, http/protobuf")
+
+
+def _check(exporter: str, ratio: float | None, interval: float | None) -> None:
     if exporter not in ("otlp", "prometheus", "console", "none"):
         raise ConfigurationError(f"exporter={exporter!r} is not one of otlp, prometheus, console, none")
     if ratio is not None and not 0 <= ratio <= 1:
         raise ConfigurationError(f"sampler_ratio={ratio} is outside 0..1")
-    if not 0.1 <= interval <= 3600:
+    if interval is not None and not 0.1 <= interval <= 3600:
         raise ConfigurationError(f"export_interval={interval} is outside 0.1..3600 s")
-    if exporter == "prometheus" and int(os.environ.get("WEB_CONCURRENCY") or 1) > 1:
+    workers = os.environ.get("WEB_CONCURRENCY", "")
+    if exporter == "prometheus" and workers.isdecimal() and int(workers) > 1:
         _log.warning(
             "several workers behind one /metrics page show one worker's numbers by chance: export by OTLP, "
             "or give each worker a metrics_port of its own"
         )
 
 
-def _resource(service_name: str | None) -> Resource:
+def _resource(service_name: str | None, service_version: str | None) -> Resource:
     """What tells this process apart; the environment's attributes win over the defaults, arguments over both."""
-    given = {} if service_name is None else {"service.name": service_name}
-    found = Resource.create(given)
+    named = {"service.name": service_name, "service.version": service_version}
+    found = Resource.create({name: value for name, value in named.items() if value is not None})
     if _INSTANCE in (os.environ.get("OTEL_RESOURCE_ATTRIBUTES") or ""):
         return found
     return found.merge(Resource({_INSTANCE: str(uuid.uuid4())}))
@@ -247,7 +290,7 @@ def _http(endpoint: str | None) -> dict[str, Any]:
     }
 
 
-def _readers(exporter: Exporter, metric_exporter: Any, interval: float, port: int | None) -> list[MetricReader]:
+def _readers(exporter: Exporter, metric_exporter: Any, interval: float | None, port: int | None) -> list[MetricReader]:
     if exporter == "prometheus":
         client = _prometheus()
         from opentelemetry.exporter.prometheus import PrometheusMetricReader
@@ -257,7 +300,7 @@ def _readers(exporter: Exporter, metric_exporter: Any, interval: float, port: in
         return [PrometheusMetricReader()]
     if metric_exporter is None:
         return []
-    return [PeriodicExportingMetricReader(metric_exporter, export_interval_millis=interval * 1000)]
+    return [PeriodicExportingMetricReader(metric_exporter, None if interval is None else interval * 1000)]
 
 
 def _prometheus() -> Any:
@@ -285,7 +328,7 @@ def _install(tracers: TracerProvider, meters: MeterProvider, loggers: LoggerProv
             install(provider)
             owned.append(provider)
         else:
-            provider.shutdown()
+            _Worker().begin(provider.shutdown, last=True)  # not waited for: its exporter may retry
             _log.warning("the application has set a provider for %s: it stays", name)
     return TelemetryHandle(
         trace.get_tracer_provider(), metrics.get_meter_provider(), _logs.get_logger_provider(), owned

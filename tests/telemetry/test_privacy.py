@@ -1,0 +1,101 @@
+"""Keys and secrets do not get out."""
+
+from __future__ import annotations
+
+import time
+from urllib.parse import quote
+
+import pytest
+
+from otcache.telemetry import catalog
+from otcache.telemetry.privacy import TEXT_LIMIT, KeyPrivacy, mask, redact
+
+KEY = "user:ada@example.org"
+
+
+def raising(key: str) -> str:
+    raise LookupError(key)
+
+
+def test_a_hash_is_sixteen_hex_digits_and_the_same_for_the_same_salt() -> None:
+    (first,) = KeyPrivacy("hash", "salt").attributes(KEY).items()
+    (second,) = KeyPrivacy("hash", "salt").attributes(KEY).items()
+
+    assert first == second
+    assert first[0] == catalog.KEY_HASH.name
+    assert len(bytes.fromhex(first[1])) == 8
+
+
+def test_without_a_salt_hashes_of_two_processes_do_not_compare() -> None:
+    assert KeyPrivacy("hash", None).attributes(KEY) != KeyPrivacy("hash", None).attributes(KEY)
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        ("template", {catalog.KEY_TEMPLATE.name: "user:{mail}"}),
+        ("raw", {catalog.KEY_TEMPLATE.name: "user:{mail}", catalog.KEY.name: KEY}),
+        ("off", {}),
+    ],
+)
+def test_a_mode_says_what_is_shown(mode: str, expected: dict[str, str]) -> None:
+    assert KeyPrivacy(mode, None).attributes(KEY, "user:{mail}") == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("redactor", [raising, lambda key: None, lambda key: 7])
+def test_a_redactor_without_an_answer_leaves_the_key_out(redactor: object) -> None:
+    assert KeyPrivacy("raw", None, redactor).attributes(KEY) == {}  # type: ignore[arg-type]
+
+
+def test_a_redactor_decides_what_raw_shows() -> None:
+    shown = KeyPrivacy("raw", None, lambda key: key.partition("@")[0]).attributes(KEY)
+
+    assert shown == {catalog.KEY.name: "user:ada"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "redis://ada:hunter2@host/0 refused",
+        "redis://:hunter2@host",
+        "AUTH hunter2",
+        "HELLO 3 AUTH ada hunter2 SETNAME app",
+        "password=hunter2",
+        "{'redis_password': 'hunter2', 'host': 'h'}",
+        '{"secret": "hunter2"}',
+        "password=b'hunter2'",
+        "Authorization: Bearer hunter2",
+        "api_key: hunter2",
+        "the password hunter2 is wrong",
+        "unix:///tmp/s?password=hunter2",
+        'password="two hunter2 words"',
+    ],
+)
+def test_a_text_shows_no_secret(text: str) -> None:
+    assert "hunter2" not in redact(text)
+    assert "hunter2" not in mask(f"first line\n{text}")
+
+
+@pytest.mark.parametrize("key", [KEY, "a b/c", 'it\'s\n"quoted"'])
+def test_a_text_does_not_show_the_key_however_it_is_written(key: str) -> None:
+    shown = redact(f"{key} | {key!r} | {quote(key, safe='')}", key=key)
+
+    assert key not in shown
+    assert repr(key)[1:-1] not in shown
+    assert quote(key, safe="") not in shown
+
+
+def test_an_ordinary_text_stays_as_it_is() -> None:
+    assert redact("connection to redis://h:6379/0 refused", key="k:1") == "connection to redis://h:6379/0 refused"
+
+
+def test_a_long_text_is_cut_and_costs_no_time() -> None:
+    started = time.perf_counter()
+    shown = redact("a" * 1_000_000) + redact("a://b:" * 100_000)
+
+    assert len(shown) == 2 * TEXT_LIMIT
+    assert time.perf_counter() - started < 2.0  # it took minutes once
+
+
+def test_a_long_traceback_keeps_its_last_line() -> None:
+    assert mask("  File x\n" * 2000 + "ValueError: no").endswith("ValueError: no")
