@@ -21,7 +21,7 @@ RANKS: Final = {
     4: "assembly memory redis ai",
     5: "factory",
     6: "dependencies registry health telemetry.sdk telemetry.logs testing",
-    8: "cli demo __main__",
+    8: "cli cli_metrics demo __main__",
 }
 """docs/architecture.md, "Layers": a package stands for what is inside of it, unless that has a rank of its own."""
 
@@ -37,9 +37,10 @@ PLACES: Final = {
     "starlette": ("otcache.dependencies", "otcache.demo"),
     "pydantic": ("otcache.config.settings", "otcache.demo"),
     "pydantic_settings": ("otcache.config.settings",),
-    "rich": ("otcache.cli", "otcache.demo"),
+    "rich": ("otcache.cli", "otcache.cli_metrics", "otcache.demo"),
     "zstandard": ("otcache.codecs",),
     "structlog": ("otcache.telemetry",),
+    "prometheus_client": ("otcache.telemetry.sdk",),
     "opentelemetry": ("otcache.telemetry", "otcache.testing", "otcache.demo"),
     "opentelemetry.sdk": ("otcache.telemetry.sdk", "otcache.telemetry.logs", "otcache.testing"),
     "opentelemetry.exporter": ("otcache.telemetry.sdk", "otcache.telemetry.logs", "otcache.testing"),

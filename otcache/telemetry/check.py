@@ -1,0 +1,217 @@
+"""Compare what a process really emits with the catalogue."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import chain
+from typing import Any, Final, Literal, get_args
+
+from otcache.telemetry import catalog, otlp, page
+from otcache.telemetry.catalog import Attribute, Instrument
+from otcache.telemetry.samples import Sample, Spelling
+from otcache.telemetry.source import SourceError, opened
+
+Kind = Literal["unknown", "missing", "kind", "unit", "scope", "attribute", "value", "cap", "schema"]
+
+MOST: Final = 1000
+"""Differences that are told apart; the rest is counted."""
+_LONGEST_VALUE: Final = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One difference between what was found and the catalogue.
+
+    Attributes:
+        kind: unknown (metric), missing (metric), kind, unit, scope, attribute (wrong, or not there), value (outside
+            its closed set), cap (reached), or schema (of another version).
+        metric: The metric, in the words of the source.
+        detail: What is different, one sentence.
+        samples: How many samples show it; 0 for what is missing.
+    """
+
+    kind: Kind
+    metric: str
+    detail: str
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a comparison came to.
+
+    Attributes:
+        samples: Samples of metrics of otcache's.
+        seen: Metrics of the catalogue that were there.
+        unseen: Those that were not, and need not be: they come with use.
+        differences: What is different, by kind and metric.
+        more: Further differences, over `MOST`.
+    """
+
+    samples: int
+    seen: tuple[str, ...]
+    unseen: tuple[str, ...]
+    differences: tuple[Difference, ...]
+    more: int
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing is different."""
+        return not self.differences
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return {"agrees": self.agrees, "schema_version": catalog.SCHEMA_VERSION, **asdict(self)}
+
+
+def check(where: str, *, timeout: float = 30.0, complete: bool = False, labels: Collection[str] = ()) -> Report:
+    """Compare a live page, or a file, with the catalogue.
+
+    Args:
+        where: URL or path of a /metrics page (text 0.0.4 or OpenMetrics) or of OTLP JSON; `-` is standard input.
+        timeout: Seconds that a URL may take.
+        complete: Whether every metric must be there, also those that come with use.
+        labels: Attributes beside the catalogue's that are all right: what a pipeline adds.
+
+    Raises:
+        SourceError: It can't be read, is neither of these, or is cut off.
+    """
+    with opened(where, timeout) as lines:
+        spelling, samples = _read(lines)
+        return compare(samples, spelling, complete=complete, labels=labels)
+
+
+def _read(lines: Iterator[str]) -> tuple[Spelling, Iterator[Sample]]:
+    """What kind of text it is, and its samples."""
+    first = next(lines, None)
+    while first is not None and not first.strip():
+        first = next(lines, None)
+    if first is None:
+        raise SourceError("it is empty")
+    start, lines = first.lstrip()[:1], chain([first], lines)
+    if start == "<":
+        raise SourceError("it is HTML or XML, not a metrics page")
+    if start in "{[":
+        return otlp.SPELLING, otlp.samples(lines)
+    return page.SPELLING, page.samples(lines)
+
+
+def compare(
+    samples: Iterable[Sample], spelling: Spelling, *, complete: bool = False, labels: Collection[str] = ()
+) -> Report:
+    """The same for samples that were read elsewhere."""
+    comparison = _Comparison(spelling, frozenset(labels))
+    for sample in samples:
+        comparison.add(sample)
+    return comparison.report(complete)
+
+
+class _Comparison:
+    """What has been found so far; its size is bounded by the catalogue's caps, not by the source."""
+
+    def __init__(self, spelling: Spelling, allowed: frozenset[str]) -> None:
+        self._spelling = spelling
+        self._allowed = allowed
+        self._samples = 0
+        self._seen: set[Instrument] = set()
+        self._found: Counter[tuple[Kind, str, str]] = Counter()
+        self._more = 0
+        self._values: dict[tuple[Instrument, Attribute, str], set[str]] = {}
+        self._attributes = {row: {spelling.attribute(key.name): key for key in row.keys} for row in catalog.INSTRUMENTS}
+
+    def add(self, sample: Sample) -> None:
+        """Compare one sample."""
+        self._samples += 1
+        row = self._spelling.rows.get(sample.metric)
+        if row is None:
+            self._note("unknown", _shown(sample.metric), "not in the catalogue")
+            return
+        self._seen.add(row)
+        self._compare_shape(row, sample)
+        if sample.folded:
+            self._note("cap", self._spelling.metric(row), "the SDK has folded series of it into one")
+            return
+        for key in row.attributes:
+            name = self._spelling.attribute(key.name)
+            if name not in sample.labels and name not in sample.foreign:
+                self._note("attribute", self._spelling.metric(row), f"lacks {name}")
+        for name, value in sample.labels.items():
+            self._compare_attribute(row, name, value, sample.process)
+        for name in sample.foreign:
+            self._compare_attribute(row, name, None, sample.process)
+
+    def _compare_shape(self, row: Instrument, sample: Sample) -> None:
+        facts: tuple[tuple[Kind, str | None, str], ...] = (
+            ("kind", sample.kind, self._spelling.kind(row)),
+            ("unit", sample.unit, row.unit),
+            ("scope", sample.scope, row.scope),
+        )
+        for kind, found, expected in facts:
+            if found is not None and found != expected:
+                said = f"its {kind} is {_shown(found)}, not {_shown(expected)}"
+                self._note(kind, self._spelling.metric(row), said)
+
+    def _compare_attribute(self, row: Instrument, name: str, value: str | None, process: str) -> None:
+        """One attribute of a sample; `value` is `None` where it is no text."""
+        key, metric = self._attributes[row].get(name), self._spelling.metric(row)
+        if key is None:
+            if name not in self._allowed and not self._spelling.carried(name):
+                self._note("attribute", metric, f"has {_shown(name)}, which the catalogue does not give it")
+        elif value is None:
+            self._note("value", metric, f"the value of {name} is no text")
+        elif key.values is not None and value not in key.values:
+            self._note("value", metric, f"{name}={_shown(value)} is not one of {', '.join(key.values)}")
+        elif key.cap is not None:
+            self._count_value(row, key, value, process)
+        elif key is catalog.SCHEMA and value != catalog.SCHEMA_VERSION:
+            said = f"it is of schema {_shown(value)}, this catalogue of {catalog.SCHEMA_VERSION}"
+            self._note("schema", metric, said)
+
+    def _count_value(self, row: Instrument, key: Attribute, value: str, process: str) -> None:
+        metric, name, cap = self._spelling.metric(row), self._spelling.attribute(key.name), key.cap or 0
+        if value == catalog.OTHER:
+            self._note("cap", metric, f"{name} has reached its cap of {cap}: further values are {catalog.OTHER}")
+            return
+        values = self._values.setdefault((row, key, process), set())
+        if len(values) < cap:
+            values.add(value)
+        elif value not in values:
+            self._note("cap", metric, f"{name} has more than {cap} values in one process")
+
+    def _note(self, kind: Kind, metric: str, detail: str) -> None:
+        difference = (kind, metric, detail)
+        if difference in self._found or len(self._found) < MOST:
+            self._found[difference] += 1
+        else:
+            self._more += 1
+
+    def report(self, complete: bool) -> Report:
+        """What it came to."""
+        metric = self._spelling.metric
+        absent = [row for row in catalog.INSTRUMENTS if row not in self._seen]
+        due = {"always", "far"} if any(row.present == "far" for row in self._seen) else {"always"}
+        missing = [row for row in absent if complete or row.present in due]
+        found = [Difference(*what, samples) for what, samples in self._found.items()]
+        found += [Difference("missing", metric(row), _PRESENT[row.present], 0) for row in missing]
+        return Report(
+            samples=self._samples,
+            seen=tuple(metric(row) for row in catalog.INSTRUMENTS if row in self._seen),
+            unseen=tuple(metric(row) for row in absent if row not in missing),
+            differences=tuple(sorted(found, key=lambda each: (get_args(Kind).index(each.kind), each.metric))),
+            more=self._more,
+        )
+
+
+_PRESENT: Final = {
+    "always": "every process with a cache has it",
+    "far": "every process with a cache on Redis has it",
+    "use": "nothing has used it yet",
+}
+
+
+def _shown(text: str) -> str:
+    """Somebody else's text: bounded, without what would move a terminal's cursor."""
+    cut = text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "..."
+    return cut if cut.isprintable() and cut and " " not in cut else ascii(cut)
