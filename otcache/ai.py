@@ -13,9 +13,14 @@ from otcache.memory import InMemoryCache
 from otcache.pipeline import Pipeline
 from otcache.redis import GenericRedisCache
 from otcache.serializers import Facts
-from otcache.telemetry.outcome import AIFacts
+from otcache.telemetry.outcome import AIFacts, Operation
+from otcache.telemetry.savings import ESTIMATED, MODEL, USAGE
 
 _OPERATION: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+KEY_TEMPLATE: Final = "ai_cache:op:{operation}|txt:{text}|opts:{options}"
+"""What `otcache.key.template` says of every AI operation."""
+CHARACTERS_PER_TOKEN: Final = 4
+"""The usual rule of thumb for English text; what rests on it is marked as estimated."""
 _TIERS: Final = ("small", "medium", "large")
 _LONGEST_GENERATION: Final = 4200
 """Seconds; the envelope keeps microseconds in 32 bits."""
@@ -49,6 +54,7 @@ class AIMethods(Pipeline):
         ttl: int | None = None,
         usage: Mapping[str, int] | None = None,
         generation_seconds: float | None = None,
+        model: str | None = None,
     ) -> None:
         """Keep `response`.
 
@@ -58,22 +64,23 @@ class AIMethods(Pipeline):
             options: What else shaped the response.
             response: The response.
             ttl: Seconds; `None` takes the operation's, else the cache's default.
-            usage: Tokens that the response cost, by type: `{"input": 812, "output": 96}`.
+            usage: Tokens that the response cost, by type: `{"input": 812, "output": 96}`. `None` estimates them from
+                the lengths of text and response, and the savings metrics say so.
             generation_seconds: How long it took to make.
+            model: Whose prices hold (`AICacheConfig.token_prices`).
 
         Raises:
             ValidationError: An argument can't be accepted; nothing was stored.
         """
         facts = self._facts(text, operation)
-        _check_usage(usage, generation_seconds)
+        _check_usage(usage, generation_seconds, model)
+        kept = Facts(loader_us=_micros(generation_seconds), notes=_notes(text, response, usage, model))
         if len(text) > self.ai_config.max_text_length:
-            self._bypass("set", facts)
+            self._bypass("set", facts, kept)
             return
         key = self.build_key(text, operation, options)
         seconds = self.ai_config.operation_ttls.get(operation) if ttl is None else ttl
-        notes = {"usage": dict(usage)} if usage else None
-        kept = Facts(loader_us=_micros(generation_seconds), notes=notes)
-        await self._store(key, response, seconds, None, ai=facts, facts=kept if any(kept) else None)
+        await self._store(key, response, seconds, None, ai=facts, facts=kept)
 
     async def get_cached_response(
         self, text: str, operation: str, options: Mapping[str, Any] | None = None, default: Any = None
@@ -81,7 +88,7 @@ class AIMethods(Pipeline):
         """The response kept for `text`, `operation` and `options`, or `default`."""
         facts = self._facts(text, operation)
         if len(text) > self.ai_config.max_text_length:
-            self._bypass("get", facts)
+            self._bypass("get", facts, None)
             return default
         key = self.build_key(text, operation, options)
         promote = not self.ai_config.enable_smart_promotion or facts.text_tier in ("small", "medium")
@@ -108,11 +115,11 @@ class AIMethods(Pipeline):
         _check(text, operation)
         tiers = self.ai_config.text_size_tiers
         tier = next((name for name in _TIERS if len(text) <= tiers.get(name, -1)), "xlarge")
-        return AIFacts(operation, tier, len(text))
+        return AIFacts(operation, tier, len(text), KEY_TEMPLATE, self.ai_config.token_prices)
 
-    def _bypass(self, operation: Any, facts: AIFacts) -> None:
-        with self._probe.operation(operation, self._clock(), ai=facts) as outcome:
-            outcome.result = "bypass"
+    def _bypass(self, operation: Operation, ai: AIFacts, facts: Facts | None) -> None:
+        with self._probe.operation(operation, self._clock(), ai=ai) as outcome:
+            outcome.result, outcome.facts = "bypass", facts
 
 
 class AIResponseCache(AIMethods, GenericRedisCache):
@@ -133,12 +140,37 @@ def _check(text: str, operation: str) -> None:
         raise ValidationError("operation is not 1 to 64 characters of A-Za-z0-9_.-")
 
 
-def _check_usage(usage: Mapping[str, int] | None, seconds: float | None) -> None:
+def _check_usage(usage: Mapping[str, int] | None, seconds: float | None, model: str | None) -> None:
     for kind, count in (usage or {}).items():
         if not isinstance(kind, str) or isinstance(count, bool) or not isinstance(count, int) or count < 0:
             raise ValidationError("usage is not a mapping of token types to counts of 0 or more")
     if seconds is not None and not 0 <= seconds <= _LONGEST_GENERATION:
         raise ValidationError(f"generation_seconds={seconds} is outside 0..{_LONGEST_GENERATION} s")
+
+    if model is not None and not isinstance(model, str):
+        raise ValidationError(f"model is {type(model).__name__}, not a name or None")
+
+
+def _notes(text: str, response: Any, usage: Mapping[str, int] | None, model: str | None) -> dict[str, Any]:
+    """What the entry keeps of the price of its response."""
+    named = {} if model is None else {MODEL: model}
+    if usage:
+        return {**named, USAGE: dict(usage)}
+    guessed = {"input": _tokens(len(text)), "output": _tokens(_characters(response))}
+    return {**named, USAGE: guessed, ESTIMATED: True}
+
+
+def _tokens(characters: int) -> int:
+    return -(-characters // CHARACTERS_PER_TOKEN)
+
+
+def _characters(response: Any) -> int:
+    """The length of all texts in a response."""
+    if isinstance(response, str):
+        return len(response)
+    if isinstance(response, Mapping):
+        return sum(map(_characters, response.values()))
+    return sum(map(_characters, response)) if isinstance(response, list | tuple) else 0
 
 
 def _micros(seconds: float | None) -> int | None:

@@ -11,7 +11,7 @@ from otcache.serializers import Serializer
 from otcache.stores.memory import MemoryStore
 from otcache.stores.redis import RedisStore
 from otcache.telemetry.privacy import KeyPrivacy
-from otcache.telemetry.probe import Probe
+from otcache.telemetry.probe import Extras, Probe
 from otcache.telemetry.providers import Providers
 from otcache.tiers import Tiers
 from otcache.version import __version__
@@ -25,7 +25,8 @@ def resolve(config: CacheConfig | None, options: dict[str, Any]) -> CacheConfig:
 def make_probe(config: CacheConfig, providers: Providers | None) -> Probe:
     """What a cache reports through."""
     privacy = KeyPrivacy(config.telemetry_keys, config.key_salt)
-    return Probe(config.name, config.backend_name, privacy, providers or Providers(), config.spans, __version__)
+    extras = Extras(config.writer_links, config.callback_spans)
+    return Probe(config.name, config.backend_name, privacy, providers or Providers(), config.spans, __version__, extras)
 
 
 def make_near(config: CacheConfig, probe: Probe, *, on: bool = True) -> MemoryStore:

@@ -137,5 +137,8 @@ class Store(Protocol):
     def scan(self, pattern: str) -> AsyncGenerator[list[str], None]:
         """Keys that match a Redis glob under this store's prefix, a batch per round trip (`SCAN`)."""
 
+    def pool_stats(self) -> tuple[int, int, int] | None:
+        """Connections in use, open ones that wait, and the most there can be; `None` before the first call."""
+
     async def close(self) -> None:
         """Close every connection. Idempotent, and never raises."""

@@ -7,6 +7,7 @@ import inspect
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -34,6 +35,9 @@ class Observer(Protocol):
 
     def callback_ran(self, event: str, name: str, duration_ns: int, error: BaseException | None, key: str) -> None:
         """One run is over; what it raised may show the `key`."""
+
+    def callback_task(self, event: str, name: str, key: str) -> AbstractContextManager[None]:
+        """Around one run of an asynchronous callback."""
 
     def callback_quarantined(self, event: str, name: str) -> None:
         """One callback is skipped for a while."""
@@ -148,7 +152,8 @@ class Callbacks:
     async def _finish(self, each: _Registered, answer: Awaitable[Any], started: int, key: str) -> None:
         error: Exception | None = None
         try:
-            await answer
+            with self._observer.callback_task(each.event, each.name, key):
+                await answer
         except Exception as exc:  # noqa: BLE001  the application's function
             error = exc
         self._note(each, started, error, key, inline=False)

@@ -331,6 +331,11 @@ class FarTier:
             yield catalog.COMPONENT_STATUS, int(status == self.status), (backend, "l2", status)
         for state in catalog.CIRCUIT_STATE.values or ():
             yield catalog.CIRCUIT_STATUS, int(state == self.breaker.state), (backend, "l2", state)
+        used, idle, limit = self.store.pool_stats() or (0, 0, self._connections)
+        name = self._probe.name
+        yield catalog.CONNECTIONS, used, (name, "used")
+        yield catalog.CONNECTIONS, idle, (name, "idle")
+        yield catalog.CONNECTION_LIMIT, limit, (name,)
 
 
 _END: Final[list[str]] = []

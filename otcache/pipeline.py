@@ -86,7 +86,7 @@ class Pipeline(CacheInterface):
                     cells[-1] += elapsed
                     return entry.value
             if not self._tiers.copies:  # somebody watches: a span, a callback
-                self._probe.hit(key, entry.value, started)
+                self._probe.hit(key, entry.value, entry.facts, started)
                 return entry.value
         return await self._fetch(key, default, type, started)
 
@@ -104,7 +104,7 @@ class Pipeline(CacheInterface):
             check_key(key)
             found = await self._tiers.look_up(outcome, key, kind, promote)
             outcome.result, outcome.tier, outcome.reason = found.result, found.tier, found.reason
-            outcome.value = found.value
+            outcome.value, outcome.facts = found.value, found.facts
         return default if outcome.value is MISSING else outcome.value
 
     async def get_many(self, keys: Iterable[str], *, type: Any = None) -> dict[str, Any]:  # noqa: A002
@@ -141,6 +141,7 @@ class Pipeline(CacheInterface):
         with self._probe.operation("set", started, key, ai) as outcome:
             check_key(key)
             seconds = self._seconds(ttl)
+            outcome.facts = facts = self._probe.with_writer(outcome, facts)
             payload = self._tiers.encode(key, value, seconds, kind, facts).payload
             outcome.ttl, outcome.size = float(seconds), len(payload)
             await self._tiers.write(outcome, {key: value}, {key: payload}, seconds, started)
@@ -163,8 +164,9 @@ class Pipeline(CacheInterface):
             if not isinstance(mapping, Mapping):
                 raise ValidationError(f"mapping is {mapping.__class__.__name__}, not a mapping of keys to values")
             seconds = self._seconds(ttl)
-            encode = self._tiers.encode
-            payloads = {check_key(k): encode(k, value, seconds, type).payload for k, value in mapping.items()}
+            encode, facts = self._tiers.encode, self._probe.with_writer(outcome, None)
+            payloads = {check_key(k): encode(k, value, seconds, type, facts).payload for k, value in mapping.items()}
+            outcome.facts = facts
             outcome.batch_size, outcome.ttl = len(payloads), float(seconds)
             await self._tiers.write(outcome, mapping, payloads, seconds, started)
             outcome.result = _write_result(len(outcome.written), len(payloads))

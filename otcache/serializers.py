@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from typing import Any, Final, NamedTuple
+import time
+from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
@@ -31,6 +32,7 @@ from otcache.exceptions import ValidationError
 
 __all__ = [
     "EXPIRY_OFFSET",
+    "Codec",
     "DecodeError",
     "Decoded",
     "Encoded",
@@ -41,12 +43,16 @@ __all__ = [
     "register_type",
 ]
 
+Codec = Literal["plain", "tagged", "signed"]
+
 # what nearly every hit starts with: plain JSON, not compressed, expiry and created-at before it
 _USUAL_START: Final = bytes((MAGIC, VERSION, PLAIN, CREATED_BIT))
 _USUAL_SIZE: Final = HEADER_SIZE + 8
 _usual_times: Final = struct.Struct(">QQ").unpack_from
 _loads: Final = orjson.loads
 _new: Final = tuple.__new__
+_clock: Final = time.perf_counter_ns
+_NAMES: Final[dict[int, Codec]] = {PLAIN: "plain", TAGGED: "tagged", SIGNED: "signed"}
 
 
 class Encoded(NamedTuple):
@@ -56,11 +62,17 @@ class Encoded(NamedTuple):
         payload: What a store keeps: header and body.
         raw_size: Bytes of the body before compression.
         algorithm: `zlib`, `zstd`, or `None` where the body is not compressed.
+        codec: What the body was written by.
+        serialize_ns: Time it took.
+        compress_ns: Time for the compressor; 0 where the body stays as it was.
     """
 
     payload: bytes
     raw_size: int
     algorithm: Algorithm | None
+    codec: Codec = "plain"
+    serialize_ns: int = 0
+    compress_ns: int = 0
 
 
 class Decoded(NamedTuple):
@@ -73,6 +85,8 @@ class Decoded(NamedTuple):
         raw_size: Bytes of the body after decompression.
         algorithm: `zlib`, `zstd`, or `None` where the body was not compressed.
         facts: What else the writer noted.
+        codec: What the body was written by.
+        expand_ns: Time for decompression.
     """
 
     value: Any
@@ -81,6 +95,8 @@ class Decoded(NamedTuple):
     raw_size: int
     algorithm: Algorithm | None = None
     facts: Facts | None = None
+    codec: Codec = "plain"
+    expand_ns: int = 0
 
 
 class Serializer:
@@ -129,15 +145,18 @@ class Serializer:
             ValidationError: The value holds something that would not come back equal and of the same type,
                 or takes more than 256 MiB.
         """
+        started = _clock()
         format_, raw = self._body(value, type)
         if len(raw) > MAX_RAW:
             raise ValidationError(f"the value takes {len(raw)} bytes, above {MAX_RAW}")
+        written = _clock()
         compression, body = self._compressor.shrink(raw)
+        compress_ns = _clock() - written if body is not raw else 0
         if format_ == SIGNED:
             assert self._signer is not None  # the format is chosen only with one
             body = self._signer.sign(key, compression, body)
         payload = pack(format_, compression, expires_at_ms, created_at_ms, facts) + body
-        return Encoded(payload, len(raw), NAMES[compression])
+        return Encoded(payload, len(raw), NAMES[compression], _NAMES[format_], written - started, compress_ns)
 
     def _body(self, value: Any, kind: Any) -> tuple[int, bytes]:
         raw = plain.dumps(value)
@@ -172,7 +191,7 @@ class Serializer:
             raise DecodeError("damaged JSON") from None
         expires, created = _usual_times(payload, EXPIRY_OFFSET)  # there is a body, so there are times before it
         # half the price of calling the class: this is the hit path
-        return _new(Decoded, (value, expires, created, len(payload) - _USUAL_SIZE, None, None))
+        return _new(Decoded, (value, expires, created, len(payload) - _USUAL_SIZE, None, None, "plain", 0))
 
     def _decode(self, payload: bytes, header: Header, key: str, kind: Any) -> Decoded:
         body = payload[header.size :]
@@ -180,10 +199,19 @@ class Serializer:
             if self._signer is None:
                 raise DecodeError("signed, and no signing_secret is configured")
             body = self._signer.verify(key, header.compression, body)
+        began = _clock()
         raw = expand(header.compression, body)
+        expand_ns = _clock() - began if header.compression else 0
         value = self._value(header.format, raw, kind)
         return Decoded(
-            value, header.expires_at_ms, header.created_at_ms, len(raw), NAMES[header.compression], header.facts
+            value,
+            header.expires_at_ms,
+            header.created_at_ms,
+            len(raw),
+            NAMES[header.compression],
+            header.facts,
+            _NAMES[header.format],
+            expand_ns,
         )
 
     @staticmethod

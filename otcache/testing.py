@@ -6,6 +6,7 @@ As a pytest plugin (`pytest_plugins = ["otcache.testing"]`) it gives the fixture
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ class Span:
     end_ns: int
     trace_id: int = 0
     status_description: str = ""
+    link_attributes: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,17 +198,18 @@ class Capture:
                 yield from _set_problems(metric.name, point.attributes, row.attributes, row.conditional)
 
     def _span_problems(self) -> Iterator[str]:
-        rows: dict[str, catalog.SpanType] = {row.scope: row for row in catalog.SPANS}
         for span in self.spans:
             if not span.scope.startswith("otcache"):
                 continue
-            row = rows.get(span.scope)
+            row = span_type(span)
             if row is None:
-                yield f"span {span.name} has scope {span.scope}, which is not in the catalogue"
+                yield f"span {span.name} of scope {span.scope} is not in the catalogue"
                 continue
             if span.kind != row.kind:
                 yield f"span {span.name} has kind {span.kind}"
             yield from _set_problems(f"span {span.name}", span.attributes, (), row.at_start + row.attributes)
+            for attributes in span.link_attributes:
+                yield from _set_problems(f"a link of span {span.name}", attributes, row.links, ())
 
     def _event_problems(self) -> Iterator[str]:
         rows = {row.name: row for row in catalog.EVENTS}
@@ -215,8 +218,24 @@ class Capture:
             if row is None:
                 yield f"event {event.name} is not in the catalogue"
                 continue
-            facts = {name: value for name, value in event.attributes.items() if not name.startswith("exception.")}
-            yield from _set_problems(f"event {event.name}", facts, (), (*row.attributes, catalog.SUPPRESSED))
+            optional = (*row.attributes, catalog.SUPPRESSED)
+            yield from _set_problems(f"event {event.name}", event.attributes, (), optional)
+
+
+def span_type(span: Span) -> catalog.SpanType | None:
+    """The row of the catalogue that a span is of, by its scope and its name; `None` for a foreign one."""
+    return next((row for row in catalog.SPANS if row.scope == span.scope and _pattern(row).fullmatch(span.name)), None)
+
+
+def _pattern(row: catalog.SpanType) -> re.Pattern[str]:
+    known = {attribute.name: attribute for attribute in row.at_start}
+    parts = re.split(r"\{([\w.]+)\}", row.name)  # text, attribute, text, attribute, text
+    names = [_alternatives(known[name]) if index % 2 else re.escape(name) for index, name in enumerate(parts)]
+    return re.compile("".join(names))
+
+
+def _alternatives(attribute: catalog.Attribute) -> str:
+    return ".+" if attribute.values is None else f"(?:{'|'.join(map(re.escape, attribute.values))})"
 
 
 def _kind(data: Any) -> str:
@@ -268,6 +287,7 @@ def _span(span: ReadableSpan, names: Mapping[int, str]) -> Span:
         end_ns=span.end_time or 0,
         trace_id=context.trace_id if context is not None else 0,
         status_description=span.status.description or "",
+        link_attributes=tuple(dict(link.attributes or {}) for link in span.links),
     )
 
 

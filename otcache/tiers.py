@@ -75,11 +75,12 @@ class Tiers:
             return Lookup(key, "miss", reason=self.near.reason(key))
         entry.used = True
         if not self.copies:
-            return Lookup(key, "hit", "l1", value=entry.value)
+            return Lookup(key, "hit", "l1", value=entry.value, facts=entry.facts)
         try:
-            return Lookup(key, "hit", "l1", value=self.serializer.decode(entry.value, key=key, type=kind).value)
+            found = self.decode(entry.value, key, kind)
         except DecodeError:  # stored with a type that this call does not declare
             return Lookup(key, "miss", reason="decode_error")
+        return Lookup(key, "hit", "l1", value=found.value, facts=found.facts)
 
     async def _look_far(self, far: FarTier, outcome: Outcome, missed: list[Lookup], kind: Any) -> dict[str, Lookup]:
         tokens = {near.key: self._inflight.begin_read(near.key) for near in missed}
@@ -101,7 +102,7 @@ class Tiers:
             return near
         self._probe.payload("read", len(payload))
         try:
-            found = self.serializer.decode(payload, key=near.key, type=kind)
+            found = self.decode(payload, near.key, kind)
         except DecodeError:
             outcome.degraded = outcome.degraded or "codec"
             return Lookup(near.key, "miss", reason="decode_error")
@@ -109,11 +110,30 @@ class Tiers:
         if found.expires_at_ms and left_ms <= 0:
             return Lookup(near.key, "miss", reason="expired")
         outcome.size, outcome.age = len(payload), self._age(found)
+        if outcome.age is not None:
+            self._probe.aged("hit", outcome.age)
         if copy:
             left = max(left_ms - _CLOCK_ERROR_MS, 1) if found.expires_at_ms else 0
-            if self._keep(near.key, payload if self.copies else found.value, left, self._clock()):
+            if self._keep(near.key, payload if self.copies else found.value, left, self._clock(), found.facts):
                 self._probe.wrote("l1", "backfill")
-        return Lookup(near.key, "hit", "l2", value=found.value)
+        return Lookup(near.key, "hit", "l2", value=found.value, facts=found.facts)
+
+    def decode(self, payload: bytes, key: str, kind: Any) -> Decoded:
+        """From bytes, timed.
+
+        Raises:
+            DecodeError: They can't be read here.
+        """
+        began = self._clock()
+        try:
+            found = self.serializer.decode(payload, key=key, type=kind)
+        except DecodeError as exc:
+            self._probe.coded("deserialize", "unknown", self._clock() - began, exc)
+            raise
+        self._probe.coded("deserialize", found.codec, self._clock() - began - found.expand_ns)
+        if found.algorithm is not None:
+            self._probe.coded("decompress", found.algorithm, found.expand_ns)
+        return found
 
     def _age(self, found: Decoded) -> float | None:
         created = found.created_at_ms
@@ -122,8 +142,8 @@ class Tiers:
     def _server_ms(self) -> int:
         return self.far.store.server_ms() if self.far is not None else 0
 
-    def _keep(self, key: str, held: Any, left_ms: int, now: int) -> bool:
-        return self.near.put(key, held, now + left_ms * _MS if left_ms else NEVER, now)
+    def _keep(self, key: str, held: Any, left_ms: int, now: int, facts: Facts | None) -> bool:
+        return self.near.put(key, held, now + left_ms * _MS if left_ms else NEVER, now, facts)
 
     # --- writing ------------------------------------------------------------------------------------
 
@@ -138,7 +158,9 @@ class Tiers:
             type=kind,
             facts=facts,
         )
+        self._probe.coded("serialize", encoded.codec, encoded.serialize_ns)
         if encoded.algorithm is not None:
+            self._probe.coded("compress", encoded.algorithm, encoded.compress_ns)
             self._probe.compressed(encoded.algorithm, encoded.raw_size, len(encoded.payload))
         return encoded
 
@@ -156,18 +178,17 @@ class Tiers:
         finally:
             alone = self._inflight.end_write(payloads, token) and not overlaps
         for key, value in values.items():
-            held = self._settle(
-                key, payloads[key] if self.copies else value, seconds, started, alone or key not in in_far
-            )
+            trusted = alone or key not in in_far
+            held = self._settle(outcome, key, payloads[key] if self.copies else value, seconds, started, trusted)
             if held or key in in_far:
                 outcome.written.append((key, value))
 
-    def _settle(self, key: str, held: Any, seconds: int, started: int, trusted: bool) -> bool:
+    def _settle(self, outcome: Outcome, key: str, held: Any, seconds: int, started: int, trusted: bool) -> bool:
         """Put a written value into the near tier, unless an overlapping write makes its order unknown."""
         if not trusted:
             self.near.remove(key)
             return False
-        kept = self._keep(key, held, seconds * 1000, started)
+        kept = self._keep(key, held, seconds * 1000, started, outcome.facts)
         if kept:
             self._probe.wrote("l1", "set")
         return kept

@@ -118,6 +118,13 @@ class AICacheConfig:
     max_text_length: int = option(
         100000, "Responses to longer texts are not kept.", unit="characters", low=1, high=10_000_000_000
     )
+    token_prices: dict[str, float] = option(
+        dict,
+        "Prices for the savings metrics, by `model:token type`, or by token type for any model.",
+        unit="USD per million tokens",
+        low=0,
+        high=1_000_000,
+    )
 
     def validate(self) -> ValidationResult:
         """Every error and warning."""
@@ -179,6 +186,10 @@ class CacheConfig:
         "hash", "How keys appear in spans.", choices=("hash", "template", "raw", "off")
     )
     key_salt: str | None = option(None, "Salt of the keys' hashes; none takes one per process.", secret=True)
+    writer_links: bool = option(
+        False, "Whether the span of a hit links to the span that stored the value; 33 bytes per entry."
+    )
+    callback_spans: bool = option(False, "Whether asynchronous callbacks get spans, linked to the operation's.")
     signing_secret: str | None = option(
         None, "Allows pickle for other types, signed with this.", secret=True, pattern=r"(?s:.{16,})"
     )
@@ -302,7 +313,7 @@ def type_name(kind: Any) -> str:
     if get_origin(kind) in (Union, UnionType):
         return " or ".join(type_name(part) for part in get_args(kind))
     if get_origin(kind) is dict:
-        return "mapping of names to integers"
+        return f"mapping of names to {'numbers' if get_args(kind)[1] is float else 'integers'}"
     return "text" if get_origin(kind) is Literal else _TYPE_NAMES[kind]
 
 

@@ -11,6 +11,10 @@ from typing import Final, Literal, get_args
 from otcache.telemetry.outcome import DegradedReason, MissReason, Operation, Purpose, Result, Tier
 
 SCHEMA_VERSION: Final = "0.1.0"
+NS: Final = 1_000_000_000
+"""Nanoseconds per second: what durations are counted in."""
+MS: Final = 1_000
+"""Milliseconds per second: what ages are counted in."""
 
 Scope = Literal["otcache", "otcache.redis", "otcache.ai"]
 OTHER: Final = "_OTHER"
@@ -56,6 +60,7 @@ class Instrument:
         buckets: Explicit boundaries of a histogram, in its unit.
         scope: The instrumentation scope.
         present: From when on it is exported: always, with a far tier, or from its first use on.
+        scale: How many of what its cells count make one of its unit: `NS` for durations.
     """
 
     name: str
@@ -67,6 +72,7 @@ class Instrument:
     buckets: tuple[float, ...] = ()
     scope: Scope = "otcache"
     present: Presence = "use"
+    scale: int = 1
 
     @property
     def keys(self) -> tuple[Attribute, ...]:
@@ -93,6 +99,7 @@ class SpanType:
     attributes: tuple[Attribute, ...]
     scope: Scope = "otcache"
     links: tuple[Attribute, ...] = ()
+    opt_in: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,8 +125,9 @@ ERROR_TYPE = Attribute("error.type", "string", "What was raised, or what the ser
 KEY_HASH = Attribute("otcache.key.hash", "string", "Keyed hash of the key, 16 hex characters.")
 KEY_TEMPLATE = Attribute("otcache.key.template", "string", "The key's shape as the source code declares it.")
 KEY = Attribute("otcache.key", "string", "The key itself, after the redactor.", opt_in=True)
-LINK_TYPE = Attribute("otcache.link.type", "string", "On a link: what it leads to; `writer` stored the value.",
-                      values=("writer",), opt_in=True)  # fmt: skip
+LINK_TYPE = Attribute("otcache.link.type", "string", "On a link: what it leads to, the span that stored the value "
+                      "or the operation that a callback is told of.", values=("writer", "callback_trigger"),
+                      opt_in=True)  # fmt: skip
 AGE = Attribute("otcache.entry.age", "double", "Seconds since the value was stored.")
 TTL = Attribute("otcache.entry.ttl", "double", "Time to live given at a write, in seconds; 0 never expires.")
 SIZE = Attribute("otcache.entry.size", "int", "Stored bytes of the value.")
@@ -158,9 +166,23 @@ SCHEMA = Attribute("otcache.schema.version", "string", "The version of this cont
 PYTHON_VERSION = Attribute("otcache.python.version", "string", "The interpreter's version.")
 REDIS_CLIENT_VERSION = Attribute("otcache.redis_client.version", "string", "The version of redis-py.")
 PURPOSE = Attribute("otcache.l2.purpose", "string", "What a round trip was for.", values=get_args(Purpose))
+CODEC_OPERATION = Attribute("otcache.codec.operation", "string", "What was done to the bytes.",
+                            values=("serialize", "compress", "decompress", "deserialize"))  # fmt: skip
+CODEC_NAME = Attribute("otcache.codec.name", "string", "By which codec; `unknown` where the bytes could not be read.",
+                       values=("plain", "tagged", "signed", "zlib", "zstd", "unknown"))  # fmt: skip
+CONNECTION_STATE = Attribute("db.client.connection.state", "string", "Whether a connection is in use.",
+                             values=("used", "idle"))  # fmt: skip
+EXCEPTION_TYPE = Attribute("exception.type", "string", "The exception's class.")
+EXCEPTION_MESSAGE = Attribute("exception.message", "string", "What it says, redacted, at most 256 characters.")
 AI_OPERATION = Attribute("otcache.ai.operation", "string", "The application's name for the AI operation.", cap=32)
 AI_TEXT_TIER = Attribute("otcache.ai.text.tier", "string", "The text's size class.",
                          values=("small", "medium", "large", "xlarge"))  # fmt: skip
+
+AI_DISPOSITION = Attribute("otcache.ai.disposition", "string", "Whether it was used up by the model, or not needed "
+                           "because the response was kept.", values=("spent", "saved"))  # fmt: skip
+AI_ESTIMATE = Attribute("otcache.ai.estimate", "string", "Whether the provider said so, or the length of texts.",
+                        values=("measured", "estimated"))  # fmt: skip
+TOKEN_TYPE = Attribute("gen_ai.token.type", "string", "Which tokens: input, output, or another kind.", cap=16)
 
 DB_SYSTEM = Attribute("db.system.name", "string", "Always redis.", values=("redis",))
 DB_OPERATION = Attribute("db.operation.name", "string", "The command, as the database conventions write it.", cap=32)
@@ -176,6 +198,9 @@ B_OP: Final = (5e-07, 1e-06, 2.5e-06, 5e-06, 1e-05, 5e-05, 0.0001, 0.00025, 0.00
                0.05, 0.1, 0.25, 1.0, 10.0)  # fmt: skip
 B_L2: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 B_CB: Final = (1e-05, 0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0)
+B_CODEC: Final = (1e-06, 5e-06, 1e-05, 5e-05, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5)
+B_AGE: Final = (0.1, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 21600.0, 86400.0)
+B_CHARS: Final = (100.0, 300.0, 1000.0, 3000.0, 10000.0, 30000.0, 100000.0)
 B_BYTES: Final = (64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262144.0, 1048576.0, 4194304.0, 16777216.0)
 
 # --- instruments ------------------------------------------------------------------------------------
@@ -186,7 +211,7 @@ OPERATIONS = Instrument(
 )  # fmt: skip
 OPERATION_DURATION = Instrument(
     "otcache.operation.duration", "histogram", "s", "Duration of a cache API call as its caller sees it.",
-    (CACHE, OPERATION, RESULT, TIER), (ERROR_TYPE,), B_OP,
+    (CACHE, OPERATION, RESULT, TIER), (ERROR_TYPE,), B_OP, scale=NS,
 )  # fmt: skip
 LOOKUPS = Instrument(
     "otcache.lookups", "counter", "{lookup}", "Keys looked up, one per key; the only source of a hit ratio.",
@@ -200,6 +225,10 @@ EVICTIONS = Instrument(
     "otcache.evictions", "counter", "{entry}", "Entries removed from L1 without the application asking.",
     (CACHE, TIER, EVICTION_REASON), present="always",
 )  # fmt: skip
+ENTRY_AGE = Instrument(
+    "otcache.hit.age", "histogram", "s", "Age of a value when the far tier answered with it.",
+    (CACHE, RESULT), (), B_AGE, scale=MS,
+)  # fmt: skip
 L1_COUNT = Instrument(
     "otcache.l1.entry.count", "updowncounter", "{entry}", "Entries in L1.", (CACHE,), present="always"
 )
@@ -211,6 +240,10 @@ PAYLOAD_SIZE = Instrument(
 COMPRESSION_IO = Instrument(
     "otcache.compression.io", "counter", "By", "Bytes into and out of the compressor; ratio = output / input.",
     (CACHE, COMPRESSION_STAGE, COMPRESSION_ALGORITHM),
+)  # fmt: skip
+CODEC_DURATION = Instrument(
+    "otcache.codec.duration", "histogram", "s", "Time to turn one value into bytes, or bytes into a value.",
+    (CACHE, CODEC_OPERATION, CODEC_NAME), (ERROR_TYPE,), B_CODEC, scale=NS,
 )  # fmt: skip
 DEGRADED_OPERATIONS = Instrument(
     "otcache.degraded.operations", "counter", "{operation}",
@@ -234,7 +267,7 @@ CALLBACKS = Instrument(
 )  # fmt: skip
 CALLBACK_DURATION = Instrument(
     "otcache.callback.duration", "histogram", "s", "Time spent in a user callback.",
-    (CALLBACK_EVENT, CALLBACK_NAME), (), B_CB,
+    (CALLBACK_EVENT, CALLBACK_NAME), (), B_CB, scale=NS,
 )  # fmt: skip
 DROPPED = Instrument(
     "otcache.telemetry.dropped", "counter", "{item}", "Telemetry that otcache itself refused, folded or lost.",
@@ -250,21 +283,47 @@ L2_OPERATIONS = Instrument(
 )  # fmt: skip
 L2_DURATION = Instrument(
     "otcache.l2.operation.duration", "histogram", "s", "Duration of one round trip; the CLIENT span's.",
-    (CACHE, DB_OPERATION), (ERROR_TYPE,), B_L2, scope="otcache.redis",
+    (CACHE, DB_OPERATION), (ERROR_TYPE,), B_L2, scope="otcache.redis", scale=NS,
 )  # fmt: skip
 L2_IO = Instrument(
     "otcache.l2.io", "counter", "By", "Payload bytes read from and written to Redis.",
     (CACHE, IO_DIRECTION), scope="otcache.redis", present="far",
 )  # fmt: skip
+CONNECTIONS = Instrument(
+    "otcache.l2.connection.count", "updowncounter", "{connection}", "Open connections to Redis.",
+    (CACHE, CONNECTION_STATE), scope="otcache.redis", present="far",
+)  # fmt: skip
+CONNECTION_LIMIT = Instrument(
+    "otcache.l2.connection.limit", "updowncounter", "{connection}", "Most connections that there may be.",
+    (CACHE,), scope="otcache.redis", present="far",
+)  # fmt: skip
 AI_LOOKUPS = Instrument(
     "otcache.ai.lookups", "counter", "{lookup}", "Lookups of the AI response cache.",
     (CACHE, AI_OPERATION, AI_TEXT_TIER, RESULT), scope="otcache.ai",
 )  # fmt: skip
+_AI_USE: Final = (CACHE, AI_OPERATION, AI_TEXT_TIER, AI_DISPOSITION, AI_ESTIMATE)
+AI_TOKENS = Instrument(
+    "otcache.ai.tokens", "counter", "{token}", "Tokens that the model used up, or that a kept response saved.",
+    (*_AI_USE, TOKEN_TYPE), scope="otcache.ai",
+)  # fmt: skip
+AI_COST = Instrument(
+    "otcache.ai.cost", "counter", "{USD}", "US dollars spent or saved, by the configured prices.",
+    _AI_USE, scope="otcache.ai", scale=NS,
+)  # fmt: skip
+AI_TIME = Instrument(
+    "otcache.ai.time", "counter", "s", "Seconds that the model took, or that a kept response saved.",
+    _AI_USE, scope="otcache.ai", scale=NS,
+)  # fmt: skip
+AI_TEXT_SIZE = Instrument(
+    "otcache.ai.text.size", "histogram", "{character}", "Length of the texts that responses were asked for.",
+    (CACHE, AI_OPERATION), (), B_CHARS, scope="otcache.ai",
+)  # fmt: skip
 
 INSTRUMENTS: Final = (
-    OPERATIONS, OPERATION_DURATION, LOOKUPS, WRITES, EVICTIONS, L1_COUNT, L1_LIMIT, PAYLOAD_SIZE, COMPRESSION_IO,
-    DEGRADED_OPERATIONS, COMPONENT_STATUS, CIRCUIT_STATUS, CIRCUIT_TRANSITIONS, CALLBACKS, CALLBACK_DURATION, DROPPED,
-    BUILD_INFO, L2_OPERATIONS, L2_DURATION, L2_IO, AI_LOOKUPS,
+    OPERATIONS, OPERATION_DURATION, LOOKUPS, WRITES, EVICTIONS, ENTRY_AGE, L1_COUNT, L1_LIMIT, PAYLOAD_SIZE,
+    COMPRESSION_IO, CODEC_DURATION, DEGRADED_OPERATIONS, COMPONENT_STATUS, CIRCUIT_STATUS, CIRCUIT_TRANSITIONS,
+    CALLBACKS, CALLBACK_DURATION, DROPPED, BUILD_INFO, L2_OPERATIONS, L2_DURATION, L2_IO, CONNECTIONS,
+    CONNECTION_LIMIT, AI_LOOKUPS, AI_TOKENS, AI_COST, AI_TIME, AI_TEXT_SIZE,
 )  # fmt: skip
 
 # --- spans ------------------------------------------------------------------------------------------
@@ -280,12 +339,17 @@ REDIS_SPAN = SpanType(
     (DB_SYSTEM, DB_OPERATION, CACHE, PURPOSE, SERVER_ADDRESS, SERVER_PORT, DB_NAMESPACE),
     (DB_BATCH_SIZE, DB_STATUS, ERROR_TYPE), scope="otcache.redis",
 )  # fmt: skip
-SPANS: Final = (OPERATION_SPAN, REDIS_SPAN)
+CALLBACK_SPAN = SpanType(
+    "otcache.callback", "cache.callback {otcache.callback.event}", "INTERNAL",
+    "Each run of an asynchronous callback, as a trace of its own that links to the operation's.",
+    (CACHE, CALLBACK_EVENT, CALLBACK_NAME), (ERROR_TYPE,), links=(LINK_TYPE,), opt_in=True,
+)  # fmt: skip
+SPANS: Final = (OPERATION_SPAN, REDIS_SPAN, CALLBACK_SPAN)
 
 # --- events -----------------------------------------------------------------------------------------
 
 OPERATION_EXCEPTION = Event("otcache.operation.exception", "WARN", "An operation raised to its caller.",
-                            (CACHE, OPERATION, ERROR_TYPE))  # fmt: skip
+                            (CACHE, OPERATION, ERROR_TYPE, EXCEPTION_TYPE, EXCEPTION_MESSAGE))  # fmt: skip
 REDIS_EXCEPTION = Event("db.client.operation.exception", "WARN", "A command of Redis failed.",
                         (CACHE, DB_OPERATION, ERROR_TYPE))  # fmt: skip
 CIRCUIT_CHANGED = Event("otcache.circuit.state_changed", "WARN", "The breaker changed state (INFO unless it opened).",
@@ -295,7 +359,8 @@ COMPONENT_CHANGED = Event("otcache.component.state_changed", "WARN", "A tier cha
 JOURNAL_FULL = Event("otcache.journal.full", "WARN", "Too many writes failed; on recovery the prefix is cleared.",
                      (CACHE, LIMIT))  # fmt: skip
 CALLBACK_EXCEPTION = Event("otcache.callback.exception", "WARN", "A user callback raised.",
-                           (CALLBACK_EVENT, CALLBACK_NAME, ERROR_TYPE))  # fmt: skip
+                           (CALLBACK_EVENT, CALLBACK_NAME, ERROR_TYPE, EXCEPTION_TYPE,
+                            EXCEPTION_MESSAGE))  # fmt: skip
 CALLBACK_QUARANTINED = Event("otcache.callback.quarantined", "WARN", "A user callback failed too often and is skipped.",
                              (CALLBACK_EVENT, CALLBACK_NAME))  # fmt: skip
 CAPPED = Event("otcache.telemetry.capped", "WARN", "An attribute reached its cap; further values are `_OTHER`.",

@@ -133,8 +133,8 @@ def exception_facts(exception: BaseException, key: str | None = None) -> dict[st
         message = ""
     kind = type(exception)
     return {
-        "exception.type": f"{kind.__module__}.{kind.__qualname__}",
-        "exception.message": redact(message, key=key),
+        catalog.EXCEPTION_TYPE.name: f"{kind.__module__}.{kind.__qualname__}",
+        catalog.EXCEPTION_MESSAGE.name: redact(message, key=key),
     }
 
 

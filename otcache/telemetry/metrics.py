@@ -30,12 +30,16 @@ GRID: Final = tuple(
 )
 """Upper bounds of the internal grid of durations, in ns from 100 ns to 60 s (decision 29)."""
 
-_BYTES: Final = tuple(int(bound) for bound in catalog.B_BYTES)
+_GRIDS: Final = {
+    row: GRID if row.scale == catalog.NS else tuple(int(bound * row.scale) for bound in row.buckets)
+    for row in catalog.INSTRUMENTS
+    if row.kind == "histogram"
+}
 
 
 def grid_of(instrument: Instrument) -> tuple[int, ...]:
-    """The grid a histogram is counted in: ns for durations, bytes for sizes."""
-    return GRID if instrument.unit == "s" else _BYTES
+    """The grid a histogram is counted in: the internal one for durations, its own buckets for anything else."""
+    return _GRIDS[instrument]
 
 
 def observe(cell: list[int], grid: tuple[int, ...], value: int) -> None:
@@ -79,7 +83,7 @@ class Metrics:
             handle = meter.create_histogram(
                 row.name, row.unit, row.brief, explicit_bucket_boundaries_advisory=list(row.buckets)
             )
-            self._bridges.append((row, Bridge(handle, grid_of(row), 1e9 if row.unit == "s" else 1)))
+            self._bridges.append((row, Bridge(handle, grid_of(row), row.scale)))
             return
         create = meter.create_observable_counter if row.kind == "counter" else meter.create_observable_up_down_counter
         create(row.name, [lambda options: self._report(row, options)], row.unit, row.brief)
@@ -107,7 +111,7 @@ class Metrics:
         self.cell(row, *values)[0] += amount
 
     def record(self, row: Instrument, value: int, *values: str | None, context: Any = None) -> None:
-        """Count a value (ns or bytes) in a histogram; a sampled context becomes its exemplar."""
+        """Count a value (in what the row's cells count) in a histogram; a sampled context becomes its exemplar."""
         cell = self.cell(row, *values)
         observe(cell, grid_of(row), value)
         if context is not None:
@@ -186,7 +190,8 @@ class Metrics:
             self.hand_over()
         names = [key.name for key in row.keys]
         for values, total in list(self._totals(row)):
-            yield Observation(total, {n: v for n, v in zip(names, values, strict=True) if v is not None})
+            amount = total if row.scale == 1 else total / row.scale
+            yield Observation(amount, {n: v for n, v in zip(names, values, strict=True) if v is not None})
 
     def hand_over(self) -> None:
         """Give the histograms' new counts to the SDK."""

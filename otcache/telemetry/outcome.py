@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from otcache.base import MISSING
+from otcache.codecs.envelope import Facts
 
 Operation = Literal[
     "get", "get_many", "set", "set_many", "delete", "delete_many",
@@ -28,6 +30,7 @@ class Lookup:
         tier: The tier that answered; `none` for a miss.
         reason: Why it missed; `none` unless it did.
         value: What the caller got; `MISSING` for a miss.
+        facts: What else the writer of the value noted.
     """
 
     key: str
@@ -35,6 +38,7 @@ class Lookup:
     tier: Tier = "none"
     reason: MissReason = "none"
     value: Any = MISSING
+    facts: Facts | None = None
 
 
 @dataclass(slots=True)
@@ -45,11 +49,15 @@ class AIFacts:
         operation: The application's name for it: summarize, sentiment, ...
         text_tier: small, medium, large or xlarge, by the length of the text.
         text_length: Characters of the text.
+        template: The shape of its keys.
+        prices: US dollars per million tokens, by `model:token type` or by token type alone.
     """
 
     operation: str
     text_tier: str
     text_length: int
+    template: str
+    prices: Mapping[str, float]
 
 
 @dataclass(slots=True, eq=False)
@@ -79,6 +87,7 @@ class Outcome:
     duration: int = 0
     callback_errors: int = 0
     ai: AIFacts | None = None
+    facts: Facts | None = None
     span: Any = None
 
 

@@ -10,13 +10,14 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 
 from otcache.callbacks import Callbacks
+from otcache.codecs.envelope import Facts, Writer
 from otcache.telemetry import catalog
 from otcache.telemetry.gate import SpanPolicy
 from otcache.telemetry.metrics import GRID, observe
@@ -24,7 +25,20 @@ from otcache.telemetry.outcome import AIFacts, Lookup, Operation, Outcome
 from otcache.telemetry.privacy import KeyPrivacy
 from otcache.telemetry.providers import Providers
 from otcache.telemetry.reporter import Reporter, clock, context_of, error_type, exemplar_context, set_status, wall
+from otcache.telemetry.savings import Savings
 from otcache.telemetry.trips import Trips
+
+
+class Extras(NamedTuple):
+    """What is reported only where it is asked for.
+
+    Attributes:
+        writer_links: Whether the span of a hit links to the span that stored the value.
+        callback_spans: Whether a run of an asynchronous callback gets a span.
+    """
+
+    writer_links: bool = False
+    callback_spans: bool = False
 
 
 class Probe(Reporter):
@@ -37,17 +51,27 @@ class Probe(Reporter):
         providers: Where to report; the global providers by default.
         policy: Which operations get a span.
         version: The package's version.
+        options: What else is reported.
 
     Attributes:
         hits: The cell of L1 hits by `get`, for the hit path.
     """
 
     def __init__(
-        self, name: str, backend: str, privacy: KeyPrivacy, providers: Providers, policy: SpanPolicy, version: str
+        self,
+        name: str,
+        backend: str,
+        privacy: KeyPrivacy,
+        providers: Providers,
+        policy: SpanPolicy,
+        version: str,
+        options: Extras = Extras(),  # noqa: B008  a frozen tuple
     ) -> None:
         super().__init__(name, backend, providers, policy, version)
         self.callbacks = Callbacks(self)
         self.privacy = privacy
+        self._extras = options
+        self._savings = Savings(self.metrics, name)
         self.trips = Trips(self, self.start_span)
         self._hit_series = (name, "get", "hit", "l1", None)
         self.hits = self.metrics.cell(catalog.OPERATION_DURATION, *self._hit_series)
@@ -67,11 +91,11 @@ class Probe(Reporter):
         """Open the record of one call; use it as a context manager."""
         return OpenOperation(self, Outcome(operation, started, key, ai=ai))
 
-    def hit(self, key: str, value: Any, started: int) -> None:
+    def hit(self, key: str, value: Any, facts: Facts | None, started: int) -> None:
         """A watched L1 hit, told after the fact: one span that is born complete costs half of one that grows."""
         ended = clock()
         observe(self.hits, GRID, ended - started)
-        span = self._hit_span(key, started, ended) if self.tracing.wants_hit() else None
+        span = self._hit_span(key, facts, started, ended) if self.tracing.wants_hit() else None
         if self.callbacks.active:
             with self._inside(span):
                 errors = self.callbacks.fire("get_success", key, value)
@@ -81,11 +105,12 @@ class Probe(Reporter):
             with self.guard("traces"):
                 span.end(wall(ended))
 
-    def _hit_span(self, key: str, started: int, ended: int) -> trace.Span | None:
+    def _hit_span(self, key: str, facts: Facts | None, started: int, ended: int) -> trace.Span | None:
         try:
             span = self.tracing.operations.start_span(
                 self._hit_name,
                 attributes={**self._hit_attributes, **self.privacy.attributes(key)},
+                links=self._writer_links(facts),
                 start_time=wall(started),
                 record_exception=False,
                 set_status_on_exception=False,
@@ -115,6 +140,26 @@ class Probe(Reporter):
                 set_status_on_exception=False,
             )
 
+    def with_writer(self, outcome: Outcome, facts: Facts | None) -> Facts | None:
+        """`facts`, and where it is wanted the span that writes the entry."""
+        span = outcome.span
+        if not self._extras.writer_links or span is None:
+            return facts
+        context = span.get_span_context()
+        if not context.trace_flags & 1:
+            return facts
+        writer = Writer(context.trace_id, context.span_id, int(context.trace_flags))
+        return (facts or Facts())._replace(writer=writer)
+
+    def _writer_links(self, facts: Facts | None) -> tuple[trace.Link, ...]:
+        """The way from a hit to the span that stored the value."""
+        if not self._extras.writer_links or facts is None or facts.writer is None:
+            return ()
+        writer = facts.writer
+        flags = trace.TraceFlags(writer.flags)
+        context = trace.SpanContext(writer.trace_id, writer.span_id, is_remote=True, trace_flags=flags)
+        return (trace.Link(context, {catalog.LINK_TYPE.name: "writer"}),)
+
     def failed(self, outcome: Outcome, error: BaseException) -> None:
         """The call raises `error` to its caller."""
         outcome.error = error
@@ -136,6 +181,8 @@ class Probe(Reporter):
             with self.guard("traces"):
                 if outcome.span.is_recording():
                     outcome.span.set_attributes(self._attributes(outcome))
+                    for link in self._writer_links(outcome.facts) if outcome.result == "hit" else ():
+                        outcome.span.add_link(link.context, link.attributes)
                     set_status(outcome.span, outcome.error, outcome.key)
                 outcome.span.end(wall(now))
 
@@ -149,6 +196,8 @@ class Probe(Reporter):
             if outcome.ai is not None:
                 facts = (outcome.ai.operation, outcome.ai.text_tier, lookup.result)
                 self.metrics.add(catalog.AI_LOOKUPS, 1, self.name, *facts)
+        if outcome.ai is not None:
+            self._savings.count(outcome.ai, outcome)
         if outcome.degraded is not None:
             self.metrics.add(catalog.DEGRADED_OPERATIONS, 1, self.name, outcome.degraded)
 
@@ -197,7 +246,7 @@ class Probe(Reporter):
             found[catalog.AI_OPERATION.name] = outcome.ai.operation
             found[catalog.AI_TEXT_TIER.name] = outcome.ai.text_tier
         if isinstance(outcome.key, str) and outcome.key:
-            found.update(self.privacy.attributes(outcome.key))
+            found.update(self.privacy.attributes(outcome.key, outcome.ai.template if outcome.ai is not None else None))
         return {name: value for name, value in found.items() if value is not None}
 
     def _log_error(self, outcome: Outcome) -> None:
@@ -224,6 +273,41 @@ class Probe(Reporter):
             facts[catalog.ERROR_TYPE.name] = error_type(error) or ""
             body = f"callback {name} for {event} raised"
             self.events.emit(catalog.CALLBACK_EXCEPTION, body, facts, exception=error, key=key)
+
+    @contextmanager
+    def callback_task(self, event: str, name: str, key: str) -> Iterator[None]:
+        """Around the run of an asynchronous callback: a span of its own if that is wanted and the operation has one."""
+        span = self._callback_span(event, name) if self._extras.callback_spans else None
+        if span is None:
+            yield
+            return
+        with self._inside(span):
+            try:
+                yield
+            except Exception as exc:
+                span.set_attribute(catalog.ERROR_TYPE.name, error_type(exc) or "")
+                set_status(span, exc, key)
+                raise
+            finally:
+                with self.guard("traces"):
+                    span.end()
+
+    def _callback_span(self, event: str, name: str) -> trace.Span | None:
+        """A new trace that links to the operation's: the operation may be over before the callback is."""
+        operation = trace.get_current_span().get_span_context()
+        if not operation.trace_flags & 1:
+            return None
+        named = {catalog.CACHE.name: self.name, catalog.CALLBACK_EVENT.name: event, catalog.CALLBACK_NAME.name: name}
+        with self.guard("traces"):
+            return self.tracing.operations.start_span(
+                f"cache.callback {event}",
+                context=otel_context.Context(),
+                attributes=named,
+                links=(trace.Link(operation, {catalog.LINK_TYPE.name: "callback_trigger"}),),
+                record_exception=False,
+                set_status_on_exception=False,
+            )
+        return None
 
     def callback_quarantined(self, event: str, name: str) -> None:
         """One user callback is skipped for a while."""

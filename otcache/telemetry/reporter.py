@@ -100,6 +100,16 @@ class Reporter:
             self.metrics.add(catalog.COMPRESSION_IO, before, self.name, "input", algorithm)
             self.metrics.add(catalog.COMPRESSION_IO, after, self.name, "output", algorithm)
 
+    def coded(self, operation: str, codec: str, duration_ns: int, error: Exception | None = None) -> None:
+        """A value became bytes, or bytes a value, or smaller or larger ones."""
+        with self.guard("metrics"):
+            self.metrics.record(catalog.CODEC_DURATION, duration_ns, self.name, operation, codec, error_type(error))
+
+    def aged(self, result: str, seconds: float) -> None:
+        """The far tier answered with a value of this age."""
+        with self.guard("metrics"):
+            self.metrics.record(catalog.ENTRY_AGE, round(seconds * catalog.MS), self.name, result)
+
     def eviction_cell(self, reason: str) -> list[int]:
         """The cell that the near tier counts its evictions in."""
         return self.metrics.cell(catalog.EVICTIONS, self.name, "l1", reason)

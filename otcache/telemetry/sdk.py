@@ -231,7 +231,7 @@ def views(histograms: Histograms = "default", *, prometheus: bool = False) -> tu
         raise ConfigurationError("histograms='exponential' breaks the Prometheus page; use 'fine', or OTLP")
     if histograms not in ("fine", "exponential"):
         raise ConfigurationError(f"histograms={histograms!r} is not one of default, fine, exponential")
-    rows = [row for row in catalog.INSTRUMENTS if row.kind == "histogram" and row.unit == "s"]
+    rows = [row for row in catalog.INSTRUMENTS if row.kind == "histogram" and row.scale == catalog.NS]
     return tuple(View(instrument_name=row.name, aggregation=_aggregation(histograms)) for row in rows)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,9 @@ class Told:
 
     def callback_ran(self, event: str, name: str, duration_ns: int, error: BaseException | None, key: str) -> None:
         self.runs.append((event, name, duration_ns, error, key))
+
+    def callback_task(self, event: str, name: str, key: str) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def callback_quarantined(self, event: str, name: str) -> None:
         self.quarantined.append((event, name))
