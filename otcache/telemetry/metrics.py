@@ -70,9 +70,8 @@ class Metrics:
         self._announced: set[tuple[Instrument, Attribute]] = set()
         self._living: WeakSet[Gauges] = WeakSet()
         self._bridges: list[tuple[Instrument, Bridge]] = []
-        meters = {
-            scope: metrics.get_meter(scope, version, provider) for scope in ("otcache", "otcache.redis", "otcache.ai")
-        }
+        scopes = {row.scope for row in catalog.INSTRUMENTS}
+        meters = {scope: metrics.get_meter(scope, version, provider) for scope in scopes}
         for instrument in catalog.INSTRUMENTS:
             self._create(meters[instrument.scope], instrument)
         identity = (version, catalog.SCHEMA_VERSION, platform.python_version(), _version_of("redis"))
@@ -85,7 +84,11 @@ class Metrics:
             )
             self._bridges.append((row, Bridge(handle, grid_of(row), row.scale)))
             return
-        create = meter.create_observable_counter if row.kind == "counter" else meter.create_observable_up_down_counter
+        create = {
+            "counter": meter.create_observable_counter,
+            "updowncounter": meter.create_observable_up_down_counter,
+            "gauge": meter.create_observable_gauge,
+        }[row.kind]
         create(row.name, [lambda options: self._report(row, options)], row.unit, row.brief)
 
     def watch(self, part: Gauges) -> None:
@@ -109,6 +112,14 @@ class Metrics:
     def add(self, row: Instrument, amount: int, *values: str | None) -> None:
         """Add to a counter."""
         self.cell(row, *values)[0] += amount
+
+    def set(self, row: Instrument, value: float, *values: str | None) -> None:
+        """Let a gauge show `value`, in its unit, from now on."""
+        self.cell(row, *values)[0] = round(value * row.scale)
+
+    def drop(self, row: Instrument, *values: str | None) -> None:
+        """Export one series of a gauge or status no more."""
+        self._series[row].pop(values, None)
 
     def record(self, row: Instrument, value: int, *values: str | None, context: Any = None) -> None:
         """Count a value (in what the row's cells count) in a histogram; a sampled context becomes its exemplar."""

@@ -1,0 +1,88 @@
+"""Every attribute that otcache emits, its values or the cap on them."""
+
+from __future__ import annotations
+
+from typing import Final, get_args
+
+from otcache.telemetry.catalog.kinds import Attribute
+from otcache.telemetry.outcome import DegradedReason, MissReason, Operation, Purpose, Result, Tier
+
+CACHE = Attribute("otcache.cache.name", "string", "The cache's name.", cap=200)
+OPERATION = Attribute("otcache.operation.name", "string", "The operation.", values=get_args(Operation))
+RESULT = Attribute("otcache.result", "string", "How it ended.", values=get_args(Result))
+TIER = Attribute("otcache.tier", "string", "The tier that answered.", values=get_args(Tier))
+MISS_REASON = Attribute("otcache.miss.reason", "string", "Why a lookup missed; `none` unless it did.",
+                        values=get_args(MissReason))  # fmt: skip
+ERROR_TYPE = Attribute("error.type", "string", "What was raised, or what the server answered; absent on success.",
+                       cap=32)  # fmt: skip
+KEY_HASH = Attribute("otcache.key.hash", "string", "Keyed hash of the key, 16 hex characters.")
+KEY_TEMPLATE = Attribute("otcache.key.template", "string", "The key's shape as the source code declares it.")
+KEY = Attribute("otcache.key", "string", "The key itself, after the redactor.", opt_in=True)
+LINK_TYPE = Attribute("otcache.link.type", "string", "On a link: what it leads to, the span that stored the value "
+                      "or the operation that a callback is told of.", values=("writer", "callback_trigger"),
+                      opt_in=True)  # fmt: skip
+AGE = Attribute("otcache.entry.age", "double", "Seconds since the value was stored.")
+TTL = Attribute("otcache.entry.ttl", "double", "Time to live given at a write, in seconds; 0 never expires.")
+SIZE = Attribute("otcache.entry.size", "int", "Stored bytes of the value.")
+BATCH_SIZE = Attribute("otcache.operation.batch.size", "int", "Keys in a batch call.")
+BATCH_HITS = Attribute("otcache.operation.batch.hits", "int", "Keys of a batch read that were answered.")
+DEGRADED = Attribute("otcache.degraded", "boolean", "True when a tier that should have taken part did not.")
+DEGRADED_REASON = Attribute("otcache.degraded.reason", "string", "Why it did not.", values=get_args(DegradedReason))
+CALLBACK_ERRORS = Attribute("otcache.callback.errors", "int", "User callbacks that raised during the operation.")
+WRITE_REASON = Attribute("otcache.write.reason", "string", "Why an entry was stored: by `set`, or copied up on a hit.",
+                         values=("set", "backfill"))  # fmt: skip
+EVICTION_REASON = Attribute("otcache.eviction.reason", "string", "Why an entry left unasked.",
+                            values=("capacity", "expired"))  # fmt: skip
+IO_DIRECTION = Attribute("otcache.io.direction", "string", "Seen from the cache.", values=("read", "write"))
+COMPRESSION_STAGE = Attribute("otcache.compression.stage", "string", "Before or after the compressor.",
+                              values=("input", "output"))  # fmt: skip
+COMPRESSION_ALGORITHM = Attribute("otcache.compression.algorithm", "string", "The compressor.", values=("zlib", "zstd"))
+BACKEND = Attribute("otcache.backend.name", "string", "The far tier's name.", cap=32)
+COMPONENT = Attribute("otcache.component", "string", "The part concerned.", values=("l2",))
+COMPONENT_STATE = Attribute("otcache.component.state", "string", "Its state.",
+                            values=("available", "degraded", "unavailable"))  # fmt: skip
+CIRCUIT_STATE = Attribute("otcache.circuit.state", "string", "The breaker's state.",
+                          values=("closed", "open", "half_open"))  # fmt: skip
+CIRCUIT_PREVIOUS = Attribute("otcache.circuit.previous_state", "string", "The state it left.",
+                             values=("closed", "open", "half_open"))  # fmt: skip
+CALLBACK_EVENT = Attribute("otcache.callback.event", "string", "The event a callback was called for.",
+                           values=("get_success", "get_miss", "set_success", "delete_success"))  # fmt: skip
+CALLBACK_NAME = Attribute("otcache.callback.name", "string", "The callback's qualified name.", cap=32)
+SIGNAL = Attribute("otcache.telemetry.signal", "string", "The signal concerned.", values=("traces", "metrics", "logs"))
+DROP_REASON = Attribute("otcache.telemetry.drop.reason", "string", "Why it was dropped.",
+                        values=("cardinality", "rate_limited", "recording_error"))  # fmt: skip
+SUPPRESSED = Attribute("otcache.log.suppressed", "int", "Events of this name dropped by the rate limit before it.")
+LIMIT = Attribute("otcache.limit", "int", "The limit that was reached.")
+ATTRIBUTE_NAME = Attribute("otcache.attribute", "string", "The attribute whose values were folded.")
+VERSION = Attribute("otcache.version", "string", "The package's version.")
+SCHEMA = Attribute("otcache.schema.version", "string", "The version of this contract.")
+PYTHON_VERSION = Attribute("otcache.python.version", "string", "The interpreter's version.")
+REDIS_CLIENT_VERSION = Attribute("otcache.redis_client.version", "string", "The version of redis-py.")
+PURPOSE = Attribute("otcache.l2.purpose", "string", "What a round trip was for.", values=get_args(Purpose))
+CODEC_OPERATION = Attribute("otcache.codec.operation", "string", "What was done to the bytes.",
+                            values=("serialize", "compress", "decompress", "deserialize"))  # fmt: skip
+CODEC_NAME = Attribute("otcache.codec.name", "string", "By which codec; `unknown` where the bytes could not be read.",
+                       values=("plain", "tagged", "signed", "zlib", "zstd", "unknown"))  # fmt: skip
+CONNECTION_STATE = Attribute("db.client.connection.state", "string", "Whether a connection is in use.",
+                             values=("used", "idle"))  # fmt: skip
+EXCEPTION_TYPE = Attribute("exception.type", "string", "The exception's class.")
+EXCEPTION_MESSAGE = Attribute("exception.message", "string", "What it says, redacted, at most 256 characters.")
+AI_OPERATION = Attribute("otcache.ai.operation", "string", "The application's name for the AI operation.", cap=32)
+AI_TEXT_TIER = Attribute("otcache.ai.text.tier", "string", "The text's size class.",
+                         values=("small", "medium", "large", "xlarge"))  # fmt: skip
+
+AI_DISPOSITION = Attribute("otcache.ai.disposition", "string", "Whether it was used up by the model, or not needed "
+                           "because the response was kept.", values=("spent", "saved"))  # fmt: skip
+AI_ESTIMATE = Attribute("otcache.ai.estimate", "string", "Whether the provider said so, or the length of texts.",
+                        values=("measured", "estimated"))  # fmt: skip
+TOKEN_TYPE = Attribute("gen_ai.token.type", "string", "Which tokens: input, output, or another kind.", cap=16)
+
+DB_SYSTEM = Attribute("db.system.name", "string", "Always redis.", values=("redis",))
+DB_OPERATION = Attribute("db.operation.name", "string", "The command, as the database conventions write it.", cap=32)
+DB_NAMESPACE = Attribute("db.namespace", "string", "Index of the database.")
+DB_BATCH_SIZE = Attribute("db.operation.batch.size", "int", "Commands in a pipeline of two or more.")
+DB_STATUS = Attribute("db.response.status_code", "string", "The server's error prefix.")
+SERVER_ADDRESS = Attribute("server.address", "string", "Host of the server, or path of its socket.")
+SERVER_PORT = Attribute("server.port", "int", "Port of the server.")
+
+ATTRIBUTES: Final = tuple(each for each in list(globals().values()) if isinstance(each, Attribute))

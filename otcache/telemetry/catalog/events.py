@@ -1,0 +1,49 @@
+"""Every event that otcache emits: a log record with a name."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from otcache.telemetry.catalog.attributes import (
+    ATTRIBUTE_NAME,
+    BACKEND,
+    CACHE,
+    CALLBACK_EVENT,
+    CALLBACK_NAME,
+    CIRCUIT_PREVIOUS,
+    CIRCUIT_STATE,
+    COMPONENT,
+    COMPONENT_STATE,
+    DB_OPERATION,
+    DEGRADED_REASON,
+    ERROR_TYPE,
+    EXCEPTION_MESSAGE,
+    EXCEPTION_TYPE,
+    LIMIT,
+    OPERATION,
+)
+from otcache.telemetry.catalog.kinds import Event
+
+OPERATION_EXCEPTION = Event("otcache.operation.exception", "WARN", "An operation raised to its caller.",
+                            (CACHE, OPERATION, ERROR_TYPE, EXCEPTION_TYPE, EXCEPTION_MESSAGE))  # fmt: skip
+REDIS_EXCEPTION = Event("db.client.operation.exception", "WARN", "A command of Redis failed.",
+                        (CACHE, DB_OPERATION, ERROR_TYPE))  # fmt: skip
+CIRCUIT_CHANGED = Event("otcache.circuit.state_changed", "WARN", "The breaker changed state (INFO unless it opened).",
+                        (CACHE, BACKEND, CIRCUIT_STATE, CIRCUIT_PREVIOUS))  # fmt: skip
+COMPONENT_CHANGED = Event("otcache.component.state_changed", "WARN", "A tier changed state (INFO when it recovered).",
+                          (CACHE, BACKEND, COMPONENT, COMPONENT_STATE, DEGRADED_REASON))  # fmt: skip
+JOURNAL_FULL = Event("otcache.journal.full", "WARN", "Too many writes failed; on recovery the prefix is cleared.",
+                     (CACHE, LIMIT))  # fmt: skip
+CALLBACK_EXCEPTION = Event("otcache.callback.exception", "WARN", "A user callback raised.",
+                           (CALLBACK_EVENT, CALLBACK_NAME, ERROR_TYPE, EXCEPTION_TYPE,
+                            EXCEPTION_MESSAGE))  # fmt: skip
+CALLBACK_QUARANTINED = Event("otcache.callback.quarantined", "WARN", "A user callback failed too often and is skipped.",
+                             (CALLBACK_EVENT, CALLBACK_NAME))  # fmt: skip
+CAPPED = Event("otcache.telemetry.capped", "WARN", "An attribute reached its cap; further values are `_OTHER`.",
+               (ATTRIBUTE_NAME, LIMIT))  # fmt: skip
+STARTED = Event("otcache.started", "INFO", "A cache is ready; its effective configuration without secrets.", (CACHE,))
+
+EVENTS: Final = (
+    OPERATION_EXCEPTION, REDIS_EXCEPTION, CIRCUIT_CHANGED, COMPONENT_CHANGED, JOURNAL_FULL, CALLBACK_EXCEPTION,
+    CALLBACK_QUARANTINED, CAPPED, STARTED,
+)  # fmt: skip
