@@ -120,9 +120,8 @@ async def summarize(body: Text, cache: AICache, model: Summarizer) -> dict[str, 
         return kept
     made = await model.summarize(body.text, body.words)
     response = {"summary": made.text, "usage": made.usage}
-    await cache.cache_response(
-        body.text, "summarize", options, response, usage=made.usage, generation_seconds=made.seconds
-    )
+    paid: dict[str, Any] = {"usage": made.usage, "generation_seconds": made.seconds, "model": model.name}
+    await cache.cache_response(body.text, "summarize", options, response, **paid)
     return response
 
 

@@ -71,7 +71,13 @@ class Completion:
 
 
 class Model:
-    """A language model that is none: the first words of the text, after the time a real one would take."""
+    """A language model that is none: the first words of the text, after the time a real one would take.
+
+    Attributes:
+        name: Whose prices hold.
+    """
+
+    name = "demo-model"
 
     async def summarize(self, text: str, words: int) -> Completion:
         """The first `words` words of `text`, in 0.1 to 0.5 s."""
@@ -80,6 +86,10 @@ class Model:
         await asyncio.sleep(seconds)
         answer = " ".join(text.split()[:words])
         return Completion(answer, {"input": tokens, "output": words}, seconds)
+
+
+PRICES: Final = {f"{Model.name}:input": 2.5, f"{Model.name}:output": 10.0}
+"""US dollars per million tokens, as a mid-sized model costs."""
 
 
 def article(number: int) -> str:

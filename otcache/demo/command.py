@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from typing import Final
 import httpx
 from rich.console import Console
 
+from otcache.demo.backends import PRICES
 from otcache.demo.play import Options, Play
 from otcache.demo.servers import AppServer, DemoError, RedisServer, start_redis
 from otcache.demo.summary import Summary, table
@@ -80,4 +82,4 @@ async def _stage(options: Options, directory: Path) -> AsyncIterator[Play]:
 def _environment(redis: RedisServer | None) -> dict[str, str]:
     """How an application is configured: by its environment. Memory is small, so that Redis has something to do."""
     where = {"OTCACHE_REDIS_URL": redis.url} if redis is not None else {}
-    return {"OTCACHE_MEMORY_CACHE_SIZE": "40", **where}
+    return {"OTCACHE_MEMORY_CACHE_SIZE": "40", "OTCACHE_AI__TOKEN_PRICES": json.dumps(PRICES), **where}

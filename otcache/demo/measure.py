@@ -30,6 +30,7 @@ class Snapshot:
         entries: Entries in memory.
         limit: Most entries in memory.
         requests: The histogram of the durations of requests, as clients see them.
+        dollars: What AI responses cost (`spent`) and what keeping them saved (`saved`), in US dollars.
     """
 
     at: float
@@ -42,6 +43,7 @@ class Snapshot:
     entries: int = 0
     limit: int = 0
     requests: list[int] = field(default_factory=list)
+    dollars: dict[str, float] = field(default_factory=dict)
 
     @property
     def breaker(self) -> str:
@@ -62,7 +64,14 @@ def take(metrics: Metrics) -> Snapshot:
         _by((state, count) for (*_, state), count in metrics.totals(catalog.CIRCUIT_STATUS).items()),
         sum(metrics.totals(catalog.L1_COUNT).values()),
         sum(metrics.totals(catalog.L1_LIMIT).values()),
+        dollars=_dollars(metrics),
     )
+
+
+def _dollars(metrics: Metrics) -> dict[str, float]:
+    costs = metrics.totals(catalog.AI_COST).items()
+    amounts = _by((disposition, amount) for (_, _, _, disposition, _), amount in costs)
+    return {name: amount / catalog.AI_COST.scale for name, amount in amounts.items()}
 
 
 def _reads(metrics: Metrics) -> dict[str, list[int]]:
@@ -122,6 +131,10 @@ class Window:
         """Share of operations that had to do without a tier."""
         operations = self.new.operations - self.old.operations
         return (self.new.degraded - self.old.degraded) / operations if operations else None
+
+    def dollars(self, disposition: str) -> float:
+        """US dollars of AI responses, `spent` or `saved`."""
+        return self.new.dollars.get(disposition, 0.0) - self.old.dollars.get(disposition, 0.0)
 
     def reads(self, *tiers: str) -> list[int]:
         """The histogram of the reads answered by `tiers`, or by any."""

@@ -81,6 +81,7 @@ def _totals(summary: Summary) -> dict[str, str]:
         f"L2 {percent(whole.hit_ratio('l2'))})",
         "misses": misses,
         "p99 of reads": p99s,
+        "AI responses": f"${whole.dollars('saved'):.4f} saved, ${whole.dollars('spent'):.4f} spent",
         "degraded": f"{whole.new.degraded - whole.old.degraded} operations ({percent(whole.degraded_share)})",
     }
 
