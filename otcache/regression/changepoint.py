@@ -15,7 +15,22 @@ SIDE: Final = 5
 """Points on each side of a step: fewer would make a step of a spike."""
 SMALLEST: Final = 0.05
 """Jumps below this are not reported."""
-CRITICAL: Final[tuple[tuple[int, float], ...]] = ((10, 2.6), (1000, 4.4))
+CRITICAL: Final[tuple[tuple[int, float], ...]] = (
+    (14, 3.130),
+    (15, 3.240),
+    (16, 3.255),
+    (18, 3.311),
+    (20, 3.394),
+    (25, 3.503),
+    (30, 3.629),
+    (40, 3.701),
+    (60, 3.837),
+    (90, 3.930),
+    (140, 4.071),
+    (250, 4.126),
+    (500, 4.188),
+    (1000, 4.277),
+)
 """Length of a series, and the standardised rank sum that chance exceeds in one of 1000 stable series.
 
 The largest over all splits, from its permutation distribution: `python -m benchmarks.changepoint_table` prints it.
@@ -55,13 +70,11 @@ def find(values: Sequence[float], smallest: float = SMALLEST) -> tuple[ChangePoi
 def critical_value(size: int) -> float:
     """What the largest standardised rank sum must reach; infinite for a series too short to show a step."""
     lengths = [length for length, _ in CRITICAL]
-    above = bisect_left(lengths, size)
-    if above == 0 and size < lengths[0]:
+    if size < lengths[0]:
         return math.inf
-    if lengths[min(above, len(lengths) - 1)] == size:
-        return CRITICAL[above][1]
-    if above == len(lengths):
+    if size > lengths[-1]:
         return CRITICAL[-1][1]
+    above = max(1, bisect_left(lengths, size))
     (left, low), (right, high) = CRITICAL[above - 1], CRITICAL[above]
     return low + (high - low) * math.log(size / left) / math.log(right / left)
 
