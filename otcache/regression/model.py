@@ -14,7 +14,8 @@ SEVERITY: Final[Mapping[Verdict, int]] = {
 """What raises an alarm, and how loud."""
 
 Kind = Literal["histogram", "ratio", "gauge"]
-Statistic = Literal["mean", "p50", "p95", "p99", "ratio", "level"]
+Statistic = Literal["mean", "p50", "p95", "p99", "ratio", "level", "p25", "min"]
+"""p25 and min are of benchmarks: the lower quartile and the minimum of a process's rounds."""
 Scale = Literal["relative", "points"]
 
 
@@ -76,7 +77,7 @@ class CounterWindow:
     """How much a family of counters grew in one interval, by the attribute that the ratio is about.
 
     Attributes:
-        by: Growth per value: `{"hit": 812, "miss": 40}`.
+        by: Growth per value, the values of several attributes joined by `/`: `{"hit/none": 812, "miss/absent": 40}`.
     """
 
     start: float
@@ -127,7 +128,8 @@ class Run:
         process: Which process; runs of one process are not independent.
         rounds: Seconds per operation, round by round.
         at: When, seconds since the epoch.
-        fingerprint: The machine and the versions: runs with different ones can't be compared.
+        fingerprint: The machine and the versions: runs with different ones can't be compared, but for what is
+            compared itself: `git_sha`, `git_dirty`, `otcache`.
         paired_with: Index of the run of the other side that took turns with this one.
     """
 
@@ -155,7 +157,11 @@ class MetricSpec:
         min_abs: Smallest absolute change that counts, in the metric's unit.
         worse: Whether a higher or a lower value is worse.
         numerator: For a ratio: the values of the attribute that are counted above the line.
-        denominator: And below it.
+        denominator: And below it; empty for all of them.
+        leave_out: Values that count on neither side. `miss` stands for `miss/absent` too, here and above.
+        where: Attributes that a series must have; the first specification that fits a series judges it.
+        per: Attributes that tell the series of the metric apart; a source sums over the others.
+        by: Attributes whose values, joined by `/`, a `CounterWindow` is split by.
     """
 
     metric: str
@@ -168,6 +174,14 @@ class MetricSpec:
     worse: Literal["higher", "lower"] = "higher"
     numerator: tuple[str, ...] = ()
     denominator: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
+    where: frozenset[tuple[str, str]] = frozenset()
+    per: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
+
+    def fits(self, key: SeriesKey) -> bool:
+        """Whether it judges this series."""
+        return key.metric == self.metric and self.where <= key.attributes
 
 
 # --- what is said ---------------------------------------------------------------------------------------
