@@ -28,6 +28,7 @@ from otcache.telemetry.catalog.attributes import (
     LIMIT,
     OPERATION,
     REVISION,
+    SERIES,
     STATISTIC,
     TARGET,
     TIER,
@@ -53,10 +54,10 @@ CALLBACK_QUARANTINED = Event("otcache.callback.quarantined", "WARN", "A user cal
 CAPPED = Event("otcache.telemetry.capped", "WARN", "An attribute reached its cap; further values are `_OTHER`.",
                (ATTRIBUTE_NAME, LIMIT))  # fmt: skip
 REGRESSION_DETECTED = Event("otcache.regression.detected", "WARN", "A regression is in force from now on.",
-                            (TARGET, INDICATOR, CACHE, TIER, STATISTIC, VERDICT, CHANGE, CHANGE_LOW,
+                            (TARGET, INDICATOR, SERIES, CACHE, TIER, STATISTIC, VERDICT, CHANGE, CHANGE_LOW,
                              CHANGE_HIGH))  # fmt: skip
 REGRESSION_RESOLVED = Event("otcache.regression.resolved", "INFO", "A regression is over.",
-                            (TARGET, INDICATOR, CACHE, TIER, STATISTIC, VERDICT, CHANGE, CHANGE_LOW,
+                            (TARGET, INDICATOR, SERIES, CACHE, TIER, STATISTIC, VERDICT, CHANGE, CHANGE_LOW,
                              CHANGE_HIGH))  # fmt: skip
 BENCHMARK_COMPLETED = Event("otcache.benchmark.completed", "INFO", "A benchmark has measured one operation.",
                             (BENCHMARK, ITERATIONS, REVISION))  # fmt: skip

@@ -36,6 +36,7 @@ from otcache.telemetry.catalog.attributes import (
     REDIS_CLIENT_VERSION,
     RESULT,
     SCHEMA,
+    SERIES,
     SIGNAL,
     STATISTIC,
     TARGET,
@@ -171,30 +172,30 @@ AI_TEXT_SIZE = Instrument(
     (CACHE, AI_OPERATION), (), B_CHARS, scope="otcache.ai",
 )  # fmt: skip
 
-_JUDGED: Final = (TARGET, INDICATOR, CACHE, TIER, STATISTIC)
+_JUDGED: Final = (TARGET, INDICATOR, SERIES, CACHE, TIER)
 REGRESSION_STATUS = Instrument(
     "otcache.regression.status", "updowncounter", "1", "1 for the verdict in force, 0 for the others.",
     (*_JUDGED, VERDICT), scope="otcache.regression",
 )  # fmt: skip
 REGRESSION_CHANGE = Instrument(
     "otcache.regression.change.ratio", "gauge", "1", "Worsening as a share of the baseline; positive is worse.",
-    _JUDGED, scope="otcache.regression", scale=NS,
+    (*_JUDGED, STATISTIC), scope="otcache.regression", scale=NS,
 )  # fmt: skip
 CURRENT_DURATION = Instrument(
     "otcache.regression.current.duration", "gauge", "s", "The current value of a duration that is judged.",
-    _JUDGED, scope="otcache.regression", scale=NS,
+    (*_JUDGED, STATISTIC), scope="otcache.regression", scale=NS,
 )  # fmt: skip
 BASELINE_DURATION = Instrument(
     "otcache.regression.baseline.duration", "gauge", "s", "The baseline that it is compared with.",
-    _JUDGED, scope="otcache.regression", scale=NS,
+    (*_JUDGED, STATISTIC), scope="otcache.regression", scale=NS,
 )  # fmt: skip
 CURRENT_RATIO = Instrument(
     "otcache.regression.current.ratio", "gauge", "1", "The current value of a share that is judged.",
-    _JUDGED, scope="otcache.regression", scale=NS,
+    (*_JUDGED, STATISTIC), scope="otcache.regression", scale=NS,
 )  # fmt: skip
 BASELINE_RATIO = Instrument(
     "otcache.regression.baseline.ratio", "gauge", "1", "The baseline that it is compared with.",
-    _JUDGED, scope="otcache.regression", scale=NS,
+    (*_JUDGED, STATISTIC), scope="otcache.regression", scale=NS,
 )  # fmt: skip
 EVALUATIONS = Instrument(
     "otcache.regression.evaluations", "counter", "{evaluation}", "Evaluations of a series, by what they found.",
