@@ -79,7 +79,8 @@ TOKEN_TYPE = Attribute("gen_ai.token.type", "string", "Which tokens: input, outp
 
 TARGET = Attribute("otcache.regression.target", "string", "The service that is judged.", cap=32)
 INDICATOR = Attribute("otcache.regression.indicator", "string", "What of it is judged.",
-                      values=("operation_duration", "l2_duration", "hit_ratio", "error_ratio", "payload_size"))  # fmt: skip
+                      values=("operation_duration", "l2_duration", "hit_ratio", "error_ratio",
+                              "payload_size"))  # fmt: skip
 SERIES = Attribute("otcache.regression.series", "string", "Which series of the indicator: `get hit`, `GET`, `read`; "
                    "`all` where there is but one.", cap=200)  # fmt: skip
 STATISTIC = Attribute("otcache.regression.statistic", "string", "By which number.",

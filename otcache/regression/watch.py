@@ -1,0 +1,222 @@
+"""The detector as a service: it looks again and again, remembers over restarts, and tells what came into force."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from otcache.exceptions import ConfigurationError
+from otcache.regression import detector, hysteresis
+from otcache.regression.emit import Verdicts
+from otcache.regression.hysteresis import Transition
+from otcache.regression.model import Dataset, MetricSpec, Report
+from otcache.regression.specs import DEFAULT_SPECS
+from otcache.telemetry.source import SourceError
+
+DAY: Final = 86_400.0
+REFERENCES: Final[Mapping[str, float]] = {"yesterday": DAY, "a week ago": 7 * DAY}
+"""Names of further baselines, and how many seconds back they lie."""
+STATE_VERSION: Final = 1
+
+_log: Final = logging.getLogger("otcache.regression")
+
+
+class Readable(Protocol):
+    """A source that can be read from one time to another."""
+
+    def read(self, start: float, end: float) -> tuple[Dataset, tuple[str, ...]]:
+        """The windows between two times, seconds since the epoch, and notes.
+
+        Raises:
+            SourceError: It can't be read.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is compared with what, and how often.
+
+    Attributes:
+        window: Seconds that are current: 15 windows of a minute.
+        baseline: Seconds of the baseline.
+        step: Seconds between two looks.
+        confirm: Looks in a row that raise an alarm, and that clear one.
+        repin: Seconds after which a baseline with no alarm in force is taken anew; an old one is another season.
+        references: Further baselines: a change must hold against each that has data.
+        specs: How metrics are judged.
+    """
+
+    window: float = 900.0
+    baseline: float = 3600.0
+    step: float = 300.0
+    confirm: int = hysteresis.NEED
+    repin: float = DAY
+    references: Mapping[str, float] = field(default_factory=lambda: dict(REFERENCES))
+    specs: Sequence[MetricSpec] = DEFAULT_SPECS
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("window", 6, 7 * DAY), ("baseline", 6, 7 * DAY), ("step", 1, DAY),
+                                ("repin", 1, 366 * DAY)):  # fmt: skip
+            number = getattr(self, name)
+            if not low <= number <= high:
+                raise ConfigurationError(f"{name}={number:g} is outside {low}..{high:g} s")
+        if not 1 <= self.confirm <= 100:
+            raise ConfigurationError(f"confirm={self.confirm} is outside 1..100")
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is kept over restarts.
+
+    Attributes:
+        pinned: Where the baseline ends, seconds since the epoch; 0 before the first look.
+        alarms: The state of `hysteresis.step`.
+    """
+
+    pinned: float = 0.0
+    alarms: dict[str, Any] = field(default_factory=dict)
+
+    def pin(self, now: float, plan: Plan) -> None:
+        """Take the baseline anew where there is none, or where it is old and nothing is in force."""
+        old = now - self.pinned > plan.repin + plan.window
+        if self.pinned <= 0 or self.pinned > now - plan.window or (old and not hysteresis.alarms(self.alarms)):
+            self.pinned = now - plan.window
+
+
+class StateFile:
+    """Where a memory lies; written whole or not at all.
+
+    Args:
+        path: The file; `None` forgets everything at the end.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def load(self) -> Memory:
+        """What was kept; a new memory where there is no file.
+
+        Raises:
+            ConfigurationError: The file can't be read, or is not of this command.
+        """
+        if self._path is None or not self._path.exists():
+            return Memory()
+        try:
+            found = json.loads(self._path.read_text(encoding="utf-8"))
+            if found["version"] != STATE_VERSION:
+                raise ConfigurationError(f"{self._path} is of version {found['version']!r}, not {STATE_VERSION}")
+            memory = Memory(float(found["pinned"]), dict(found["alarms"]))
+            hysteresis.alarms(memory.alarms)
+        except OSError as exc:
+            raise ConfigurationError(f"{self._path} can't be read: {exc.strerror}") from exc
+        except (ValueError, KeyError, TypeError, IndexError) as exc:
+            raise ConfigurationError(f"{self._path} is not a state of this command: {type(exc).__name__}") from exc
+        return memory
+
+    def save(self, memory: Memory) -> None:
+        """Keep it; a disk that is full is said and does not end the watch."""
+        if self._path is None:
+            return
+        kept = json.dumps({"version": STATE_VERSION, "pinned": memory.pinned, "alarms": memory.alarms})
+        try:
+            with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False, encoding="utf-8") as file:
+                file.write(kept)
+            os.replace(file.name, self._path)
+        except OSError as exc:
+            _log.warning("the state can't be kept in %s: %s", self._path, exc.strerror)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look of the watch.
+
+    Attributes:
+        report: What it found; `None` where the source could not be read.
+        transitions: What came into force, or went.
+        error: Why the source could not be read.
+    """
+
+    report: Report | None
+    transitions: tuple[Transition, ...] = ()
+    error: str = ""
+
+
+class Watch:
+    """Compares the present with a baseline, step by step.
+
+    Args:
+        source: Where numbers come from.
+        verdicts: Where verdicts go.
+        plan: What is compared.
+        state: Where the memory lies.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        source: Readable,
+        verdicts: Verdicts,
+        plan: Plan,
+        state: StateFile,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._source = source
+        self._verdicts = verdicts
+        self._plan = plan
+        self._state = state
+        self._clock = clock
+        self.memory = state.load()
+
+    def look(self) -> Look:
+        """One look. A source that can't be read changes nothing that is in force, and is counted."""
+        began = time.perf_counter()
+        try:
+            report = self._compare(self._clock())
+        except SourceError as exc:
+            self._verdicts.failed(f"{type(exc).__module__}.{type(exc).__qualname__}", time.perf_counter() - began)
+            return Look(None, error=str(exc))
+        self.memory.alarms, transitions = hysteresis.step(self.memory.alarms, report, self._plan.confirm)
+        self._verdicts.evaluated(report, self.memory.alarms, transitions, time.perf_counter() - began)
+        self._state.save(self.memory)
+        return Look(report, transitions)
+
+    def _compare(self, now: float) -> Report:
+        plan = self._plan
+        self.memory.pin(now, plan)
+        pinned = self.memory.pinned
+        baseline, notes = self._source.read(pinned - plan.baseline, pinned)
+        current, more = self._source.read(now - plan.window, now)
+        references = {name: self._around(now - back) for name, back in plan.references.items()}
+        report = detector.compare(baseline, current, plan.specs, references)
+        sides = {"baseline": _span(plan.baseline, pinned), "current": _span(plan.window, now)}
+        return replace(report, notes=(*report.notes, *dict.fromkeys((*notes, *more))), **sides)
+
+    def _around(self, then: float) -> Dataset:
+        """The same minutes of another day, with some before and after: a day is never exactly as long."""
+        more = max(0.0, self._plan.baseline - self._plan.window) / 2
+        return self._source.read(then - self._plan.window - more, then + more)[0]
+
+    def run(self, wait: Callable[[float], bool], tell: Callable[[Look], None]) -> None:
+        """Look until the end.
+
+        Args:
+            wait: Waits so many seconds; whether to go on.
+            tell: Told of every look.
+        """
+        while True:
+            began = time.monotonic()
+            tell(self.look())
+            if not wait(max(0.0, self._plan.step - (time.monotonic() - began))):
+                return
+
+
+def _span(seconds: float, end: float) -> str:
+    ends = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(end))
+    return f"{seconds / 60:g} min to {ends}"
