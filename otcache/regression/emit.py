@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from otcache.regression.detector import series_verdicts
-from otcache.regression.hysteresis import Transition, in_force
+from otcache.regression.hysteresis import Transition, alarms, in_force
 from otcache.regression.model import Finding, Report, SeriesKey, Verdict
 from otcache.regression.report import change, interval, series
 from otcache.telemetry import catalog
@@ -88,6 +88,9 @@ class Verdicts:
         """
         self._metrics.record(catalog.EVALUATION_DURATION, round(seconds * catalog.NS), self._target)
         shown: set[tuple[Instrument, tuple[str, ...]]] = set()
+        for key, level in alarms(state).items():  # also of series that are not there any more: that is not clean
+            judged = identity(self._target, key)
+            shown.update(self._status(judged, level) if judged is not None else ())
         for key, verdict in series_verdicts(report.findings).items():
             judged = identity(self._target, key)
             if judged is not None:
@@ -138,12 +141,8 @@ class Verdicts:
         names = (catalog.TARGET, catalog.INDICATOR, catalog.SERIES, catalog.CACHE, catalog.TIER)
         facts: dict[str, Any] = {each.name: said for each, said in zip(names, judged, strict=True)}
         facts |= {catalog.STATISTIC.name: finding.statistic, catalog.VERDICT.name: transition.after}
-        numbers = (
-            (catalog.CHANGE, finding.change),
-            (catalog.CHANGE_LOW, finding.low),
-            (catalog.CHANGE_HIGH, finding.high),
-        )
-        facts |= {each.name: number for each, number in numbers if number is not None}
+        bounds = {catalog.CHANGE: finding.change, catalog.CHANGE_LOW: finding.low, catalog.CHANGE_HIGH: finding.high}
+        facts |= {each.name: number for each, number in bounds.items() if number is not None}
         said = "is over" if over else f"is {transition.after}"
         body = (
             f"regression of {series(transition.key)} in {self._target} {said}: "
@@ -153,7 +152,7 @@ class Verdicts:
 
 
 def _in_force(state: Mapping[str, Any], key: SeriesKey, latest: Verdict) -> Verdict:
-    """What is shown: the alarm in force, else the last verdict; an alarm that nothing has confirmed can't be told yet."""
+    """What is shown: the alarm in force, else the last verdict; an alarm not yet confirmed can't be told."""
     level = in_force(state, key)
     if level != "ok":
         return level

@@ -71,6 +71,17 @@ def in_force(state: Mapping[str, Any], key: SeriesKey) -> Level:
     return LEVELS[level]
 
 
+def alarms(state: Mapping[str, Any]) -> dict[SeriesKey, Level]:
+    """Every series with an alarm in force, whether or not the last comparison had it."""
+    return {_key(name): LEVELS[known["level"]] for name, known in state.items() if known["level"]}
+
+
+def _key(name: str) -> SeriesKey:
+    """The series that `identity` made this of."""
+    metric, attributes, resource = json.loads(name)
+    return SeriesKey(metric, frozenset(map(tuple, attributes)), frozenset(map(tuple, resource)))
+
+
 def identity(key: SeriesKey) -> str:
     """A series as one string, the same in every process."""
     return json.dumps([key.metric, sorted(key.attributes), sorted(key.resource)], separators=(",", ":"))

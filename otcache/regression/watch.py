@@ -195,8 +195,8 @@ class Watch:
         current, more = self._source.read(now - plan.window, now)
         references = {name: self._around(now - back) for name, back in plan.references.items()}
         report = detector.compare(baseline, current, plan.specs, references)
-        sides = {"baseline": _span(plan.baseline, pinned), "current": _span(plan.window, now)}
-        return replace(report, notes=(*report.notes, *dict.fromkeys((*notes, *more))), **sides)
+        notes = (*report.notes, *dict.fromkeys((*notes, *more)))
+        return replace(report, notes=notes, baseline=_span(plan.baseline, pinned), current=_span(plan.window, now))
 
     def _around(self, then: float) -> Dataset:
         """The same minutes of another day, with some before and after: a day is never exactly as long."""
