@@ -29,7 +29,7 @@ coarse, too noisy or not comparable data (4), of a source that can't be read (5)
 def declare_outputs(parser: argparse.ArgumentParser) -> None:
     """Add what every comparison takes."""
     group = parser.add_argument_group("verdict")
-    group.add_argument("--warning", type=percent, default=0.10, metavar="P", help="warning from P %% on (default: 10)")
+    group.add_argument("--warning", type=percent, default=0.10, metavar="P", help="warning from P %% (default: 10)")
     group.add_argument(
         "--critical", type=percent, default=0.25, metavar="P", help="critical from P %% on (default: 25)"
     )
@@ -95,9 +95,7 @@ def check(arguments: argparse.Namespace) -> None:
             f"--warning {arguments.warning * 100:g} is not below --critical {arguments.critical * 100:g}"
         )
     if sum(file is None for _, file in arguments.format) > 1:
-        raise ConfigurationError(
-            "--format: only one form can go to standard output; give the others a file (json:FILE)"
-        )
+        raise ConfigurationError("--format: one form can go to standard output; give the others a file (json:FILE)")
 
 
 def specs(arguments: argparse.Namespace) -> Sequence[MetricSpec]:

@@ -175,7 +175,12 @@ def _finite(number: Any) -> Any:
 
 def as_json(report: Report) -> str:
     """The same as JSON."""
-    return json.dumps(to_dict(report), indent=2, sort_keys=True, allow_nan=False)
+    return dumps(to_dict(report))
+
+
+def dumps(data: Any) -> str:
+    """Plain data as JSON, the same in every run."""
+    return json.dumps(data, indent=2, sort_keys=True, allow_nan=False)
 
 
 def junit(report: Report) -> str:

@@ -162,3 +162,13 @@ def _signed_ranks(size: int) -> tuple[float, ...]:
         for place in range(len(ways) - 1, rank - 1, -1):
             ways[place] += ways[place - rank]
     return _cumulated(ways)
+
+
+def wilson(hits: int, trials: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's interval of a share, 95 % by default; (0, 1) without a trial."""
+    if not trials:
+        return 0.0, 1.0
+    share, room = hits / trials, z * z / trials
+    middle = share + room / 2
+    spread = z * math.sqrt((share * (1 - share) + room / 4) / trials)
+    return max(0.0, (middle - spread) / (1 + room)), min(1.0, (middle + spread) / (1 + room))

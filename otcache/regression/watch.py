@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from otcache.exceptions import ConfigurationError
 from otcache.regression import detector, hysteresis
 from otcache.regression.emit import Verdicts
 from otcache.regression.hysteresis import Transition
 from otcache.regression.model import Dataset, MetricSpec, Report
+from otcache.regression.sources.selection import Reading
 from otcache.regression.specs import DEFAULT_SPECS
 from otcache.telemetry.source import SourceError
 
@@ -28,15 +29,8 @@ STATE_VERSION: Final = 1
 _log: Final = logging.getLogger("otcache.regression")
 
 
-class Readable(Protocol):
-    """A source that can be read from one time to another."""
-
-    def read(self, start: float, end: float) -> tuple[Dataset, tuple[str, ...]]:
-        """The windows between two times, seconds since the epoch, and notes.
-
-        Raises:
-            SourceError: It can't be read.
-        """
+Read = Callable[[float, float], Reading]
+"""Reads the windows between two times, seconds since the epoch; may raise `SourceError`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +155,7 @@ class Watch:
 
     def __init__(
         self,
-        source: Readable,
+        source: Read,
         verdicts: Verdicts,
         plan: Plan,
         state: StateFile,
@@ -191,17 +185,16 @@ class Watch:
         plan = self._plan
         self.memory.pin(now, plan)
         pinned = self.memory.pinned
-        baseline, notes = self._source.read(pinned - plan.baseline, pinned)
-        current, more = self._source.read(now - plan.window, now)
+        baseline, current = self._source(pinned - plan.baseline, pinned), self._source(now - plan.window, now)
         references = {name: self._around(now - back) for name, back in plan.references.items()}
-        report = detector.compare(baseline, current, plan.specs, references)
-        notes = (*report.notes, *dict.fromkeys((*notes, *more)))
+        report = detector.compare(baseline.series, current.series, plan.specs, references)
+        notes = (*report.notes, *dict.fromkeys((*baseline.notes, *current.notes)))
         return replace(report, notes=notes, baseline=_span(plan.baseline, pinned), current=_span(plan.window, now))
 
     def _around(self, then: float) -> Dataset:
         """The same minutes of another day, with some before and after: a day is never exactly as long."""
         more = max(0.0, self._plan.baseline - self._plan.window) / 2
-        return self._source.read(then - self._plan.window - more, then + more)[0]
+        return self._source(then - self._plan.window - more, then + more).series
 
     def run(self, wait: Callable[[float], bool], tell: Callable[[Look], None]) -> None:
         """Look until the end.

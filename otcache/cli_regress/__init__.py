@@ -1,0 +1,58 @@
+"""`otcache regress`: whether a cache has become slower, misses more or fails more, and how sure that is."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from otcache.cli_regress import common, live, offline
+from otcache.exceptions import CacheError
+from otcache.telemetry.source import SourceError
+
+
+@dataclass(frozen=True, slots=True)
+class _Subcommand:
+    name: str
+    brief: str
+    declare: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+SUBCOMMANDS: Final = (
+    _Subcommand("compare", "Compare files: OTLP JSON, or saved benchmarks.", offline.declare_compare, offline.compare),
+    _Subcommand("prometheus", "Compare two stretches of time.", live.declare_prometheus, live.compare),
+    _Subcommand("bench", "Compare two saved benchmarks.", offline.declare_bench, offline.bench),
+    _Subcommand("watch", "Look again and again; verdicts as metrics.", live.declare_watch, live.watch),
+    _Subcommand("selftest", "Compare the past with itself: false alarms.", live.declare_selftest, live.selftest),
+    _Subcommand("series", "Find steps in a history of benchmarks.", offline.declare_series, offline.series),
+    _Subcommand("ack", "Acknowledge a regression for a while.", offline.declare_ack, offline.ack),
+)
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add the subcommands."""
+    subparsers = parser.add_subparsers(metavar="what", required=True)
+    for each in SUBCOMMANDS:
+        subparser = subparsers.add_parser(each.name, help=each.brief, description=each.brief)
+        subparser.set_defaults(subcommand=each)
+        each.declare(subparser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what is asked.
+
+    Returns:
+        0 nothing that counts, 1 a regression, 2 used wrongly, 3 a warning with `--exit-code detailed`, 4 inconclusive,
+        5 a source that can't be read.
+    """
+    subcommand: _Subcommand = arguments.subcommand
+    try:
+        return subcommand.run(arguments)
+    except SourceError as exc:
+        common.complain(exc)
+        return common.UNREADABLE
+    except CacheError as exc:
+        common.complain(exc)
+        return common.USAGE
