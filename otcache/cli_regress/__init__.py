@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from otcache.cli_regress import common, live, offline
+from otcache.cli_regress import common, duet, live, offline
 from otcache.exceptions import CacheError
 from otcache.telemetry.source import SourceError
 
@@ -24,6 +24,7 @@ SUBCOMMANDS: Final = (
     _Subcommand("compare", "Compare files: OTLP JSON, or saved benchmarks.", offline.declare_compare, offline.compare),
     _Subcommand("prometheus", "Compare two stretches of time.", live.declare_prometheus, live.compare),
     _Subcommand("bench", "Compare two saved benchmarks.", offline.declare_bench, offline.bench),
+    _Subcommand("duet", "Measure two revisions, or interpreters, in turns.", duet.declare, duet.run),
     _Subcommand("watch", "Look again and again; verdicts as metrics.", live.declare_watch, live.watch),
     _Subcommand("selftest", "Compare the past with itself: false alarms.", live.declare_selftest, live.selftest),
     _Subcommand("series", "Find steps in a history of benchmarks.", offline.declare_series, offline.series),
