@@ -56,6 +56,7 @@ class Instrument:
         buckets: Explicit boundaries of a histogram, in its unit.
         scope: The instrumentation scope.
         present: From when on it is exported: always, with a far tier, or from its first use on.
+        lean: What the profile `lean` keeps of a histogram: all of it, only these attributes, or nothing.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Instrument:
     buckets: tuple[float, ...] = ()
     scope: Scope = "otcache"
     present: Presence = "use"
+    lean: tuple[Attribute, ...] | Literal["whole", "dropped"] = "whole"
 
     @property
     def keys(self) -> tuple[Attribute, ...]:
@@ -186,7 +188,7 @@ OPERATIONS = Instrument(
 )  # fmt: skip
 OPERATION_DURATION = Instrument(
     "otcache.operation.duration", "histogram", "s", "Duration of a cache API call as its caller sees it.",
-    (CACHE, OPERATION, RESULT, TIER), (ERROR_TYPE,), B_OP,
+    (CACHE, OPERATION, RESULT, TIER), (ERROR_TYPE,), B_OP, lean=(CACHE, RESULT, TIER),
 )  # fmt: skip
 LOOKUPS = Instrument(
     "otcache.lookups", "counter", "{lookup}", "Keys looked up, one per key; the only source of a hit ratio.",
@@ -206,7 +208,7 @@ L1_COUNT = Instrument(
 L1_LIMIT = Instrument("otcache.l1.entry.limit", "updowncounter", "{entry}", "Most entries L1 may hold.", (CACHE,))
 PAYLOAD_SIZE = Instrument(
     "otcache.payload.size", "histogram", "By", "Size of one stored payload on the wire, after compression.",
-    (CACHE, IO_DIRECTION), (), B_BYTES,
+    (CACHE, IO_DIRECTION), (), B_BYTES, lean="dropped",
 )  # fmt: skip
 COMPRESSION_IO = Instrument(
     "otcache.compression.io", "counter", "By", "Bytes into and out of the compressor; ratio = output / input.",
@@ -234,7 +236,7 @@ CALLBACKS = Instrument(
 )  # fmt: skip
 CALLBACK_DURATION = Instrument(
     "otcache.callback.duration", "histogram", "s", "Time spent in a user callback.",
-    (CALLBACK_EVENT, CALLBACK_NAME), (), B_CB,
+    (CALLBACK_EVENT, CALLBACK_NAME), (), B_CB, lean="dropped",
 )  # fmt: skip
 DROPPED = Instrument(
     "otcache.telemetry.dropped", "counter", "{item}", "Telemetry that otcache itself refused, folded or lost.",
