@@ -26,6 +26,8 @@ from opentelemetry.sdk.metrics.export import (
     Metric,
     MetricReader,
     MetricsData,
+    ResourceMetrics,
+    ScopeMetrics,
     Sum,
 )
 
@@ -53,11 +55,11 @@ def page_reader() -> MetricReader:
     _client()
     from opentelemetry.exporter.prometheus import PrometheusMetricReader
 
-    skipped: set[str] = set()
+    sieve = _Sieve()
 
     class PageReader(PrometheusMetricReader):  # here, because its base may not be installed
         def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
-            super()._receive_metrics(_shown(metrics_data, skipped), timeout_millis, **kwargs)
+            super()._receive_metrics(sieve.shown(metrics_data), timeout_millis, **kwargs)
 
     reader = PageReader()
     if not _hook(reader):
@@ -114,42 +116,75 @@ def _counted(count: int, exemplar: Any) -> int:
     return kept
 
 
-def _shown(data: MetricsData | None, skipped: set[str]) -> Any:
-    """`data` without what the exporter fails on, and with exemplars on the counts."""
-    if data is None:
-        return None
-    return replace(
-        data,
-        resource_metrics=[
-            replace(
-                resource,
-                scope_metrics=[
-                    replace(scope, metrics=[kept for metric in scope.metrics if (kept := _kept(metric, skipped))])
-                    for scope in resource.scope_metrics
-                ],
-            )
-            for resource in data.resource_metrics
-        ],
-    )
+class _Sieve:
+    """Takes out what the exporter fails on, and puts exemplars on the counts.
+
+    The SDK forgets exemplars at every collection. They stay here until a bucket has a new one: a second Prometheus,
+    or somebody's look at the page, takes them from nobody.
+    """
+
+    def __init__(self) -> None:
+        self._skipped: set[str] = set()
+        self._last: dict[Any, dict[int, Any]] = {}
+
+    def shown(self, data: MetricsData | None) -> Any:
+        """What the exporter gets; all of it where the SDK's data are not as expected."""
+        try:
+            return data and replace(data, resource_metrics=[self._resource(each) for each in data.resource_metrics])
+        except (AttributeError, TypeError) as exc:
+            self._say("everything", f"the SDK's data are not known ({exc}): the page is the exporter's own")
+            return data
+
+    def _resource(self, resource: ResourceMetrics) -> ResourceMetrics:
+        return replace(resource, scope_metrics=[self._scope(each) for each in resource.scope_metrics])
+
+    def _scope(self, scope: ScopeMetrics) -> ScopeMetrics:
+        found = [self._metric(metric, scope.scope.name) for metric in scope.metrics]
+        return replace(scope, metrics=[metric for metric in found if metric.data.data_points])
+
+    def _metric(self, metric: Metric, scope: str) -> Metric:
+        """The metric with those points that a page can show."""
+        data: Any = metric.data
+        points = [point for point in data.data_points if _can_be_shown(data, point)]
+        if len(points) < len(data.data_points):
+            reason = f"the Prometheus page leaves out what it can't show of {metric.name} ({type(data).__name__})"
+            self._say(metric.name, reason)
+        if isinstance(data, Histogram):
+            points = [self._with_exemplars(point, (scope, metric.name)) for point in points]
+        return replace(metric, data=replace(data, data_points=points))
+
+    def _with_exemplars(self, point: HistogramDataPoint, metric: tuple[str, str]) -> HistogramDataPoint:
+        series = (*metric, repr(sorted((point.attributes or {}).items())))
+        sampled = [each for each in point.exemplars or () if each.trace_id and each.span_id]
+        for each in sorted(sampled, key=lambda each: each.time_unix_nano):  # the last one of a bucket is shown
+            at = bisect_left(point.explicit_bounds, each.value)
+            self._last.setdefault(series, {})[at] = _exemplar(each)
+        last = self._last.get(series)
+        if not last:
+            return point
+        counts = [_counted(int(count), last.get(at)) for at, count in enumerate(point.bucket_counts)]
+        return replace(point, bucket_counts=counts)
+
+    def _say(self, what: str, text: str) -> None:
+        if what not in self._skipped:
+            self._skipped.add(what)
+            _log.warning("%s", text)
 
 
-def _kept(metric: Metric, skipped: set[str]) -> Metric | None:
-    """The metric's points that a page can show; `None` if it can show none."""
-    data: Any = metric.data
-    points = [shown for point in data.data_points if (shown := _point(data, point)) is not None]
-    if len(points) < len(data.data_points) and metric.name not in skipped:
-        skipped.add(metric.name)
-        _log.warning("the Prometheus page leaves out what it can't show of %s (%s)", metric.name, type(data).__name__)
-    return replace(metric, data=replace(data, data_points=points)) if points else None
+def _exemplar(found: Any) -> Any:
+    from prometheus_client.samples import Exemplar
+
+    labels = {"trace_id": f"{found.trace_id:032x}", "span_id": f"{found.span_id:016x}"}
+    return Exemplar(labels, found.value, found.time_unix_nano / 1e9)
 
 
-def _point(data: Any, point: Any) -> Any:
-    """A point as the exporter gets it; `None` for one that would make the whole page fail."""
+def _can_be_shown(data: Any, point: Any) -> bool:
+    """Whether the exporter can write the point; one that it can't makes the whole page fail."""
     if not all(_is_text(value) for value in (point.attributes or {}).values()):
-        return None
+        return False
     if isinstance(data, Histogram):
-        return _with_exemplars(point) if isinstance(point, HistogramDataPoint) else None
-    return point if isinstance(data, (Sum, Gauge)) and isinstance(point.value, (int, float)) else None
+        return isinstance(point, HistogramDataPoint)
+    return isinstance(data, (Sum, Gauge)) and isinstance(point.value, (int, float))
 
 
 def _is_text(value: Any) -> bool:
@@ -161,20 +196,6 @@ def _is_text(value: Any) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _with_exemplars(point: HistogramDataPoint) -> HistogramDataPoint:
-    sampled = [each for each in point.exemplars or () if each.trace_id and each.span_id]
-    if not sampled:
-        return point
-    from prometheus_client.samples import Exemplar
-
-    counts = list(point.bucket_counts)
-    for each in sorted(sampled, key=lambda each: each.time_unix_nano):  # the last one of a bucket is shown
-        labels = {"trace_id": f"{each.trace_id:032x}", "span_id": f"{each.span_id:016x}"}
-        at = bisect_left(point.explicit_bounds, each.value)
-        counts[at] = _counted(int(counts[at]), Exemplar(labels, each.value, each.time_unix_nano / 1e9))
-    return replace(point, bucket_counts=counts)
 
 
 # --- serving ----------------------------------------------------------------------------------------
@@ -230,7 +251,8 @@ class PageServer:
             raise ConfigurationError(f"metrics_port={port} can't be opened on {HOST}: {exc.strerror}") from exc
         self.port: int = self._server.server_port
         self._process = os.getpid()
-        threading.Thread(target=self._server.serve_forever, name="otcache-metrics", daemon=True).start()
+        run = partial(self._server.serve_forever, poll_interval=0.1)  # what the end waits for
+        threading.Thread(target=run, name="otcache-metrics", daemon=True).start()
 
     def close(self) -> None:
         """Stop answering and free the port."""
