@@ -59,14 +59,18 @@ class TelemetryHandle:
         metrics_port: The port that the Prometheus page is served on; `None` without one.
     """
 
-    def __init__(self, tracers: Any, meters: Any, loggers: Any, owned: Iterable[Any]) -> None:
-        self.tracer_provider = tracers
-        self.meter_provider = meters
-        self.logger_provider = loggers
-        self.metrics_port: int | None = None
+    def __init__(
+        self,
+        providers: tuple[Any, Any, Any],
+        owned: Iterable[Any],
+        server: PageServer | None = None,
+        redis_metrics: RedisMetrics | None = None,
+    ) -> None:
+        self.tracer_provider, self.meter_provider, self.logger_provider = providers
+        self.metrics_port = None if server is None else server.port
         self._owned = [(provider, _Worker()) for provider in owned]
-        self._closing: list[tuple[Callable[[], Any], _Worker]] = []
-        self._redis: RedisMetrics | None = None
+        self._closing = [] if server is None else [(server.close, _Worker())]
+        self._redis = redis_metrics
 
     def metrics_app(self) -> Any:
         """An ASGI application that answers with the Prometheus page: `app.mount("/metrics", handle.metrics_app())`.
@@ -77,19 +81,6 @@ class TelemetryHandle:
             ConfigurationError: The Prometheus client is not installed.
         """
         return page_app()
-
-    def serve(self, server: PageServer) -> None:
-        """End `server`, which answers with the page, together with the rest."""
-        self.metrics_port = server.port
-        self._closing.append((server.close, _Worker()))
-
-    def measure_redis(self) -> None:
-        """Turn redis-py's own metrics on, until the end.
-
-        Raises:
-            ConfigurationError: redis-py is too old.
-        """
-        self._redis = RedisMetrics(self.meter_provider)
 
     def force_flush(self, timeout: float = SHUTDOWN_WITHIN) -> bool:
         """Export what waits; whether all of it was done within `timeout` seconds."""
@@ -206,19 +197,20 @@ def setup(
         tracers.add_span_processor(BatchSpanProcessor(exporters["traces"]))
     if "logs" in exporters:
         loggers.add_log_record_processor(BatchLogRecordProcessor(exporters["logs"]))
-    handle = (_install if set_global else _handle)(tracers, meters, loggers)
-    if server is not None:
-        handle.serve(server)
-    if redis_metrics:
-        handle.measure_redis()
+    providers, owned = (_install if set_global else _keep)(tracers, meters, loggers)
+    handle = TelemetryHandle(providers, owned, server, RedisMetrics(providers[1]) if redis_metrics else None)
     if configure_logging:
         logs.configure_logging()
     atexit.register(handle.shutdown)
     return handle
 
 
-def _handle(tracers: TracerProvider, meters: MeterProvider, loggers: LoggerProvider) -> TelemetryHandle:
-    return TelemetryHandle(tracers, meters, loggers, (tracers, meters, loggers))
+_Found = tuple[tuple[Any, Any, Any], list[Any]]
+"""The providers in use (traces, metrics, logs), and those of them that were made here."""
+
+
+def _keep(tracers: TracerProvider, meters: MeterProvider, loggers: LoggerProvider) -> _Found:
+    return (tracers, meters, loggers), [tracers, meters, loggers]
 
 
 def _protocol() -> Protocol:
@@ -321,7 +313,7 @@ def _readers(exporter: Exporter, metric_exporter: Any, interval: float | None) -
     return [PeriodicExportingMetricReader(metric_exporter, None if interval is None else interval * 1000)]
 
 
-def _install(tracers: TracerProvider, meters: MeterProvider, loggers: LoggerProvider) -> TelemetryHandle:
+def _install(tracers: TracerProvider, meters: MeterProvider, loggers: LoggerProvider) -> _Found:
     """Set those global providers that are not set; the application's own stay."""
     owned: list[Any] = []
     own_tracers = isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
@@ -339,6 +331,4 @@ def _install(tracers: TracerProvider, meters: MeterProvider, loggers: LoggerProv
         else:
             _Worker().begin(provider.shutdown, last=True)  # not waited for: its exporter may retry
             _log.warning("the application has set a provider for %s: it stays", name)
-    return TelemetryHandle(
-        trace.get_tracer_provider(), metrics.get_meter_provider(), _logs.get_logger_provider(), owned
-    )
+    return (trace.get_tracer_provider(), metrics.get_meter_provider(), _logs.get_logger_provider()), owned

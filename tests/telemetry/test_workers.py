@@ -78,6 +78,19 @@ sys.stdin.read()
 handle.shutdown()
 """
 
+FORKED_LATE = """
+import os, urllib.request, warnings
+from otcache.telemetry import setup
+
+handle = setup("shop", "prometheus", metrics_port=0, configure_logging=False)
+warnings.simplefilter("ignore")  # from Python 3.12 on a fork beside threads is warned of
+child = os.fork()
+if not child:
+    os._exit(0 if handle.shutdown() else 1)
+ended = os.waitpid(child, 0)[1]
+print(ended, urllib.request.urlopen(f"http://127.0.0.1:{handle.metrics_port}").status, handle.shutdown())
+"""
+
 
 def environment(**more: str) -> dict[str, str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "OTCACHE_"))}
@@ -123,17 +136,26 @@ def test_two_workers_of_uvicorn_arrive_as_two_and_add_up(receiver: Receiver, tmp
     assert len(found) == 2
 
 
-def test_workers_forked_after_the_import_arrive_as_two_and_add_up(receiver: Receiver) -> None:
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", FORKED],
-        env=environment(OTEL_EXPORTER_OTLP_ENDPOINT=receiver.endpoint), cwd=ROOT,
-        capture_output=True, text=True, timeout=60, check=False,
+def run(program: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        env=environment(**variables), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
+
+
+def test_workers_forked_after_the_import_arrive_as_two_and_add_up(receiver: Receiver) -> None:
+    done = run(FORKED, OTEL_EXPORTER_OTLP_ENDPOINT=receiver.endpoint)
 
     found = receiver.totals(LOOKUPS.name, otcache_miss_reason="absent")
 
     assert done.stdout == "[0, 0]\n", done.stderr
     assert sorted(found.values()) == [3, 4]
+
+
+def test_a_child_forked_after_it_ends_and_leaves_the_page_to_its_parent() -> None:
+    done = run(FORKED_LATE)
+
+    assert done.stdout == "0 200 True\n", done.stderr
 
 
 def start_worker(port: int, lookups: int) -> subprocess.Popen[str]:
