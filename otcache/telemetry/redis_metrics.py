@@ -48,7 +48,8 @@ class RedisMetrics:
 
     def __init__(self, meters: Any) -> None:
         require()
-        from redis.observability import MetricGroup, OTelConfig, get_observability_instance
+        from redis.observability.config import MetricGroup, OTelConfig  # 7.3 does not show them one level up
+        from redis.observability.providers import get_observability_instance
 
         self._switch: Any = get_observability_instance()
         self._manager: Any = None

@@ -107,7 +107,8 @@ async def test_after_the_end_nothing_is_measured_and_it_can_begin_again(
 
 
 async def test_what_the_application_turned_on_stays(caplog: Any) -> None:
-    from redis.observability import OTelConfig, get_observability_instance, reset_observability_instance
+    from redis.observability.config import OTelConfig
+    from redis.observability.providers import get_observability_instance, reset_observability_instance
 
     switch = get_observability_instance().init(OTelConfig(metric_groups=[]))
     with caplog.at_level(logging.WARNING, "otcache.telemetry"):
