@@ -183,7 +183,9 @@ UNREACHABLE: Final[dict[Fact, str]] = {
     **_never(catalog.OPERATION_EXCEPTION, catalog.OPERATION, "invalidate", "a bad pattern is refused before it begins"),
     **_never(catalog.CIRCUIT_CHANGED, catalog.CIRCUIT_STATE, "half_open", "a probe of an outage that was told"),
     **_never(catalog.CIRCUIT_CHANGED, catalog.CIRCUIT_PREVIOUS, "open", "an open breaker is only left by a probe"),
-    **_never(catalog.COMPONENT_CHANGED, catalog.COMPONENT_STATE, "degraded", "the tier is still asked; a gauge says so"),
+    **_never(
+        catalog.COMPONENT_CHANGED, catalog.COMPONENT_STATE, "degraded", "the tier is still asked; a gauge says so"
+    ),
     **_never(catalog.COMPONENT_CHANGED, catalog.DEGRADED_REASON, "circuit_open", "the effect, not the cause"),
     **_never(catalog.COMPONENT_CHANGED, catalog.DEGRADED_REASON, "codec", "it is about one entry, not the tier"),
 }

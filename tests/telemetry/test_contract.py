@@ -8,7 +8,7 @@ import pytest
 
 from otcache.testing import Capture, capture_telemetry
 from tests.servers import RedisServer
-from tests.telemetry.contract import UNREACHABLE, Emitted, allowed, of_capture, promised, seen
+from tests.telemetry.contract import UNREACHABLE, allowed, of_capture, promised, seen
 from tests.telemetry.scenario import play, stage
 
 
