@@ -24,6 +24,7 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from opentelemetry.proto.trace.v1 import trace_pb2
 
+from otcache.telemetry import catalog
 from otcache.testing import EventRecord, Point, Span
 from tests.servers import end, free_port, require, spawn, wait_for
 from tests.stack.web import Answer, Arrivals, Request, WebServer
@@ -115,6 +116,16 @@ class Sink(Arrivals):
                 series[key] = _sum(series.get(key), new) if _temporality(data) == DELTA else new
         return tuple(Metric(*shape, tuple(series.values())) for shape, series in totals.items())
 
+    def collections(self, service: str) -> int:
+        """How many collections have come; a process reports its identity in each."""
+        times = {
+            point.time_unix_nano
+            for metric, _, _, data in self._series(service)
+            if metric.name == catalog.BUILD_INFO.name
+            for point in data.data_points
+        }
+        return len(times)
+
     def temporalities(self, service: str) -> dict[str, set[int]]:
         """By metric: the temporalities it came in, as OTLP numbers them (1 delta, 2 cumulative)."""
         found: dict[str, set[int]] = {}
@@ -122,10 +133,13 @@ class Sink(Arrivals):
             found.setdefault(metric.name, set()).add(_temporality(data))
         return found
 
-    def boundaries(self, service: str, name: str) -> set[tuple[float, ...]]:
-        """The explicit boundaries that a histogram's points came with."""
-        series = (data.data_points for metric, _, _, data in self._series(service) if metric.name == name)
-        return {tuple(point.explicit_bounds) for points in series for point in points}
+    def boundaries(self, service: str) -> dict[str, set[tuple[float, ...]]]:
+        """By histogram: the explicit boundaries that its points came with."""
+        found: dict[str, set[tuple[float, ...]]] = {}
+        for metric, _, _, data in self._series(service):
+            if metric.WhichOneof("data") == "histogram":
+                found.setdefault(metric.name, set()).update(tuple(point.explicit_bounds) for point in data.data_points)
+        return found
 
     def exemplars(self, service: str) -> list[Exemplar]:
         """Every exemplar of every histogram."""
