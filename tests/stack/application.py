@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -64,10 +65,9 @@ class Application:
     ) -> None:
         assert self._process is not None
         self._process.terminate()  # it ends its Redis
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            end(self._process)
+        end(self._process)
         shutil.rmtree(self._directory, ignore_errors=True)
 
 

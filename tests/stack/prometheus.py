@@ -47,6 +47,18 @@ def program(name: str) -> str:
     return found
 
 
+def promtool(*arguments: str | Path) -> str:
+    """What promtool says: `promtool("check", "rules", path)`, `promtool("test", "rules", path)`.
+
+    Raises:
+        AssertionError: It found something wrong; the message is what it says.
+    """
+    done = subprocess.run([program("promtool"), *map(str, arguments)], capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    return said
+
+
 class _Process:
     """A server in a directory of its own, ready when `/-/ready` answers; killed at the end."""
 
@@ -138,6 +150,8 @@ class Prometheus(_Process):
         rules: Rule files, each as text or a path.
         alertmanager: Where alerts go.
         interval: Between scrapes, and between evaluations of a group that does not say.
+        history: What it already knows when it starts: OpenMetrics text whose samples have timestamps, days of them
+            if need be. It is there as soon as the server is ready.
         exemplars: How many exemplars are kept.
         args: More of the program's own options.
     """
@@ -151,6 +165,7 @@ class Prometheus(_Process):
         rules: Sequence[str | Path] = (),
         alertmanager: Alertmanager | None = None,
         interval: str = "1s",
+        history: str = "",
         exemplars: int = 10_000,
         args: Sequence[str] = (),
     ) -> None:
@@ -161,6 +176,9 @@ class Prometheus(_Process):
         self._args = args
         self._targets = targets or {}
         self.configure(rules=rules)
+        if history:
+            past = self.write("history.txt", history)
+            promtool("tsdb", "create-blocks-from", "openmetrics", past, self.directory / "data")
 
     def configure(
         self, targets: Mapping[str, Sequence[int]] | None = None, *, rules: Sequence[str | Path] = ()

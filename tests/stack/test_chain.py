@@ -6,12 +6,13 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from tests.servers import wait_for
-from tests.stack.prometheus import Alertmanager, Prometheus
+from tests.stack.prometheus import Alertmanager, Prometheus, promtool
 from tests.stack.web import OPENMETRICS, Page, Webhook
 
 RULES = json.dumps({"groups": [{"name": "test", "rules": [
@@ -90,6 +91,25 @@ def test_a_target_that_is_away_is_down(stack: Stack) -> None:
     assert health == {"shop": "up", "other": "up", "away": "down"}
     with pytest.raises(AssertionError, match="connection refused"):
         stack.prometheus.wait_for_targets(0.1)
+
+
+def test_history_is_there_from_the_start() -> None:
+    now = int(time.time())
+    hours = range(now - 48 * 3600, now, 3600)
+    samples = "".join(f"answer {number} {at}\n" for number, at in enumerate(hours))
+    with Prometheus(history=f"# TYPE answer gauge\n{samples}# EOF\n") as prometheus:
+        assert prometheus.value("answer offset 1d") == 24
+        assert prometheus.value("count_over_time(answer[3d])") == 48
+
+
+def test_promtool_says_what_is_wrong_with_a_rule(tmp_path: Path) -> None:
+    right, wrong = tmp_path / "right.yml", tmp_path / "wrong.yml"
+    right.write_text(RULES)
+    wrong.write_text(RULES.replace("> 41", ">> 41"))
+
+    assert "2 rules found" in promtool("check", "rules", right)
+    with pytest.raises(AssertionError, match="parse error"):
+        promtool("check", "rules", wrong)
 
 
 def test_a_reload_reads_new_rules_and_refuses_wrong_ones(stack: Stack) -> None:
