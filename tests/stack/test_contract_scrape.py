@@ -82,7 +82,7 @@ def _as_metric(scraped: Scraped, row: Instrument) -> Metric:
         Point({attributes[label]: value for label, value in each.items() if label in attributes}, float(each[""]))
         for each in scraped.series[name]
     ]
-    scopes = {each["otel_scope_name"] for each in scraped.series[name]}
+    scopes = {each.get("otel_scope_name", row.scope) for each in scraped.series[name]}  # older exporters leave it out
     return Metric(row.name, row.kind, row.unit, "+".join(scopes), tuple(points))
 
 
