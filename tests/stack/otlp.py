@@ -11,6 +11,7 @@ import importlib.util
 import math
 import shutil
 import socket
+import sysconfig
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent import futures
@@ -313,13 +314,19 @@ class Rotel:
     def __enter__(self) -> Self:
         listen = [f"--otlp-{name}-endpoint=127.0.0.1:{self._ports[full]}" for name, full in _LISTENERS.items()]
         log = self._directory / "log"
-        self._process = spawn([str(self._binary), "start", *listen, "--batch-timeout", "20ms", *self._forward], log)
+        # the program is linked with the libpython of its wheel, which may be the interpreter's own
+        where = f"LD_LIBRARY_PATH={sysconfig.get_config_var('LIBDIR')}"
+        command = ["env", where, str(self._binary), "start", *listen, "--batch-timeout", "20ms", *self._forward]
+        self._process = spawn(command, log)
         wait_for(self._is_ready, f"rotel: {log.read_text()[-500:]!r}; ready")
         return self
 
     def _is_ready(self) -> bool:
         if self._process.poll() is not None:
-            raise RuntimeError(f"rotel ended: {(self._directory / 'log').read_text()[-1000:]}")
+            said = (self._directory / "log").read_text()
+            if "loading shared libraries" in said:
+                require(f"rotel's libpython ({said.strip()[-200:]})", "apt-get install libpython3-dev")
+            raise RuntimeError(f"rotel ended: {said[-1000:]}")
         try:
             for port in self._ports.values():
                 socket.create_connection(("127.0.0.1", port), timeout=2).close()
