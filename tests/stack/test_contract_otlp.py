@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import os
 import re
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import pytest
-from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from otcache.telemetry import TelemetryHandle, catalog, setup
-from otcache.telemetry.metrics import GRID, Metrics, metrics_for
-from otcache.telemetry.providers import Providers
-from otcache.testing import EventRecord, Span, _event, _span
-from otcache.version import __version__
-from tests.servers import RedisServer
-from tests.stack.otlp import DELTA, Exemplar, Rotel, Sink
-from tests.telemetry.contract import UNREACHABLE, Emitted, Metric, allowed, promised, seen
-from tests.telemetry.scenario import STEPS, play, stage
+from otcache.telemetry import catalog
+from otcache.telemetry.metrics import GRID
+from otcache.testing import EventRecord, Span
+from tests.stack.exported import Run, Way, exported
+from tests.stack.otlp import DELTA, Rotel, Sink
+from tests.telemetry import scenario
+from tests.telemetry.contract import UNREACHABLE, Metric, allowed, promised, seen
+from tests.telemetry.scenario import STEPS
 
 HALF: Final = len(STEPS) // 2
 CUMULATIVE: Final = 2
-
-
-@dataclass(frozen=True)
-class Way:
-    """How a run exports."""
-
-    protocol: Literal["grpc", "http/protobuf"]
-    temporality: Literal["cumulative", "delta"]
-    histograms: Literal["default", "fine", "exponential"]
-
-    def __str__(self) -> str:
-        return f"{self.protocol.replace('/', '-')}-{self.temporality}-{self.histograms}"
-
-
 WAYS: Final = (
     Way("grpc", "cumulative", "default"),
     Way("http/protobuf", "delta", "fine"),
@@ -49,105 +26,10 @@ WAYS: Final = (
 )
 
 
-Counts = dict[str, dict[frozenset[tuple[str, str]], Any]]
-"""By metric and attributes."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run of the scenario, as it was in this process and as it arrived.
-
-    Attributes:
-        sent: Its spans, from an exporter in memory.
-        said: Its events, likewise.
-        totals: What counters and up-down counters stood at.
-        cells: What histograms had counted, by the internal grid; the sum last.
-        arrived: All of it at the other end.
-    """
-
-    way: Way
-    sent: tuple[Span, ...]
-    said: tuple[EventRecord, ...]
-    totals: Counts
-    cells: Counts
-    arrived: Emitted
-    exemplars: list[Exemplar]
-    temporalities: dict[str, set[int]]
-    boundaries: dict[str, set[tuple[float, ...]]]
-
-
 @pytest.fixture(scope="module", params=WAYS, ids=str)
-def run(request: pytest.FixtureRequest, sink: Sink, rotel: Rotel) -> Iterator[Run]:
-    """The scenario, played and arrived."""
-    way: Way = request.param
-    server = RedisServer("valkey").start()
-    with pytest.MonkeyPatch.context() as environment:
-        for name in [name for name in os.environ if name.startswith("OTEL_")]:
-            environment.delenv(name)
-        environment.setenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", way.temporality)
-        yield asyncio.run(played(way, sink, rotel.endpoints[way.protocol], server))
-    server.stop()
-
-
-async def played(way: Way, sink: Sink, endpoint: str, server: RedisServer) -> Run:
-    """Play the scenario in two halves, each of them exported; return when everything is there."""
-    service, spans, events = str(way), InMemorySpanExporter(), InMemoryLogRecordExporter()  # type: ignore[no-untyped-call]
-    handle = setup(
-        service, endpoint=endpoint, protocol=way.protocol, export_interval=3600, histograms=way.histograms,
-        configure_logging=False, set_global=False,
-    )  # fmt: skip
-    handle.tracer_provider.add_span_processor(SimpleSpanProcessor(spans))
-    handle.logger_provider.add_log_record_processor(SimpleLogRecordProcessor(events))
-    providers = Providers(handle.tracer_provider, handle.meter_provider, handle.logger_provider)
-    async with shut(handle), stage(providers, server, "otlp:") as on:
-        for steps in (STEPS[:HALF], STEPS[HALF:]):
-            await play(on, steps)
-            assert await asyncio.to_thread(handle.force_flush)
-        sent, said = _spans(spans), tuple(_event(data.log_record) for data in events.get_finished_logs())
-
-        def is_there() -> bool:
-            there = (len(sink.spans(service)), len(sink.events(service)), sink.collections(service))
-            return there == (len(sent), len(said), 2)
-
-        await asyncio.to_thread(sink.wait_for, is_there, f"everything of {service}")
-        metrics = metrics_for(handle.meter_provider, __version__)
-        return Run(
-            way, sent, said, _totals(metrics), _cells(metrics), sink.emitted(service), sink.exemplars(service),
-            sink.temporalities(service), sink.boundaries(service),
-        )  # fmt: skip
-
-
-@contextlib.asynccontextmanager
-async def shut(handle: TelemetryHandle) -> AsyncIterator[None]:
-    """Shut down after the block."""
-    try:
-        yield
-    finally:
-        await asyncio.to_thread(handle.shutdown)
-
-
-def _spans(exporter: InMemorySpanExporter) -> tuple[Span, ...]:
-    made = exporter.get_finished_spans()
-    names = {span.context.span_id: span.name for span in made if span.context is not None}
-    return tuple(_span(span, names) for span in made)
-
-
-def _totals(metrics: Metrics) -> Counts:
-    rows = (row for row in catalog.INSTRUMENTS if row.kind != "histogram")
-    return {row.name: {_key(row, values): total for values, total in metrics.totals(row).items()} for row in rows}
-
-
-def _cells(metrics: Metrics) -> Counts:
-    rows = (row for row in catalog.INSTRUMENTS if row.kind == "histogram")
-    found = {row.name: {_key(row, v): cell for v, cell in metrics.histogram(row).items()} for row in rows}
-    return {name: {key: cell for key, cell in cells.items() if any(cell[:-1])} for name, cells in found.items()}
-
-
-def _key(row: catalog.Instrument, values: tuple[str | None, ...]) -> frozenset[tuple[str, str]]:
-    return frozenset((key.name, value) for key, value in zip(row.keys, values, strict=True) if value is not None)
-
-
-# --- promises ---------------------------------------------------------------------------------------
+def run(request: pytest.FixtureRequest, sink: Sink, rotel: Rotel) -> Run:
+    """The whole scenario, exported twice on the way."""
+    return exported(request.param, str(request.param), sink, rotel, STEPS[:HALF], STEPS[HALF:])
 
 
 def test_what_arrives_is_what_the_catalogue_lists(run: Run) -> None:
@@ -220,6 +102,22 @@ def _count_and_sum(row: catalog.Instrument, cell: list[int]) -> tuple[int, Any]:
     """As they should arrive: what is replayed one by one is rounded to whole ns, and to one at least."""
     count, scale = sum(cell[:-1]), 1e9 if row.unit == "s" else 1
     return count, pytest.approx(cell[-1] / scale, abs=2 * count / scale)
+
+
+def test_both_temporalities_arrive_at_the_same_numbers(sink: Sink, rotel: Rotel) -> None:
+    first = (scenario.every_operation, scenario.batches)
+    then = (scenario.batches, scenario.reasons_to_miss, scenario.refused_arguments)
+    ways = (Way("grpc", "cumulative", "default"), Way("grpc", "delta", "default"))
+
+    runs = [exported(way, f"same-{way.temporality}", sink, rotel, first, then) for way in ways]
+    cumulative, delta = [
+        {(metric.name, frozenset(point.attributes.items()), point.value, point.count)
+         for metric in run.arrived.metrics for point in metric.points}
+        for run in runs
+    ]  # fmt: skip
+
+    assert cumulative == delta
+    assert len(cumulative) > 100
 
 
 def test_views_decide_the_boundaries(run: Run) -> None:

@@ -36,6 +36,15 @@ async def test_the_scenario_emits_what_the_catalogue_lists_and_nothing_else(tele
     telemetry.assert_schema()
 
 
+async def test_what_went_wrong_in_it_is_told_by_its_names(telemetry: Capture) -> None:
+    metrics = telemetry.metrics()
+    errors = {point.attributes.get(catalog.ERROR_TYPE.name) for point in metrics[catalog.L2_OPERATIONS.name]}
+    operations = {point.attributes[catalog.AI_OPERATION.name] for point in metrics[catalog.AI_LOOKUPS.name]}
+
+    assert {"OOM", "READONLY", "TimeoutError", "redis.exceptions.ConnectionError", None} <= errors
+    assert catalog.OTHER in operations
+
+
 def test_a_comparison_of_nothing_misses_everything() -> None:
     assert seen(Emitted()) == set()
     assert len(promised()) > 10 * len(catalog.INSTRUMENTS)
