@@ -141,10 +141,10 @@ def test_the_fine_view_hands_over_every_bucket_of_the_grid(run: Run) -> None:
 
 def test_the_temporality_is_the_one_asked_for(run: Run) -> None:
     wanted = DELTA if run.way.temporality == "delta" else CUMULATIVE
-    kinds = {row.name: row.kind for row in catalog.INSTRUMENTS}
+    # a sum that may fall is cumulative either way, as the specification's preference says; a gauge has none
+    special = {"updowncounter": CUMULATIVE, "gauge": 0}
 
-    # a sum that may fall is cumulative either way: the specification's preference says so
-    expected = {name: {CUMULATIVE if kind == "updowncounter" else wanted} for name, kind in kinds.items()}
+    expected = {row.name: {special.get(row.kind, wanted)} for row in catalog.INSTRUMENTS}
 
     assert run.temporalities == expected
 
@@ -158,9 +158,10 @@ def test_the_standard_translation_gives_the_names_of_a_metrics_page(run: Run) ->
 def prometheus_name(metric: Metric) -> str:
     """A metric's name as Prometheus' own OTLP receiver and the collector make it."""
     words = [word for word in re.split(r"[^a-zA-Z0-9]+", metric.name) if word]
-    unit = {"s": "seconds", "By": "bytes"}.get(metric.unit, "")
-    if unit and unit not in words:
-        words.append(unit)
+    unit, _, per = re.sub(r"\{.*?\}", "", metric.unit).partition("/")
+    for suffix in ({"s": "seconds", "By": "bytes"}.get(unit), {"s": "per_second"}.get(per)):
+        if suffix is not None and suffix not in words:
+            words.append(suffix)
     if metric.kind == "counter":
         words = [word for word in words if word != "total"] + ["total"]
     if metric.kind == "gauge" and metric.unit == "1":
