@@ -36,7 +36,7 @@ class Application:
 
     def __init__(self) -> None:
         self.port = free_port()
-        self.counted: Mapping[str, int] = {}
+        self.counted: Mapping[str, float] = {}
         self._directory = Path(tempfile.mkdtemp(prefix="otc-application-"))
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -96,9 +96,9 @@ async def _serve(port: int, path: Path, server: RedisServer) -> None:
     await asyncio.to_thread(handle.shutdown)
 
 
-def _counted(metrics: Metrics) -> dict[str, int]:
+def _counted(metrics: Metrics) -> dict[str, float]:
     counters = (row for row in catalog.INSTRUMENTS if row.kind == "counter")
     histograms = (row for row in catalog.INSTRUMENTS if row.kind == "histogram")
-    found = {row.prometheus: sum(metrics.totals(row).values()) for row in counters}
+    found = {row.prometheus: sum(metrics.totals(row).values()) / row.scale for row in counters}
     counts = {row: (sum(cell[:-1]) for cell in metrics.histogram(row).values()) for row in histograms}
     return found | {f"{row.prometheus}_count": sum(cells) for row, cells in counts.items()}

@@ -123,7 +123,8 @@ def _spans(exporter: InMemorySpanExporter) -> tuple[Span, ...]:
 
 def _totals(metrics: Metrics) -> Counts:
     rows = (row for row in catalog.INSTRUMENTS if row.kind != "histogram")
-    return {row.name: {_key(row, values): total for values, total in metrics.totals(row).items()} for row in rows}
+    found = {row: metrics.totals(row) for row in rows}
+    return {row.name: {_key(row, v): total / row.scale for v, total in totals.items()} for row, totals in found.items()}
 
 
 def _cells(metrics: Metrics) -> Counts:

@@ -244,6 +244,7 @@ def _span(scope: str, span: Any, names: Mapping[bytes, str]) -> Span:
         end_ns=span.end_time_unix_nano,
         trace_id=_id(span.trace_id),
         status_description=span.status.message,
+        link_attributes=tuple(_attributes(link.attributes) for link in span.links),
     )
 
 

@@ -14,7 +14,7 @@ from otcache.testing import EventRecord, Span
 from tests.stack.exported import Run, Way, exported
 from tests.stack.otlp import DELTA, Rotel, Sink
 from tests.telemetry import scenario
-from tests.telemetry.contract import UNREACHABLE, Metric, allowed, promised, seen
+from tests.telemetry.contract import UNREACHABLE, Metric, allowed, promised, seen, type_of
 from tests.telemetry.scenario import STEPS
 
 HALF: Final = len(STEPS) // 2
@@ -47,9 +47,15 @@ def test_spans_arrive_as_they_were_made(run: Run) -> None:
 
 
 def test_every_operation_is_under_its_request_and_every_round_trip_under_its_operation(run: Run) -> None:
-    parents = {(span.scope, by_id.scope if by_id else None) for span, by_id in _with_parents(run.arrived.spans)}
+    parents = {(span.scope, parent.scope if parent else None) for span, parent in _with_parents(run.arrived.spans)}
+    roots = {
+        type_of(span) for span, parent in _with_parents(run.arrived.spans) if span.scope == "otcache" and not parent
+    }
 
-    assert parents == {("application", None), ("otcache", "application"), ("otcache.redis", "otcache")}
+    assert parents - {("otcache", None)} == {
+        ("application", None), ("otcache", "application"), ("otcache.redis", "otcache"),
+    }  # fmt: skip
+    assert roots == {catalog.CALLBACK_SPAN}
 
 
 def _with_parents(spans: tuple[Span, ...]) -> list[tuple[Span, Span | None]]:
@@ -100,8 +106,8 @@ def test_histograms_add_up_to_what_was_counted_in_this_process(run: Run) -> None
 
 def _count_and_sum(row: catalog.Instrument, cell: list[int]) -> tuple[int, Any]:
     """As they should arrive: what is replayed one by one is rounded to whole ns, and to one at least."""
-    count, scale = sum(cell[:-1]), 1e9 if row.unit == "s" else 1
-    return count, pytest.approx(cell[-1] / scale, abs=2 * count / scale)
+    count = sum(cell[:-1])
+    return count, pytest.approx(cell[-1] / row.scale, abs=2 * count / row.scale)
 
 
 def test_both_temporalities_arrive_at_the_same_numbers(sink: Sink, rotel: Rotel) -> None:
@@ -125,7 +131,7 @@ def test_views_decide_the_boundaries(run: Run) -> None:
     rows = [row for row in catalog.INSTRUMENTS if row.kind == "histogram"]
     seconds = {"default": None, "fine": fine, "exponential": ()}[run.way.histograms]
 
-    expected = {row.name: row.buckets if seconds is None or row.unit != "s" else seconds for row in rows}
+    expected = {row.name: row.buckets if seconds is None or row.scale != catalog.NS else seconds for row in rows}
 
     assert run.boundaries == {name: {bounds} for name, bounds in expected.items() if bounds}
 

@@ -16,6 +16,8 @@ from otcache.telemetry.catalog import Attribute, Event, Instrument, SpanType
 from otcache.testing import Capture, EventRecord, Point, Span, _kind, _point
 
 Fact = tuple[str, str, str]
+_LINK: Final = "link "
+"""Before the name of an attribute of a span's links."""
 
 
 class Metric(NamedTuple):
@@ -50,7 +52,10 @@ def of_capture(capture: Capture) -> Emitted:
 
 
 def promised() -> set[Fact]:
-    """A fact for every item of the catalogue that is not opt-in: its shape, attributes, and their closed values."""
+    """A fact for every item of the catalogue: its shape, its attributes that are not opt-in, and their closed values.
+
+    Spans and links that are opt-in are promised too: the scenario opts in.
+    """
     facts: set[Fact] = {("any event", catalog.SUPPRESSED.name, catalog.SUPPRESSED.type)}
     for row in catalog.INSTRUMENTS:
         facts |= {(row.name, "kind", row.kind), (row.name, "unit", row.unit), (row.name, "scope", row.scope)}
@@ -58,6 +63,9 @@ def promised() -> set[Fact]:
     for span in catalog.SPANS:
         facts |= {(span.id, "kind", span.kind), (span.id, "scope", span.scope)}
         facts |= set(_of_attributes(span.id, span.at_start + span.attributes))
+        facts |= {
+            (span.id, _LINK + link.name, value) for link in span.links for value in (link.type, *(link.values or ()))
+        }
     for event in catalog.EVENTS:
         facts |= {(event.name, "severity", event.severity)}
         facts |= set(_of_attributes(event.name, event.attributes))
@@ -118,6 +126,8 @@ def _of_span(span: Span) -> Iterator[Fact]:
         return
     yield from ((row.id, "kind", span.kind), (row.id, "scope", span.scope))
     yield from _of_values(row.id, span.attributes, row.at_start + row.attributes)
+    for link in span.link_attributes:
+        yield from ((item, _LINK + name, value) for item, name, value in _of_values(row.id, link, row.links))
     lacking = [key.name for key in row.at_start if key.name not in span.attributes]
     yield from ((row.id, name, "is absent") for name in lacking)
 
@@ -165,6 +175,7 @@ def _never(item: Instrument | SpanType | Event, attribute: Attribute, values: st
 
 
 _NO_STALE: Final = "no operation serves stale values yet"
+_ENDS: Final = "partial ok noop dropped error cancelled"
 _OF_OPERATIONS: Final = "how an operation ends, not what a key's lookup gave"
 
 UNREACHABLE: Final[dict[Fact, str]] = {
@@ -173,12 +184,21 @@ UNREACHABLE: Final[dict[Fact, str]] = {
     **_never(catalog.OPERATION_SPAN, catalog.RESULT, "stale", _NO_STALE),
     **_never(catalog.LOOKUPS, catalog.RESULT, "stale", _NO_STALE),
     **_never(catalog.AI_LOOKUPS, catalog.RESULT, "stale", _NO_STALE),
-    **_never(catalog.LOOKUPS, catalog.RESULT, "partial ok noop dropped error cancelled", _OF_OPERATIONS),
-    **_never(catalog.AI_LOOKUPS, catalog.RESULT, "partial ok noop dropped error cancelled", _OF_OPERATIONS),
+    **_never(catalog.LOOKUPS, catalog.RESULT, _ENDS, _OF_OPERATIONS),
+    **_never(catalog.AI_LOOKUPS, catalog.RESULT, _ENDS, _OF_OPERATIONS),
+    **_never(catalog.ENTRY_AGE, catalog.RESULT, "stale", _NO_STALE),
+    **_never(
+        catalog.ENTRY_AGE,
+        catalog.RESULT,
+        "partial miss bypass ok noop dropped error cancelled",
+        "only a hit has an age",
+    ),
+    **_never(catalog.AI_TIME, catalog.AI_ESTIMATE, "estimated", "seconds are measured, or not known"),
+    (catalog.OPERATION_SPAN.id, _LINK + catalog.LINK_TYPE.name, "callback_trigger"): "what a callback's span links by",
+    (catalog.CALLBACK_SPAN.id, _LINK + catalog.LINK_TYPE.name, "writer"): "what a hit's span links by",
     **_never(catalog.WRITES, catalog.TIER, "none", "what no tier stored is no write"),
     **_never(catalog.EVICTIONS, catalog.TIER, "l2 none", "what Redis evicts it does not tell"),
     **_never(catalog.OPERATION_SPAN, catalog.MISS_REASON, "none", "a span has the attribute only where it missed"),
-    **_never(catalog.OPERATION_SPAN, catalog.KEY_TEMPLATE, "string", "no key is declared with a template yet"),
     **_never(catalog.OPERATION_EXCEPTION, catalog.OPERATION, "clear ping", "they take nothing that could be refused"),
     **_never(catalog.OPERATION_EXCEPTION, catalog.OPERATION, "invalidate", "a bad pattern is refused before it begins"),
     **_never(catalog.CIRCUIT_CHANGED, catalog.CIRCUIT_STATE, "half_open", "a probe of an outage that was told"),

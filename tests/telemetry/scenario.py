@@ -98,7 +98,7 @@ def is_open(cache: Pipeline) -> bool:
 
 async def every_operation(stage: Stage) -> None:
     """Answered by each tier, and by none."""
-    cache = stage.redis("users")
+    cache = stage.redis("users", writer_links=True)
     await cache.connect()
     await cache.set("k", {"name": "Ada"}, ttl=60)
     await cache.get("k")
@@ -143,13 +143,17 @@ async def reasons_to_miss(stage: Stage) -> None:
 
 
 async def payloads(stage: Stage) -> None:
-    """Compressed both ways, and one that is somebody else's."""
+    """Of every format, compressed both ways, and one that is somebody else's."""
     text = "the same words again and again " * 100
     for algorithm in catalog.COMPRESSION_ALGORITHM.values or ():
         cache = stage.redis(f"texts-{algorithm}", compression=algorithm)
         await cache.set("k", text)
         cache._near.clear()
         await cache.get("k")
+    signed = stage.redis("signed", signing_secret="a secret of the scenario's", enable_l1_cache=False)
+    for key, value in {"plain": [1], "tagged": (1, 2), "signed": 1j}.items():
+        await signed.set(key, value)
+        await signed.get(key)
     foreign = stage.redis("foreign")
     stage.server.command("SET", stage.key(foreign, "k"), b"\xca not ours")
     await foreign.get("k")
@@ -158,13 +162,16 @@ async def payloads(stage: Stage) -> None:
 async def responses_of_ai(stage: Stage) -> None:
     """Texts of every size class, one that is too long, and operations beyond the cap."""
     sizes = {"small": 10, "medium": 20, "large": 30}
-    cache = stage.ai("answers", ai_config=AICacheConfig(text_size_tiers=sizes, max_text_length=50))
+    options = AICacheConfig(text_size_tiers=sizes, max_text_length=50, token_prices={"input": 3.0, "output": 15.0})
+    cache = stage.ai("answers", ai_config=options)
     usage = {"input": 812, "output": 96}
     for length in (5, 15, 25, 35, 55):
         text = "x" * length
         await cache.cache_response(text, "summarize", None, "short", usage=usage, generation_seconds=1.5)
         await cache.get_cached_response(text, "summarize")
         await cache.get_cached_response(text, "sentiment")
+    await cache.cache_response("nobody counted its tokens", "translate", None, "long enough to be estimated")
+    await cache.get_cached_response("nobody counted its tokens", "translate")
     for number in range((catalog.AI_OPERATION.cap or 0) + 1):
         await cache.get_cached_response("text", f"operation-{number}")
     await cache.invalidate_by_operation("summarize")
@@ -195,7 +202,7 @@ async def a_flood_of_events(stage: Stage) -> None:
 
 async def callbacks(stage: Stage) -> None:
     """Good, failing, slow and asynchronous ones, for every event, until the bad ones are skipped."""
-    cache = stage.memory("told")
+    cache = stage.memory("told", callback_spans=True)
     clock = ManualClock(time.perf_counter_ns())
     cache._probe.callbacks._clock = clock
 
@@ -207,6 +214,7 @@ async def callbacks(stage: Stage) -> None:
 
     async def later(*_: Any) -> None:
         await asyncio.sleep(0)
+        raise RuntimeError("late trouble")
 
     for event in catalog.CALLBACK_EVENT.values or ():
         for callback in (failing, slow, later):
