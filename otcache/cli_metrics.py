@@ -81,7 +81,7 @@ def _draw(title: str, columns: Iterable[str], rows: Iterable[tuple[str, ...]]) -
 
     table = Table(title=title, title_justify="left", show_lines=True)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column == "metric")
     for row in rows:
         table.add_row(*row)
     Console(markup=False, highlight=False, emoji=False).print(table)
