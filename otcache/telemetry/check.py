@@ -81,8 +81,16 @@ def check(where: str, *, timeout: float = 30.0, complete: bool = False, labels: 
     Raises:
         SourceError: It can't be read, is neither of these, or is cut off.
     """
-    spelling, samples = _read(source.lines(where, timeout))
-    return compare(samples, spelling, complete=complete, labels=labels)
+    return compare(source.lines(where, timeout), complete=complete, labels=labels)
+
+
+def compare(lines: Iterable[str], *, complete: bool = False, labels: Collection[str] = ()) -> Report:
+    """The same for lines that are read elsewhere, each with its line feed."""
+    spelling, samples = _read(lines)
+    comparison = _Comparison(spelling, frozenset(labels))
+    for sample in samples:
+        comparison.add(sample)
+    return comparison.report(complete)
 
 
 def _read(lines: Iterable[str]) -> tuple[Spelling, Iterator[Sample]]:
@@ -97,16 +105,6 @@ def _read(lines: Iterable[str]) -> tuple[Spelling, Iterator[Sample]]:
     if start in "{[":
         return otlp.SPELLING, otlp.samples(every)
     return page.SPELLING, page.samples(every)
-
-
-def compare(
-    samples: Iterable[Sample], spelling: Spelling, *, complete: bool = False, labels: Collection[str] = ()
-) -> Report:
-    """The same for samples that were read elsewhere."""
-    comparison = _Comparison(spelling, frozenset(labels))
-    for sample in samples:
-        comparison.add(sample)
-    return comparison.report(complete)
 
 
 class _Comparison:

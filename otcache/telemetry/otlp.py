@@ -97,7 +97,7 @@ def _of_request(request: Mapping[str, Any]) -> Iterator[Sample]:
 
 def _of_metric(metric: Mapping[str, Any], scope: str, process: str) -> Iterator[Sample]:
     for field in _KINDS.keys() & metric.keys():
-        data = metric[field]
+        data = metric[field] or {}
         kind = "counter" if data.get("isMonotonic") else _KINDS[field]
         for point in _list(data, "dataPoints"):
             labels = _attributes(point)

@@ -12,7 +12,8 @@ import time
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from itertools import chain
 from queue import Empty, Queue
 from threading import Event, Thread
@@ -100,8 +101,10 @@ def _read(file: io.BufferedReader) -> Iterator[bytes]:
 
 # --- URLs ---------------------------------------------------------------------------------------------
 
+Blocks = Generator[bytes, None, None]
 
-def _within(seconds: float, blocks: Iterator[bytes]) -> Iterator[bytes]:
+
+def _within(seconds: float, blocks: Blocks) -> Iterator[bytes]:
     """`blocks`, taken by a thread: a socket's timeout begins anew with every byte, and looking a host up has none."""
     taken: Queue[bytes | Exception | None] = Queue(_AHEAD)
     over = Event()
@@ -118,12 +121,13 @@ def _within(seconds: float, blocks: Iterator[bytes]) -> Iterator[bytes]:
             taken.get()
 
 
-def _take(blocks: Iterator[bytes], taken: Queue[bytes | Exception | None], over: Event) -> None:
+def _take(blocks: Blocks, taken: Queue[bytes | Exception | None], over: Event) -> None:
     try:
-        for block in chain(blocks, [None]):
-            taken.put(block)
-            if over.is_set():
-                return
+        with closing(blocks):  # here: who reads may keep it, and so the connection, by the traceback of an error
+            for block in chain(blocks, [None]):
+                taken.put(block)
+                if over.is_set():
+                    return
     except Exception as exc:  # noqa: BLE001  raised again in the thread that reads
         taken.put(exc)
 
@@ -138,7 +142,7 @@ def _next(taken: Queue[bytes | Exception | None], ends: float) -> bytes | Except
         raise TimeoutError from None
 
 
-def _asked(url: str, timeout: float) -> Iterator[bytes]:
+def _asked(url: str, timeout: float) -> Blocks:
     """The answer to a GET; `http.client` itself does not always say that one was cut off."""
     with _opened(url, timeout) as answer:
         left: int | None = answer.length
