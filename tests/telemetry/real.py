@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -29,8 +29,8 @@ from prometheus_client import Histogram, REGISTRY, start_http_server
 from prometheus_client.exposition import choose_encoder
 from otcache import InMemoryCache
 from otcache.telemetry import setup
-from tests.telemetry.real import use_every_instrument
 from otcache.telemetry.metrics import metrics_for
+from tests.telemetry.real import use_every_instrument
 
 setup("shop", "prometheus", configure_logging=False)
 cache = InMemoryCache(name="users")
@@ -113,4 +113,5 @@ def otlp(*, numbers: bool = False) -> dict[str, Any]:
     data = reader.get_metrics_data()
     provider.shutdown()
     assert data is not None
-    return MessageToDict(encode_metrics(data), use_integers_for_enums=numbers)
+    document: dict[str, Any] = MessageToDict(encode_metrics(data), use_integers_for_enums=numbers)
+    return document
