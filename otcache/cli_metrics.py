@@ -81,7 +81,7 @@ def _draw(title: str, columns: Iterable[str], rows: Iterable[tuple[str, ...]]) -
 
     table = Table(title=title, title_justify="left", show_lines=True)
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column == "metric")
+        table.add_column(column, overflow="fold", no_wrap=column in ("metric", "attribute"))
     for row in rows:
         table.add_row(*row)
     Console(markup=False, highlight=False, emoji=False).print(table)
@@ -92,17 +92,18 @@ def _draw(title: str, columns: Iterable[str], rows: Iterable[tuple[str, ...]]) -
 
 def _show() -> None:
     if _draws():
-        columns = ("metric", "kind, unit", "attributes", "meaning")
-        _draw(f"Metrics, schema {catalog.SCHEMA_VERSION}", columns, map(_row, catalog.INSTRUMENTS))
+        metrics = map(_row, catalog.INSTRUMENTS)
+        _draw(f"Metrics, schema {catalog.SCHEMA_VERSION}", ("metric", "meaning, attributes"), metrics)
         attributes = ((each.name, tables.values(each), each.brief) for each in _on_metrics())
         _draw("Their attributes (? above: only where they apply)", ("attribute", "values", "meaning"), attributes)
     else:
         _say("\n".join(_text()))
 
 
-def _row(row: Instrument) -> tuple[str, ...]:
+def _row(row: Instrument) -> tuple[str, str]:
+    """Two columns, which fit 80 characters with every name in one piece."""
     attributes = [each.name for each in row.attributes] + [f"{each.name}?" for each in row.conditional]
-    return f"{row.name}\n{row.prometheus}", f"{row.kind}\n{row.unit}", "\n".join(attributes), row.brief
+    return f"{row.name}\n{row.prometheus}\n{row.kind}  {row.unit}", "\n  ".join([row.brief, *attributes])
 
 
 def _text() -> Iterator[str]:

@@ -111,6 +111,7 @@ def test_a_terminal_gets_a_table_with_whole_names(columns: int) -> None:
 
     assert "┃" in shown
     assert all(row.name in shown and row.prometheus in shown for row in catalog.INSTRUMENTS)
+    assert all(key.name in shown for row in catalog.INSTRUMENTS for key in row.keys)
     assert max(map(len, shown.splitlines())) <= columns
 
 

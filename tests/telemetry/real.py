@@ -13,7 +13,7 @@ from typing import Any, Final
 from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
 
 from otcache.telemetry import catalog
 from otcache.telemetry.metrics import Metrics, metrics_for
@@ -102,16 +102,21 @@ def full_page(accept: str = TEXT) -> str:
 
 
 def otlp(*, numbers: bool = False) -> dict[str, Any]:
-    """Every metric of the catalogue as OTLP JSON, as the real encoder has it.
-
-    Args:
-        numbers: Whether enums are numbers, not names.
-    """
+    """Every metric of the catalogue as OTLP JSON; see `as_otlp`."""
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader])
     use_every_instrument(metrics_for(provider, "1"))
     data = reader.get_metrics_data()
     provider.shutdown()
     assert data is not None
+    return as_otlp(data, numbers=numbers)
+
+
+def as_otlp(data: MetricsData, *, numbers: bool = False) -> dict[str, Any]:
+    """What a reader of the SDK has collected as OTLP JSON, by the real encoder.
+
+    Args:
+        numbers: Whether enums are numbers, not names.
+    """
     document: dict[str, Any] = MessageToDict(encode_metrics(data), use_integers_for_enums=numbers)
     return document

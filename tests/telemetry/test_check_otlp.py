@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from otcache import GenericRedisCache
 from otcache.telemetry import catalog
 from otcache.telemetry.check import Difference, Report, compare
 from otcache.telemetry.source import SourceError
+from otcache.testing import Capture
 from tests.telemetry import real
 
 
@@ -55,6 +57,20 @@ def test_what_the_real_encoder_writes_agrees_completely(numbers: bool, indent: i
 
     assert report.differences == ()
     assert report.seen == tuple(row.name for row in catalog.INSTRUMENTS)
+
+
+async def test_a_cache_on_a_real_redis_agrees(telemetry: Capture, users: GenericRedisCache) -> None:
+    await users.set("k", "v")
+    await users.get("k")
+    await users.get("absent")
+    await users.delete("k")
+    data = telemetry._reader.get_metrics_data()
+    assert data is not None
+
+    report = checked(real.as_otlp(data))
+
+    assert report.differences == ()
+    assert {row.name for row in catalog.INSTRUMENTS if row.present in ("always", "far")} <= set(report.seen)
 
 
 def test_a_line_per_request_is_read_and_other_signals_are_left_alone(document: dict[str, Any]) -> None:
