@@ -189,6 +189,19 @@ def test_caps_and_folded_series_are_named(document: dict[str, Any]) -> None:
     ]  # fmt: skip
 
 
+def test_a_cap_holds_per_resource(document: dict[str, Any]) -> None:
+    (resource,) = document["resourceMetrics"]
+    for number in range(2 * 32):
+        other = deepcopy(resource)
+        other["resource"]["attributes"].append({"key": "host", "value": {"stringValue": str(number % 2)}})
+        for pair in points(named({"resourceMetrics": [other]}, catalog.CIRCUIT_STATUS))[0]["attributes"]:
+            if pair["key"] == catalog.BACKEND.name:
+                pair["value"]["stringValue"] = f"redis{number}"
+        document["resourceMetrics"].append(other)
+
+    assert checked(document).differences == ()
+
+
 def test_another_version_of_the_schema_is_named(document: dict[str, Any]) -> None:
     for pair in points(named(document, catalog.BUILD_INFO))[0]["attributes"]:
         if pair["key"] == catalog.SCHEMA.name:
