@@ -119,7 +119,7 @@ async def test_our_own_reader_takes_the_page(handle: TelemetryHandle) -> None:
     await read_twice(handle)
 
     text = await asyncio.to_thread(scrape, handle)
-    found = {sample.metric for sample in page.samples(iter(text.splitlines(keepends=True)))}
+    found = {sample.metric for sample in page.samples(enumerate(text.splitlines(keepends=True), 1))}
 
     assert {f"{DURATION}_bucket", "otcache_lookups_total"} <= found
 
