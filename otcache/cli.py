@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import Field, dataclass, fields
@@ -20,6 +21,7 @@ from otcache.version import __version__
 
 USAGE: Final = 2
 INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141
 """Exit statuses; 0 is success."""
 
 
@@ -51,9 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return USAGE
     try:
-        return command.run(arguments)
+        status = command.run(arguments)
+        sys.stdout.flush()
     except KeyboardInterrupt:  # before the command could take care of it
         return INTERRUPTED
+    except BrokenPipeError:  # `| head` has read enough; Python would try to write the rest once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import sys
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 from otcache.config.url import mask_url
 from otcache.telemetry import catalog, tables
 from otcache.telemetry.catalog import Instrument
 from otcache.telemetry.check import Report, check
-from otcache.telemetry.source import SourceError
+from otcache.telemetry.source import SourceError, is_url
 
 DIFFERENT: Final = 1
 USAGE: Final = 2
@@ -37,7 +38,10 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def _seconds(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
     if not 0 < number <= 3600:
         raise argparse.ArgumentTypeError(f"{text} is outside 0..3600 s, 0 excluded")
     return number
@@ -54,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.complete or arguments.label:
         _complain("--complete and --label go with --check")
         return USAGE
-    _show(arguments.format)
+    _SHOW[arguments.format]()
     return 0
 
 
@@ -66,16 +70,40 @@ def _complain(text: str) -> None:
     print(f"otcache: {text}", file=sys.stderr)  # noqa: T201  a command speaks to its user
 
 
+def _draws() -> bool:
+    """Whether there is a terminal, and the package that draws tables on it."""
+    return sys.stdout.isatty() and importlib.util.find_spec("rich") is not None
+
+
+def _draw(title: str, columns: Iterable[str], rows: Iterable[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", show_lines=True)
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column in ("metric", "attribute"))
+    for row in rows:
+        table.add_row(*row)
+    Console(markup=False, highlight=False, emoji=False).print(table)
+
+
 # --- the catalogue ------------------------------------------------------------------------------------
 
 
-def _show(form: str) -> None:
-    if form == "json":
-        _say(json.dumps(tables.registry(), indent=2))
-    elif form == "markdown":
-        _say(tables.page())
-    elif not sys.stdout.isatty() or not _show_table():
+def _show() -> None:
+    if _draws():
+        metrics = map(_row, catalog.INSTRUMENTS)
+        _draw(f"Metrics, schema {catalog.SCHEMA_VERSION}", ("metric", "meaning, attributes"), metrics)
+        attributes = ((each.name, tables.values(each), each.brief) for each in _on_metrics())
+        _draw("Their attributes (? above: only where they apply)", ("attribute", "values", "meaning"), attributes)
+    else:
         _say("\n".join(_text()))
+
+
+def _row(row: Instrument) -> tuple[str, str]:
+    """Two columns, which fit 80 characters with every name in one piece."""
+    attributes = [each.name for each in row.attributes] + [f"{each.name}?" for each in row.conditional]
+    return f"{row.name}\n{row.prometheus}\n{row.kind}  {row.unit}", "\n  ".join([row.brief, *attributes])
 
 
 def _text() -> Iterator[str]:
@@ -98,76 +126,71 @@ def _on_metrics() -> list[catalog.Attribute]:
     return [attribute for attribute in catalog.ATTRIBUTES if attribute in used]
 
 
-def _show_table() -> bool:
-    """The same for a terminal; `False` without the package that draws it."""
-    try:
-        from rich.console import Console
-        from rich.table import Table
-    except ImportError:
-        return False
-    metrics = Table("metric", "kind", "unit", "attributes", "meaning", title="Metrics", title_justify="left")
-    for row in catalog.INSTRUMENTS:
-        metrics.add_row(row.name, row.kind, row.unit or "-", _wrapped(row), row.brief)
-    attributes = Table("attribute", "values", "meaning", title="Their attributes", title_justify="left")
-    for attribute in _on_metrics():
-        attributes.add_row(attribute.name, tables.values(attribute), attribute.brief)
-    Console(markup=False).print(metrics, attributes, sep="\n")
-    return True
-
-
-def _wrapped(row: Instrument) -> str:
-    return "\n".join([each.name for each in row.attributes] + [f"{each.name}?" for each in row.conditional])
+_SHOW: Final[dict[str, Callable[[], None]]] = {
+    "json": lambda: _say(json.dumps(tables.registry(), indent=2)),
+    "markdown": lambda: _say(tables.page()),
+    "text": _show,
+}
 
 
 # --- the comparison -----------------------------------------------------------------------------------
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    where: str = arguments.check
-    if "://" in where and not where.lower().startswith(("http://", "https://")):
-        _complain(f"{mask_url(where)} is neither a URL of http or https nor a path")
+    where, shown = arguments.check, mask_url(arguments.check)
+    if "://" in where and not is_url(where):
+        _complain(f"{shown} is neither a URL of http or https nor a path")
         return USAGE
     try:
         report = check(where, timeout=arguments.timeout, complete=arguments.complete, labels=arguments.label)
     except SourceError as exc:
-        _complain(str(exc))
+        _complain(f"{shown}: {exc}")
         return UNREADABLE
-    _say(_PRINTED[arguments.format](mask_url(where), report))
+    _REPORT[arguments.format]("standard input" if where == "-" else shown, report)
     return 0 if report.agrees else DIFFERENT
 
 
-def _json(where: str, report: Report) -> str:
-    return json.dumps({"source": where, **report.to_dict()}, indent=2)
+def _as_text(where: str, report: Report) -> None:
+    _say(_summary(where, report))
+    if report.differences and _draws():
+        _draw("Differences", _COLUMNS, _rows(report))
+    else:
+        for kind, metric, detail, samples in _rows(report):
+            _say(f"{kind:<10}{metric}: {detail}" + (f" (samples: {samples})" if samples != "-" else ""))
+    for note in _notes(report):
+        _say(note)
 
 
-def _markdown(where: str, report: Report) -> str:
-    rows = [(each.kind, f"`{each.metric}`", each.detail, _count(each.samples)) for each in report.differences]
-    table = tables.table(("difference", "metric", "detail", "samples"), rows) if rows else ""
-    return "\n\n".join(filter(None, (_summary(where, report), table, _notes(report))))
+def _as_markdown(where: str, report: Report) -> None:
+    rows = ((kind, f"`{metric}`", detail, samples) for kind, metric, detail, samples in _rows(report))
+    found = [tables.table(_COLUMNS, rows)] if report.differences else []
+    _say("\n\n".join([_summary(where, report), *found, *_notes(report)]))
 
 
-def _lines(where: str, report: Report) -> str:
-    found = [
-        f"{each.kind:<10}{each.metric}: {each.detail}" + (f" ({each.samples} samples)" if each.samples else "")
-        for each in report.differences
-    ]
-    return "\n".join(filter(None, (_summary(where, report), *found, _notes(report))))
+_COLUMNS: Final = ("difference", "metric", "detail", "samples")
+_REPORT: Final[dict[str, Callable[[str, Report], None]]] = {
+    "json": lambda where, report: _say(json.dumps({"source": where, **report.to_dict()}, indent=2)),
+    "markdown": _as_markdown,
+    "text": _as_text,
+}
 
 
-_PRINTED: Final[dict[str, Any]] = {"json": _json, "markdown": _markdown, "text": _lines}
-
-
-def _count(samples: int) -> str:
-    return str(samples) if samples else "-"
+def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
+    for each in report.differences:
+        yield each.kind, each.metric, each.detail, str(each.samples) if each.samples else "-"
 
 
 def _summary(where: str, report: Report) -> str:
-    verdict = f"{len(report.differences) + report.more} differences from" if not report.agrees else "agrees with"
-    size = f"{report.samples} samples of {len(report.seen)} metrics"
-    return f"{where}: {verdict} schema {catalog.SCHEMA_VERSION} ({size})"
+    number = len(report.differences)
+    differ = f"{'more than ' if report.more else ''}{number} difference{'' if number == 1 else 's'} from"
+    size = f"{report.samples} samples of {len(report.seen)} of its metrics"
+    return f"{where}: {'agrees with' if report.agrees else differ} schema {catalog.SCHEMA_VERSION} ({size})"
 
 
-def _notes(report: Report) -> str:
-    more = f"{report.more} samples show further differences. " if report.more else ""
-    unseen = f"Not there, and only so from their first use on: {', '.join(report.unseen)}." if report.unseen else ""
-    return more + unseen
+def _notes(report: Report) -> Iterator[str]:
+    if not report.samples:
+        yield "Nothing of otcache's is there: has this process built a cache, and does it export its metrics here?"
+    if report.more:
+        yield f"{report.more} samples show further differences."
+    if report.unseen:
+        yield f"Absent until their first use: {', '.join(report.unseen)}."

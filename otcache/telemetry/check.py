@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import chain
 from typing import Any, Final, Literal, get_args
 
-from otcache.telemetry import catalog, otlp, page
+from otcache.telemetry import catalog, otlp, page, source
 from otcache.telemetry.catalog import Attribute, Instrument
 from otcache.telemetry.samples import Sample, Spelling
-from otcache.telemetry.source import SourceError, opened
+from otcache.telemetry.source import SourceError
 
 Kind = Literal["unknown", "missing", "kind", "unit", "scope", "attribute", "value", "cap", "schema"]
+Finding = tuple[Kind, str]
+"""What is different and how, of one sample."""
 
 MOST: Final = 1000
 """Differences that are told apart; the rest is counted."""
@@ -26,7 +29,7 @@ class Difference:
 
     Attributes:
         kind: unknown (metric), missing (metric), kind, unit, scope, attribute (wrong, or not there), value (outside
-            its closed set), cap (reached), or schema (of another version).
+            its closed set, or no number), cap (reached), or schema (of another version).
         metric: The metric, in the words of the source.
         detail: What is different, one sentence.
         samples: How many samples show it; 0 for what is missing.
@@ -47,7 +50,7 @@ class Report:
         seen: Metrics of the catalogue that were there.
         unseen: Those that were not, and need not be: they come with use.
         differences: What is different, by kind and metric.
-        more: Further differences, over `MOST`.
+        more: Samples that show further differences, beyond `MOST`.
     """
 
     samples: int
@@ -78,38 +81,34 @@ def check(where: str, *, timeout: float = 30.0, complete: bool = False, labels: 
     Raises:
         SourceError: It can't be read, is neither of these, or is cut off.
     """
-    with opened(where, timeout) as lines:
-        spelling, samples = _read(lines)
-        return compare(samples, spelling, complete=complete, labels=labels)
+    return compare(source.lines(where, timeout), complete=complete, labels=labels)
 
 
-def _read(lines: Iterator[str]) -> tuple[Spelling, Iterator[Sample]]:
-    """What kind of text it is, and its samples."""
-    first = next(lines, None)
-    while first is not None and not first.strip():
-        first = next(lines, None)
-    if first is None:
-        raise SourceError("it is empty")
-    start, lines = first.lstrip()[:1], chain([first], lines)
-    if start == "<":
-        raise SourceError("it is HTML or XML, not a metrics page")
-    if start in "{[":
-        return otlp.SPELLING, otlp.samples(lines)
-    return page.SPELLING, page.samples(lines)
-
-
-def compare(
-    samples: Iterable[Sample], spelling: Spelling, *, complete: bool = False, labels: Collection[str] = ()
-) -> Report:
-    """The same for samples that were read elsewhere."""
+def compare(lines: Iterable[str], *, complete: bool = False, labels: Collection[str] = ()) -> Report:
+    """The same for lines that are read elsewhere, each with its line feed."""
+    spelling, samples = _read(lines)
     comparison = _Comparison(spelling, frozenset(labels))
     for sample in samples:
         comparison.add(sample)
     return comparison.report(complete)
 
 
+def _read(lines: Iterable[str]) -> tuple[Spelling, Iterator[Sample]]:
+    """What kind of text it is, and its samples."""
+    filled = ((number, line) for number, line in enumerate(lines, 1) if not line.isspace())
+    first = next(filled, None)
+    if first is None:
+        raise SourceError("it is empty")
+    start, every = first[1].lstrip()[0], chain([first], filled)
+    if start == "<":
+        raise SourceError("it is HTML or XML, not a metrics page")
+    if start in "{[":
+        return otlp.SPELLING, otlp.samples(every)
+    return page.SPELLING, page.samples(every)
+
+
 class _Comparison:
-    """What has been found so far; its size is bounded by the catalogue's caps, not by the source."""
+    """What has been found so far; it grows with the processes in the source, not with its length."""
 
     def __init__(self, spelling: Spelling, allowed: frozenset[str]) -> None:
         self._spelling = spelling
@@ -129,20 +128,13 @@ class _Comparison:
             self._note("unknown", _shown(sample.metric), "not in the catalogue")
             return
         self._seen.add(row)
-        self._compare_shape(row, sample)
-        if sample.folded:
-            self._note("cap", self._spelling.metric(row), "the SDK has folded series of it into one")
-            return
-        for key in row.attributes:
-            name = self._spelling.attribute(key.name)
-            if name not in sample.labels and name not in sample.foreign:
-                self._note("attribute", self._spelling.metric(row), f"lacks {name}")
-        for name, value in sample.labels.items():
-            self._compare_attribute(row, name, value, sample.process)
-        for name in sample.foreign:
-            self._compare_attribute(row, name, None, sample.process)
+        findings = self._shape(row, sample)
+        if not sample.folded:  # such a sample has no attributes left
+            findings = chain(findings, self._labels(row, sample))
+        for kind, detail in findings:
+            self._note(kind, self._spelling.metric(row), detail)
 
-    def _compare_shape(self, row: Instrument, sample: Sample) -> None:
+    def _shape(self, row: Instrument, sample: Sample) -> Iterator[Finding]:
         facts: tuple[tuple[Kind, str | None, str], ...] = (
             ("kind", sample.kind, self._spelling.kind(row)),
             ("unit", sample.unit, row.unit),
@@ -150,35 +142,41 @@ class _Comparison:
         )
         for kind, found, expected in facts:
             if found is not None and found != expected:
-                said = f"its {kind} is {_shown(found)}, not {_shown(expected)}"
-                self._note(kind, self._spelling.metric(row), said)
+                yield kind, f"its {kind} is {_shown(found)}, not {_shown(expected)}"
+        if not math.isfinite(sample.number):
+            yield "value", f"its value is {sample.number}"
+        if sample.folded:
+            yield "cap", "the SDK has folded series of it into one (otel.metric.overflow)"
 
-    def _compare_attribute(self, row: Instrument, name: str, value: str | None, process: str) -> None:
-        """One attribute of a sample; `value` is `None` where it is no text."""
-        key, metric = self._attributes[row].get(name), self._spelling.metric(row)
-        if key is None:
-            if name not in self._allowed and not self._spelling.carried(name):
-                self._note("attribute", metric, f"has {_shown(name)}, which the catalogue does not give it")
-        elif value is None:
-            self._note("value", metric, f"the value of {name} is no text")
+    def _labels(self, row: Instrument, sample: Sample) -> Iterator[Finding]:
+        keys = self._attributes[row]
+        for name, key in keys.items():
+            if key in row.attributes and name not in sample.labels:
+                yield "attribute", f"lacks {name}"
+        for name, value in sample.labels.items():
+            if name in keys:
+                yield from self._value(row, name, value, sample.process)
+            elif name not in self._allowed and not self._spelling.carried(name):
+                yield "attribute", f"has {_shown(name)}, which the catalogue does not give it"
+
+    def _value(self, row: Instrument, name: str, value: str | None, process: str) -> Iterator[Finding]:
+        key = self._attributes[row][name]
+        if value is None:
+            yield "value", f"the value of {name} is no text"
         elif key.values is not None and value not in key.values:
-            self._note("value", metric, f"{name}={_shown(value)} is not one of {', '.join(key.values)}")
-        elif key.cap is not None:
-            self._count_value(row, key, value, process)
+            yield "value", f"{name}={_shown(value)} is not one of {', '.join(key.values)}"
         elif key is catalog.SCHEMA and value != catalog.SCHEMA_VERSION:
-            said = f"it is of schema {_shown(value)}, this catalogue of {catalog.SCHEMA_VERSION}"
-            self._note("schema", metric, said)
+            yield "schema", f"it is of schema {_shown(value)}, this catalogue of {catalog.SCHEMA_VERSION}"
+        elif key.cap is not None and value == catalog.OTHER:
+            yield "cap", f"{name} has reached its cap of {key.cap}: further values are {catalog.OTHER}"
+        elif key.cap is not None and self._is_beyond(key.cap, (row, key, process), value):
+            yield "cap", f"{name} has more than {key.cap} values in one process"
 
-    def _count_value(self, row: Instrument, key: Attribute, value: str, process: str) -> None:
-        metric, name, cap = self._spelling.metric(row), self._spelling.attribute(key.name), key.cap or 0
-        if value == catalog.OTHER:
-            self._note("cap", metric, f"{name} has reached its cap of {cap}: further values are {catalog.OTHER}")
-            return
-        values = self._values.setdefault((row, key, process), set())
+    def _is_beyond(self, cap: int, series: tuple[Instrument, Attribute, str], value: str) -> bool:
+        values = self._values.setdefault(series, set())
         if len(values) < cap:
             values.add(value)
-        elif value not in values:
-            self._note("cap", metric, f"{name} has more than {cap} values in one process")
+        return value not in values
 
     def _note(self, kind: Kind, metric: str, detail: str) -> None:
         difference = (kind, metric, detail)
@@ -205,9 +203,9 @@ class _Comparison:
 
 
 _PRESENT: Final = {
-    "always": "every process with a cache has it",
-    "far": "every process with a cache on Redis has it",
-    "use": "nothing has used it yet",
+    "always": "a process has it as long as it has a cache",
+    "far": "a process has it as long as it has a cache on Redis",
+    "use": "it comes with its first use, and --complete asks for it",
 }
 
 

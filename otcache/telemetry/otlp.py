@@ -12,11 +12,22 @@ from otcache.telemetry.samples import PREFIX, Sample, Spelling
 from otcache.telemetry.source import LONGEST, SourceError
 
 _OVERFLOW: Final = "otel.metric.overflow"
-_INSTANCE: Final = "service.instance.id"
+_OTHER_SIGNALS: Final = frozenset(("resourceSpans", "resourceLogs", "resourceProfiles"))
+_KINDS: Final = {
+    "gauge": "gauge",
+    "sum": "updowncounter",
+    "histogram": "histogram",
+    "exponentialHistogram": "histogram",
+    "summary": "summary",
+}
+"""The field of a metric that holds its data points, and the catalogue's word for it."""
 
 
-def samples(lines: Iterator[str]) -> Iterator[Sample]:
-    """Every data point of a metric of otcache's, by its name or its scope.
+def samples(lines: Iterator[tuple[int, str]]) -> Iterator[Sample]:
+    """Every data point of a metric of otcache's.
+
+    Args:
+        lines: The lines that are not blank, and their numbers.
 
     Raises:
         SourceError: It is not JSON, not OTLP, cut off, or has no metrics at all.
@@ -24,45 +35,44 @@ def samples(lines: Iterator[str]) -> Iterator[Sample]:
     found = False
     for number, request in _requests(lines):
         if "resourceMetrics" not in request:
-            if not request.keys() <= {"resourceSpans", "resourceLogs"}:
+            if not request.keys() <= _OTHER_SIGNALS:
                 raise SourceError(f"line {number} is JSON, and not OTLP")
             continue
         found = True
         try:
             yield from _of_request(request)
-        except (AttributeError, KeyError, TypeError) as exc:
+        except (AttributeError, KeyError, TypeError, ValueError) as exc:
             raise SourceError(f"line {number} is not OTLP: its metrics have another shape") from exc
     if not found:
         raise SourceError("it is OTLP without metrics")
 
 
-def _requests(lines: Iterator[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+def _requests(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, dict[str, Any]]]:
     """The JSON objects, with the lines they begin in."""
-    first = next(lines, "")
+    start, first = next(lines, (1, ""))
     try:
-        yield 1, _object(first, 1)
-    except json.JSONDecodeError:  # one document over many lines, then
-        yield 1, _document(first, lines)
+        yield start, _object(first, start)
+    except ValueError:  # one document over many lines, then
+        yield start, _document(start, chain([first], (line for _, line in lines)))
         return
-    for number, line in enumerate(lines, 2):
-        if line.strip():
-            try:
-                yield number, _object(line, number)
-            except json.JSONDecodeError as exc:
-                raise SourceError(f"line {number} is not JSON, or is cut off") from exc
+    for number, line in lines:
+        try:
+            yield number, _object(line, number)
+        except ValueError as exc:
+            raise SourceError(f"line {number} is not JSON, or is cut off") from exc
 
 
-def _document(first: str, lines: Iterator[str]) -> dict[str, Any]:
+def _document(start: int, lines: Iterator[str]) -> dict[str, Any]:
     parts, size = [], 0
-    for line in chain([first], lines):
+    for line in lines:
         parts.append(line)
         size += len(line)
         if size > LONGEST:
             raise SourceError(f"it is neither one JSON object per line nor shorter than {LONGEST} characters")
     try:
-        return _object("".join(parts), 1)
-    except json.JSONDecodeError as exc:
-        raise SourceError(f"it is not JSON, or is cut off: line {exc.lineno}, column {exc.colno}") from exc
+        return _object("".join(parts), start)
+    except ValueError as exc:
+        raise SourceError("it is not JSON, or is cut off") from exc
 
 
 def _object(text: str, number: int) -> dict[str, Any]:
@@ -76,52 +86,40 @@ def _object(text: str, number: int) -> dict[str, Any]:
 
 
 def _of_request(request: Mapping[str, Any]) -> Iterator[Sample]:
-    for resource in request["resourceMetrics"]:
-        process = _process(resource.get("resource", {}))
-        for scoped in resource.get("scopeMetrics", ()):
-            scope = scoped.get("scope", {}).get("name", "")
-            for metric in scoped.get("metrics", ()):
-                if metric["name"].startswith(PREFIX) or scope in _SCOPES:
+    for resource in _list(request, "resourceMetrics"):
+        process = json.dumps(_attributes(resource.get("resource") or {}), sort_keys=True)
+        for scoped in _list(resource, "scopeMetrics"):
+            scope = (scoped.get("scope") or {}).get("name") or ""
+            for metric in _list(scoped, "metrics"):
+                if (metric.get("name") or "").startswith(PREFIX):
                     yield from _of_metric(metric, scope, process)
 
 
-def _process(resource: Mapping[str, Any]) -> str:
-    named, _ = _attributes(resource.get("attributes", ()))
-    return named.get(_INSTANCE) or json.dumps(named, sort_keys=True)
-
-
 def _of_metric(metric: Mapping[str, Any], scope: str, process: str) -> Iterator[Sample]:
-    kind, points = _points(metric)
-    for point in points:
-        labels, foreign = _attributes(point.get("attributes", ()))
-        folded = _OVERFLOW in foreign or _OVERFLOW in labels
-        yield Sample(metric["name"], labels, process, kind, metric.get("unit", ""), scope, folded, foreign)
+    for field in _KINDS.keys() & metric.keys():
+        data = metric[field] or {}
+        kind = "counter" if data.get("isMonotonic") else _KINDS[field]
+        for point in _list(data, "dataPoints"):
+            labels = _attributes(point)
+            folded = _OVERFLOW in labels
+            yield Sample(metric["name"], labels, _number(point), process, kind, metric.get("unit") or "", scope, folded)
 
 
-def _points(metric: Mapping[str, Any]) -> tuple[str, Any]:
-    """The kind in the catalogue's words, and the data points."""
-    for field, kind in (("gauge", "gauge"), ("histogram", "histogram"), ("exponentialHistogram", "histogram"),
-                        ("summary", "summary")):  # fmt: skip
-        if field in metric:
-            return kind, metric[field].get("dataPoints", ())
-    data = metric["sum"]
-    return "counter" if data.get("isMonotonic") else "updowncounter", data.get("dataPoints", ())
+def _list(data: Mapping[str, Any], field: str) -> Any:
+    """Objects of a repeated field: what is empty may be missing, or null."""
+    return data.get(field) or ()
 
 
-def _attributes(pairs: Any) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The attributes that are text, and the names of the others."""
-    texts: dict[str, str] = {}
-    others: list[str] = []
-    for pair in pairs:
-        text = pair.get("value", {}).get("stringValue")
-        if isinstance(text, str):
-            texts[pair["key"]] = text
-        else:
-            others.append(pair["key"])
-    return texts, tuple(others)
+def _attributes(data: Mapping[str, Any]) -> dict[str, str | None]:
+    pairs = {pair["key"]: (pair.get("value") or {}).get("stringValue") for pair in _list(data, "attributes")}
+    return {name: value if isinstance(value, str) else None for name, value in pairs.items()}
 
 
-_SCOPES: Final = frozenset(row.scope for row in catalog.INSTRUMENTS)
+def _number(point: Mapping[str, Any]) -> float:
+    """Whole numbers come as text or numbers, NaN and infinities as text; 0 is left out."""
+    return float(next((point[field] for field in ("asInt", "asDouble", "sum") if field in point), 0))
+
+
 SPELLING: Final = Spelling(
     rows={row.name: row for row in catalog.INSTRUMENTS},
     metric=lambda row: row.name,

@@ -1,4 +1,4 @@
-"""What a reader of telemetry hands on: one series at a time, in the words of its format."""
+"""What a reader of telemetry hands on: one sample at a time, in the words of its format."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ PREFIX: Final = "otcache."
 
 
 class Sample(NamedTuple):
-    """One series, or one line of one.
+    """One line of a page, or one data point.
 
     Attributes:
         metric: The name it was found under.
-        labels: Its attributes; absent ones are left out.
+        labels: Its attributes, `None` for a value that is no text; absent ones are left out.
+        number: Its value; of a histogram's data point the sum.
         process: Which process it is of, as far as its format says: a cap holds per process.
         kind: Its kind in the words of the format, or `None` where it is not said.
         unit: The same for its unit.
         scope: The same for its instrumentation scope.
         folded: Whether the SDK has folded other series into it.
-        foreign: Names of attributes whose value is no text.
     """
 
     metric: str
-    labels: Mapping[str, str]
-    process: str = ""
+    labels: Mapping[str, str | None]
+    number: float
+    process: str
     kind: str | None = None
     unit: str | None = None
     scope: str | None = None
     folded: bool = False
-    foreign: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Spelling:
     """How one format writes what the catalogue says.
 
     Attributes:
-        rows: The instrument of every name that a series may have.
+        rows: The instrument of every name that a sample may have.
         metric: The name of an instrument, for people.
         attribute: The name of an attribute.
         kind: An instrument's kind.

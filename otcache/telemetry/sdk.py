@@ -6,6 +6,8 @@ import atexit
 import logging
 import os
 import queue
+import re
+import sys
 import threading
 import time
 import uuid
@@ -15,33 +17,34 @@ from typing import Any, Final, Literal, cast, get_args
 from opentelemetry import _logs, metrics, trace
 
 from otcache.exceptions import ConfigurationError
-from otcache.telemetry import catalog, logs
-from otcache.telemetry.metrics import GRID
+from otcache.telemetry import logs
+from otcache.telemetry.redis_metrics import RedisMetrics
+from otcache.telemetry.redis_metrics import require as require_redis_metrics
 
 try:
     from opentelemetry.sdk._logs import LoggerProvider
     from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricReader, PeriodicExportingMetricReader
-    from opentelemetry.sdk.metrics.view import (
-        ExplicitBucketHistogramAggregation,
-        ExponentialBucketHistogramAggregation,
-        View,
-    )
+    from opentelemetry.sdk.metrics.view import View
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
     from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
+
+    from otcache.telemetry.profiles import Histograms, Profile
+    from otcache.telemetry.profiles import views as views
+    from otcache.telemetry.prometheus import PageServer, page_app, page_reader
 except ImportError as exc:  # pragma: no cover  tests/shape/test_import.py shows it in a process of its own
     raise ConfigurationError('telemetry.setup needs the OpenTelemetry SDK: pip install "otcache[otlp]"') from exc
 
 Exporter = Literal["otlp", "prometheus", "console", "none"]
 Protocol = Literal["grpc", "http/protobuf"]
-Histograms = Literal["default", "fine", "exponential"]
 
 SHUTDOWN_WITHIN: Final = 5.0
 """Seconds for everything at the end, also with nobody listening at the other end."""
 _INSTANCE: Final = "service.instance.id"
+_WORKERS: Final = re.compile(r"(?:uvicorn|gunicorn|hypercorn|granian|fastapi)\S* (?:.* )?(?:--workers[ =]|-w ?)(\d+)\b")
 
 _log: Final = logging.getLogger("otcache.telemetry")
 
@@ -53,21 +56,31 @@ class TelemetryHandle:
         tracer_provider: For spans of the application's own.
         meter_provider: For its metrics.
         logger_provider: For its log records.
+        metrics_port: The port that the Prometheus page is served on; `None` without one.
     """
 
-    def __init__(self, tracers: Any, meters: Any, loggers: Any, owned: Iterable[Any]) -> None:
-        self.tracer_provider = tracers
-        self.meter_provider = meters
-        self.logger_provider = loggers
+    def __init__(
+        self,
+        providers: tuple[Any, Any, Any],
+        owned: Iterable[Any],
+        server: PageServer | None = None,
+        redis_metrics: RedisMetrics | None = None,
+    ) -> None:
+        self.tracer_provider, self.meter_provider, self.logger_provider = providers
+        self.metrics_port = None if server is None else server.port
         self._owned = [(provider, _Worker()) for provider in owned]
+        self._closing = [] if server is None else [(server.close, _Worker())]
+        self._redis = redis_metrics
 
     def metrics_app(self) -> Any:
         """An ASGI application that answers with the Prometheus page: `app.mount("/metrics", handle.metrics_app())`.
 
+        Who asks for OpenMetrics gets exemplars; the text format 0.0.4 has none.
+
         Raises:
             ConfigurationError: The Prometheus client is not installed.
         """
-        return _prometheus().make_asgi_app()
+        return page_app()
 
     def force_flush(self, timeout: float = SHUTDOWN_WITHIN) -> bool:
         """Export what waits; whether all of it was done within `timeout` seconds."""
@@ -76,8 +89,11 @@ class TelemetryHandle:
     def shutdown(self, timeout: float = SHUTDOWN_WITHIN) -> bool:
         """Export what waits and end; whether that was done within `timeout` seconds. Idempotent."""
         atexit.unregister(self.shutdown)
-        owned, self._owned = self._owned, []
-        return _within(timeout, [worker.begin(provider.shutdown, last=True) for provider, worker in owned])
+        if self._redis is not None:
+            self._redis.off()
+        ending = [(provider.shutdown, worker) for provider, worker in self._owned] + self._closing
+        self._owned, self._closing = [], []
+        return _within(timeout, [worker.begin(end, last=True) for end, worker in ending])
 
 
 class _Worker:
@@ -130,6 +146,9 @@ def setup(
     sampler_ratio: float | None = None,
     export_interval: float | None = None,
     histograms: Histograms = "default",
+    profile: Profile = "default",
+    redis_metrics: bool = False,
+    extra_views: Iterable[View] = (),
     configure_logging: bool = True,
     service_version: str | None = None,
     set_global: bool = True,
@@ -145,40 +164,53 @@ def setup(
             an endpoint is known), console, or none.
         endpoint: Of the OTLP receiver, such as `http://localhost:4317`.
         protocol: Of OTLP: grpc or http/protobuf; `OTEL_EXPORTER_OTLP_PROTOCOL`, then grpc, by default.
-        metrics_port: With prometheus: serve the page on this port of 127.0.0.1.
+        metrics_port: With prometheus: serve the page on this port of 127.0.0.1, 0..65535; 0 takes any free one, and
+            the handle's `metrics_port` says which.
         sampler_ratio: Share of new traces that are recorded, 0..1; a sampled parent is always followed.
         export_interval: Seconds between exports of metrics, 0.1..3600; `OTEL_METRIC_EXPORT_INTERVAL`, then 60,
             by default.
         histograms: `default`, `fine` (the internal grid), or `exponential` (not for prometheus).
+        profile: `default`, `lean` (fewer histograms and attributes), or `counters` (no histograms).
+        redis_metrics: Whether redis-py's own metrics are turned on; they cost time in each command.
+        extra_views: Views for metrics of the application's own.
         configure_logging: Whether lines get trace ids and are exported (docs/logging.md).
         service_version: `service.version`, the application's.
         set_global: Whether the providers become the global ones; if not, pass them to caches as `providers=`.
 
     Raises:
-        ConfigurationError: An extra is missing, or arguments contradict each other.
+        ConfigurationError: An extra is missing, redis-py is too old for `redis_metrics`, the port is taken, or
+            arguments are out of range or contradict each other.
     """
-    _check(exporter, sampler_ratio, export_interval)
+    _check(exporter, sampler_ratio, export_interval, metrics_port)
+    if redis_metrics:
+        require_redis_metrics()
     resource = _resource(service_name, service_version)
-    views_ = list(views(histograms, prometheus=exporter == "prometheus"))
+    chosen = views(histograms, profile=profile, redis_metrics=redis_metrics, prometheus=exporter == "prometheus")
     exporters = _exporters(exporter, endpoint, protocol or _protocol())
-    readers = _readers(exporter, exporters.get("metrics"), export_interval, metrics_port)
+    server = None if metrics_port is None else PageServer(metrics_port)
+    readers = _readers(exporter, exporters.get("metrics"), export_interval)
     sampler = None if sampler_ratio is None else ParentBasedTraceIdRatio(sampler_ratio)
     tracers = TracerProvider(resource=resource, sampler=sampler, shutdown_on_exit=False)
-    meters = MeterProvider(readers, resource=resource, views=views_, shutdown_on_exit=False)
+    meters = MeterProvider(readers, resource=resource, views=[*chosen, *extra_views], shutdown_on_exit=False)
     loggers = LoggerProvider(resource=resource, shutdown_on_exit=False)
     if "traces" in exporters:
         tracers.add_span_processor(BatchSpanProcessor(exporters["traces"]))
     if "logs" in exporters:
         loggers.add_log_record_processor(BatchLogRecordProcessor(exporters["logs"]))
-    handle = (_install if set_global else _handle)(tracers, meters, loggers)
+    providers, owned = (_install if set_global else _keep)(tracers, meters, loggers)
+    handle = TelemetryHandle(providers, owned, server, RedisMetrics(providers[1]) if redis_metrics else None)
     if configure_logging:
         logs.configure_logging()
     atexit.register(handle.shutdown)
     return handle
 
 
-def _handle(tracers: TracerProvider, meters: MeterProvider, loggers: LoggerProvider) -> TelemetryHandle:
-    return TelemetryHandle(tracers, meters, loggers, (tracers, meters, loggers))
+_Found = tuple[tuple[Any, Any, Any], list[Any]]
+"""The providers in use (traces, metrics, logs), and those of them that were made here."""
+
+
+def _keep(tracers: TracerProvider, meters: MeterProvider, loggers: LoggerProvider) -> _Found:
+    return (tracers, meters, loggers), [tracers, meters, loggers]
 
 
 def _protocol() -> Protocol:
@@ -190,19 +222,29 @@ def _protocol() -> Protocol:
     raise ConfigurationError(f"OTEL_EXPORTER_OTLP_PROTOCOL={named!r} is not one of grpc, http/protobuf")
 
 
-def _check(exporter: str, ratio: float | None, interval: float | None) -> None:
-    if exporter not in ("otlp", "prometheus", "console", "none"):
-        raise ConfigurationError(f"exporter={exporter!r} is not one of otlp, prometheus, console, none")
+def _check(exporter: str, ratio: float | None, interval: float | None, port: int | None = None) -> None:
+    if exporter not in get_args(Exporter):
+        raise ConfigurationError(f"exporter={exporter!r} is not one of {', '.join(get_args(Exporter))}")
     if ratio is not None and not 0 <= ratio <= 1:
         raise ConfigurationError(f"sampler_ratio={ratio} is outside 0..1")
     if interval is not None and not 0.1 <= interval <= 3600:
         raise ConfigurationError(f"export_interval={interval} is outside 0.1..3600 s")
-    workers = os.environ.get("WEB_CONCURRENCY", "")
-    if exporter == "prometheus" and workers.isdecimal() and int(workers) > 1:
+    if port is not None and not 0 <= port <= 65535:
+        raise ConfigurationError(f"metrics_port={port} is outside 0..65535")
+    if port is not None and exporter != "prometheus":
+        raise ConfigurationError(f"metrics_port={port} needs exporter='prometheus', not {exporter!r}")
+    if exporter == "prometheus" and port is None and _workers() > 1:
         _log.warning(
             "several workers behind one /metrics page show one worker's numbers by chance: export by OTLP, "
             "or give each worker a metrics_port of its own"
         )
+
+
+def _workers() -> int:
+    """How many workers serve this application, where the environment or the command line says so."""
+    named = _WORKERS.search(" ".join(sys.argv))
+    told = named[1] if named else os.environ.get("WEB_CONCURRENCY", "")
+    return int(told) if told.isdecimal() else 1
 
 
 def _resource(service_name: str | None, service_version: str | None) -> Resource:
@@ -212,33 +254,6 @@ def _resource(service_name: str | None, service_version: str | None) -> Resource
     if _INSTANCE in (os.environ.get("OTEL_RESOURCE_ATTRIBUTES") or ""):
         return found
     return found.merge(Resource({_INSTANCE: str(uuid.uuid4())}))
-
-
-def views(histograms: Histograms = "default", *, prometheus: bool = False) -> tuple[View, ...]:
-    """Views for a `MeterProvider` of the application's own.
-
-    Args:
-        histograms: `default` needs none: boundaries travel with the instruments. `fine` exports the internal
-            grid of durations. `exponential` re-buckets approximately.
-        prometheus: Whether a Prometheus reader is used; it fails on exponential histograms.
-
-    Raises:
-        ConfigurationError: exponential and prometheus together.
-    """
-    if histograms == "default":
-        return ()
-    if histograms == "exponential" and prometheus:
-        raise ConfigurationError("histograms='exponential' breaks the Prometheus page; use 'fine', or OTLP")
-    if histograms not in ("fine", "exponential"):
-        raise ConfigurationError(f"histograms={histograms!r} is not one of default, fine, exponential")
-    rows = [row for row in catalog.INSTRUMENTS if row.kind == "histogram" and row.scale == catalog.NS]
-    return tuple(View(instrument_name=row.name, aggregation=_aggregation(histograms)) for row in rows)
-
-
-def _aggregation(histograms: Histograms) -> Any:
-    if histograms == "fine":
-        return ExplicitBucketHistogramAggregation([bound / 1e9 for bound in GRID])
-    return ExponentialBucketHistogramAggregation()
 
 
 def _exporters(exporter: Exporter, endpoint: str | None, protocol: Protocol) -> Mapping[str, Any]:
@@ -290,29 +305,15 @@ def _http(endpoint: str | None) -> dict[str, Any]:
     }
 
 
-def _readers(exporter: Exporter, metric_exporter: Any, interval: float | None, port: int | None) -> list[MetricReader]:
+def _readers(exporter: Exporter, metric_exporter: Any, interval: float | None) -> list[MetricReader]:
     if exporter == "prometheus":
-        client = _prometheus()
-        from opentelemetry.exporter.prometheus import PrometheusMetricReader
-
-        if port is not None:
-            client.start_http_server(port, addr="127.0.0.1")
-        return [PrometheusMetricReader()]
+        return [page_reader()]
     if metric_exporter is None:
         return []
     return [PeriodicExportingMetricReader(metric_exporter, None if interval is None else interval * 1000)]
 
 
-def _prometheus() -> Any:
-    try:
-        import opentelemetry.exporter.prometheus  # noqa: F401
-        import prometheus_client
-    except ImportError as exc:
-        raise ConfigurationError('exporter="prometheus" needs: pip install "otcache[prometheus]"') from exc
-    return prometheus_client
-
-
-def _install(tracers: TracerProvider, meters: MeterProvider, loggers: LoggerProvider) -> TelemetryHandle:
+def _install(tracers: TracerProvider, meters: MeterProvider, loggers: LoggerProvider) -> _Found:
     """Set those global providers that are not set; the application's own stay."""
     owned: list[Any] = []
     own_tracers = isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
@@ -330,6 +331,4 @@ def _install(tracers: TracerProvider, meters: MeterProvider, loggers: LoggerProv
         else:
             _Worker().begin(provider.shutdown, last=True)  # not waited for: its exporter may retry
             _log.warning("the application has set a provider for %s: it stays", name)
-    return TelemetryHandle(
-        trace.get_tracer_provider(), metrics.get_meter_provider(), _logs.get_logger_provider(), owned
-    )
+    return (trace.get_tracer_provider(), metrics.get_meter_provider(), _logs.get_logger_provider()), owned

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import base64
 import codecs
+import gzip
 import http.client
+import io
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Final
+import zlib
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from itertools import chain
+from queue import Empty, Queue
+from threading import Event, Thread
+from typing import Any, Final, cast
 from urllib.parse import unquote, urlsplit, urlunsplit
-
-from otcache.config.url import mask_url
 
 LONGEST: Final = 64 * 2**20
 """Characters of one line."""
 _BLOCK: Final = 65_536
+_AHEAD: Final = 4
+"""Blocks of a URL that wait to be read."""
+_GZIP: Final = b"\x1f\x8b"
 _ACCEPT: Final = "application/openmetrics-text; version=1.0.0, text/plain; version=0.0.4; q=0.5, */*; q=0.1"
 
 
 class SourceError(Exception):
-    """It can't be read, or is not what it should be; the message says which and where."""
+    """It can't be read, or is not what it should be; the message says what is wrong, not with which source."""
 
 
 def is_url(where: str) -> bool:
@@ -31,79 +38,48 @@ def is_url(where: str) -> bool:
     return where.lower().startswith(("http://", "https://"))
 
 
-@contextmanager
-def opened(where: str, timeout: float) -> Iterator[Iterator[str]]:
+def lines(where: str, timeout: float) -> Iterator[str]:
     """The lines of `where`, each with its line feed if it has one.
 
     Args:
-        where: A URL of http or https, a path, or `-` for standard input.
-        timeout: Seconds that a URL may take, from the connection to the last byte.
+        where: A URL of http or https, a path, or `-` for standard input; a file may be gzipped.
+        timeout: Seconds that a URL may take, from looking its host up to the last byte.
 
     Raises:
-        SourceError: It can't be opened. The lines raise it too.
+        SourceError: It can't be opened, is cut off, is not UTF-8, or takes too long.
     """
     try:
         if is_url(where):
-            ends = time.monotonic() + timeout
-            with _asked(where, timeout) as answer:
-                yield _lines(_Whole(answer, ends))
+            yield from _lines(_within(timeout, _asked(where, timeout)))
         elif where == "-":
-            yield _lines(sys.stdin.buffer)
+            yield from _lines(_read(cast("io.BufferedReader", sys.stdin.buffer)))
         else:
             with open(where, "rb") as file:
-                yield _lines(file)
-    except (OSError, http.client.HTTPException, ValueError) as exc:
-        raise SourceError(f"{mask_url(where)} can't be read: {_reason(exc)}") from exc
+                yield from _lines(_read(file))
+    except (OSError, http.client.HTTPException, ValueError, EOFError, zlib.error) as exc:
+        raise SourceError(f"it can't be read: {_reason(exc, timeout)}") from exc
 
 
-def _asked(url: str, timeout: float) -> Any:
-    """The open answer to a GET; a user in the URL becomes basic authentication."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    headers = {"Accept": _ACCEPT, "User-Agent": "otcache"}
-    if parts.username is not None:
-        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        headers["Authorization"] = f"Basic {base64.b64encode(user.encode()).decode()}"
-    request = urllib.request.Request(urlunsplit(parts._replace(netloc=host)), headers=headers)  # noqa: S310
-    return urllib.request.urlopen(request, timeout=timeout)  # noqa: S310  http or https: see `is_url`
+def _reason(exc: BaseException, timeout: float) -> str:
+    """In words of our own where those of the exception are unclear, or another's: the server's, the URL's."""
+    if isinstance(exc, urllib.error.URLError) and isinstance(exc.reason, Exception):
+        return _reason(exc.reason, timeout)
+    for kind, text in (
+        (TimeoutError, f"it takes longer than {timeout:g} s"),
+        (UnicodeError, "it is not UTF-8 text"),
+        ((EOFError, http.client.IncompleteRead), "it is cut off"),
+        (http.client.RemoteDisconnected, "the server closed the connection without an answer"),
+        (http.client.HTTPException, "the answer is not HTTP"),
+        ((gzip.BadGzipFile, zlib.error), "its compressed data are damaged"),
+    ):
+        if isinstance(exc, kind):
+            return text
+    return (exc.strerror if isinstance(exc, OSError) else None) or str(exc) or type(exc).__name__
 
 
-def _reason(exc: Exception) -> str:
-    if isinstance(exc, urllib.error.HTTPError):
-        return f"the answer is {exc.code} {exc.reason}"
-    if isinstance(exc, urllib.error.URLError):
-        return _reason(exc.reason) if isinstance(exc.reason, Exception) else str(exc.reason)
-    if isinstance(exc, UnicodeError):
-        return "it is not UTF-8 text"
-    if isinstance(exc, OSError) and exc.strerror:
-        return exc.strerror
-    return str(exc) or type(exc).__name__
-
-
-class _Whole:
-    """An answer that says when it was cut off or takes too long, which `http.client` does not always do."""
-
-    def __init__(self, answer: Any, ends: float) -> None:
-        self._answer = answer
-        self._ends = ends
-        length = answer.headers.get("Content-Length")
-        self._left = int(length) if length and answer.headers.get("Transfer-Encoding") is None else None
-
-    def read1(self, size: int) -> bytes:
-        """Some bytes, at most `size`; none at the end."""
-        if time.monotonic() > self._ends:
-            raise TimeoutError("it takes too long")
-        block: bytes = self._answer.read1(size)
-        if self._left is not None:
-            self._left -= len(block)
-            if not block and self._left > 0:
-                raise http.client.HTTPException(f"it is cut off, {self._left} bytes are missing")
-        return block
-
-
-def _lines(stream: Any) -> Iterator[str]:
+def _lines(blocks: Iterator[bytes]) -> Iterator[str]:
     decoder, parts, size = codecs.getincrementaldecoder("utf-8-sig")(), [""], 0
-    while block := stream.read1(_BLOCK):
+    for block in blocks:
         *ended, rest = decoder.decode(block).split("\n")
         for end in ended:
             yield "".join([*parts, end, "\n"])
@@ -115,3 +91,94 @@ def _lines(stream: Any) -> Iterator[str]:
     last = "".join([*parts, decoder.decode(b"", final=True)])
     if last:
         yield last
+
+
+def _read(file: io.BufferedReader) -> Iterator[bytes]:
+    plain: Any = gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == _GZIP else file
+    while block := plain.read1(_BLOCK):
+        yield block
+
+
+# --- URLs ---------------------------------------------------------------------------------------------
+
+Blocks = Generator[bytes, None, None]
+
+
+def _within(seconds: float, blocks: Blocks) -> Iterator[bytes]:
+    """`blocks`, taken by a thread: a socket's timeout begins anew with every byte, and looking a host up has none."""
+    taken: Queue[bytes | Exception | None] = Queue(_AHEAD)
+    over = Event()
+    ends = time.monotonic() + seconds
+    Thread(target=_take, args=(blocks, taken, over), name="otcache-source", daemon=True).start()
+    try:
+        while (block := _next(taken, ends)) is not None:
+            if isinstance(block, Exception):
+                raise block
+            yield block
+    finally:
+        over.set()
+        while not taken.empty():  # a thread that waits for room sees that it is over
+            taken.get()
+
+
+def _take(blocks: Blocks, taken: Queue[bytes | Exception | None], over: Event) -> None:
+    try:
+        with closing(blocks):  # here: who reads may keep it, and so the connection, by the traceback of an error
+            for block in chain(blocks, [None]):
+                taken.put(block)
+                if over.is_set():
+                    return
+    except Exception as exc:  # noqa: BLE001  raised again in the thread that reads
+        taken.put(exc)
+
+
+def _next(taken: Queue[bytes | Exception | None], ends: float) -> bytes | Exception | None:
+    left = ends - time.monotonic()
+    if left <= 0:  # a queue hands out what it has without looking at the time
+        raise TimeoutError
+    try:
+        return taken.get(timeout=left)
+    except Empty:
+        raise TimeoutError from None
+
+
+def _asked(url: str, timeout: float) -> Blocks:
+    """The answer to a GET; `http.client` itself does not always say that one was cut off."""
+    with _opened(url, timeout) as answer:
+        left: int | None = answer.length
+        while left != 0 and (block := answer.read1(_BLOCK)):
+            left = None if left is None else left - len(block)
+            yield block
+    if left:
+        raise http.client.IncompleteRead(b"", left)
+
+
+def _opened(url: str, timeout: float) -> Any:
+    try:
+        return urllib.request.build_opener(_Redirects).open(_request(url), timeout=timeout)
+    except urllib.error.HTTPError as exc:
+        exc.close()
+        raise SourceError(f"the answer is {exc.code} {http.client.responses.get(exc.code, '')}".rstrip()) from None
+    except (ValueError, http.client.InvalidURL):  # the message may show the password
+        raise SourceError("it is not a URL that can be asked") from None
+
+
+def _request(url: str) -> urllib.request.Request:
+    """A user in the URL becomes basic authentication."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    headers = {"Accept": _ACCEPT, "User-Agent": "otcache"}
+    if parts.username is not None:
+        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["Authorization"] = f"Basic {base64.b64encode(user.encode()).decode()}"
+    return urllib.request.Request(urlunsplit(parts._replace(netloc=host)), headers=headers)  # noqa: S310  see `is_url`
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows, as a mounted /metrics needs; a password goes to nobody but the server it is for."""
+
+    def redirect_request(self, req: urllib.request.Request, *answer: Any) -> urllib.request.Request | None:
+        further = super().redirect_request(req, *answer)
+        if further is not None and urlsplit(further.full_url)[:2] != urlsplit(req.full_url)[:2]:
+            further.remove_header("Authorization")
+        return further

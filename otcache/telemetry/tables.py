@@ -40,7 +40,7 @@ def buckets() -> str:
     rows = [row for row in catalog.INSTRUMENTS if row.kind == "histogram"]
     return table(
         ("histogram", "unit", "boundaries"),
-        [(f"`{row.name}`", row.unit, ", ".join(f"{bound:g}" for bound in row.buckets)) for row in rows],
+        [(f"`{row.name}`", row.unit, ", ".join(f"{bound:.10g}" for bound in row.buckets)) for row in rows],
     )
 
 

@@ -20,7 +20,8 @@ RANKS: Final = {
     3: "pipeline tiers far breaker journal inflight",
     4: "assembly memory redis ai",
     5: "factory",
-    6: "dependencies registry health telemetry.sdk telemetry.logs testing regression",
+    6: "dependencies registry health telemetry.sdk telemetry.profiles telemetry.prometheus telemetry.logs testing"
+    " regression",
     8: "cli cli_metrics cli_regress demo __main__",
 }
 """docs/architecture.md, "Layers": a package stands for what is inside of it, unless that has a rank of its own."""
@@ -31,7 +32,7 @@ FACADES: Final = {"otcache", "otcache.config", "otcache.telemetry"}
 """Packages that show the names of their parts, and load those on first use."""
 
 PLACES: Final = {
-    "redis": ("otcache.stores",),
+    "redis": ("otcache.stores", "otcache.telemetry.redis_metrics"),
     "hiredis": ("otcache.stores",),
     "fastapi": ("otcache.dependencies", "otcache.demo"),
     "starlette": ("otcache.dependencies", "otcache.demo"),
@@ -40,15 +41,22 @@ PLACES: Final = {
     "rich": ("otcache.cli", "otcache.cli_metrics", "otcache.demo"),
     "zstandard": ("otcache.codecs",),
     "structlog": ("otcache.telemetry",),
-    "prometheus_client": ("otcache.telemetry.sdk",),
+    "prometheus_client": ("otcache.telemetry.prometheus",),
     "opentelemetry": ("otcache.telemetry", "otcache.testing", "otcache.demo"),
     "opentelemetry.sdk": (
         "otcache.telemetry.sdk",
+        "otcache.telemetry.profiles",
+        "otcache.telemetry.prometheus",
         "otcache.telemetry.logs",
         "otcache.testing",
         "otcache.regression.sources.sdk",
     ),
-    "opentelemetry.exporter": ("otcache.telemetry.sdk", "otcache.telemetry.logs", "otcache.testing"),
+    "opentelemetry.exporter": (
+        "otcache.telemetry.sdk",
+        "otcache.telemetry.prometheus",
+        "otcache.telemetry.logs",
+        "otcache.testing",
+    ),
     "opentelemetry.instrumentation": ("otcache.telemetry.sdk", "otcache.telemetry.logs", "otcache.demo"),
 }
 """Where a foreign package may be imported; the longest name counts."""

@@ -237,6 +237,22 @@ def test_several_workers_behind_one_page_are_warned_of(
 
 
 @pytest.mark.parametrize(
+    ("command", "workers"),
+    [
+        ("/venv/bin/uvicorn shop:app --workers 3", 3),
+        ("/venv/lib/uvicorn/__main__.py shop:app --workers=2 --port 80", 2),
+        ("/venv/bin/gunicorn -w 4 shop:app", 4),
+        ("/venv/bin/uvicorn shop:app --workers many", 1),
+        ("/venv/bin/shop --workers 3", 1),
+    ],
+)
+def test_the_command_line_says_how_many_workers_there_are(monkeypatch: Any, command: str, workers: int) -> None:
+    monkeypatch.setattr(sys, "argv", command.split())
+
+    assert sdk._workers() == workers
+
+
+@pytest.mark.parametrize(
     ("arguments", "named"),
     [
         ({"exporter": "jaeger"}, "jaeger"),
@@ -295,3 +311,14 @@ def test_default_histograms_need_no_view() -> None:
     assert views() == ()
     durations = [row for row in catalog.INSTRUMENTS if row.kind == "histogram" and row.scale == catalog.NS]
     assert len(views("exponential")) == len(views("fine")) == len(durations)
+
+
+def test_an_old_redis_py_is_named_with_the_command(monkeypatch: Any) -> None:
+    for name in list(sys.modules):
+        if name.startswith("redis.asyncio.observability"):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "redis.asyncio.observability.recorder", None)
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "5.2.1")
+
+    with pytest.raises(ConfigurationError, match=r'redis-py 7\.3 or newer, found 5\.2\.1: pip install "redis>=7\.3"'):
+        setup("shop", redis_metrics=True, exporter="none", set_global=False)

@@ -64,7 +64,7 @@ OPERATIONS = Instrument(
 )  # fmt: skip
 OPERATION_DURATION = Instrument(
     "otcache.operation.duration", "histogram", "s", "Duration of a cache API call as its caller sees it.",
-    (CACHE, OPERATION, RESULT, TIER), (ERROR_TYPE,), B_OP, scale=NS,
+    (CACHE, OPERATION, RESULT, TIER), (ERROR_TYPE,), B_OP, scale=NS, lean=(CACHE, RESULT, TIER),
 )  # fmt: skip
 LOOKUPS = Instrument(
     "otcache.lookups", "counter", "{lookup}", "Keys looked up, one per key; the only source of a hit ratio.",
@@ -80,7 +80,7 @@ EVICTIONS = Instrument(
 )  # fmt: skip
 ENTRY_AGE = Instrument(
     "otcache.hit.age", "histogram", "s", "Age of a value when the far tier answered with it.",
-    (CACHE, RESULT), (), B_AGE, scale=MS,
+    (CACHE, RESULT), (), B_AGE, scale=MS, lean="dropped",
 )  # fmt: skip
 L1_COUNT = Instrument(
     "otcache.l1.entry.count", "updowncounter", "{entry}", "Entries in L1.", (CACHE,), present="always"
@@ -88,7 +88,7 @@ L1_COUNT = Instrument(
 L1_LIMIT = Instrument("otcache.l1.entry.limit", "updowncounter", "{entry}", "Most entries L1 may hold.", (CACHE,))
 PAYLOAD_SIZE = Instrument(
     "otcache.payload.size", "histogram", "By", "Size of one stored payload on the wire, after compression.",
-    (CACHE, IO_DIRECTION), (), B_BYTES,
+    (CACHE, IO_DIRECTION), (), B_BYTES, lean="dropped",
 )  # fmt: skip
 COMPRESSION_IO = Instrument(
     "otcache.compression.io", "counter", "By", "Bytes into and out of the compressor; ratio = output / input.",
@@ -96,7 +96,7 @@ COMPRESSION_IO = Instrument(
 )  # fmt: skip
 CODEC_DURATION = Instrument(
     "otcache.codec.duration", "histogram", "s", "Time to turn one value into bytes, or bytes into a value.",
-    (CACHE, CODEC_OPERATION, CODEC_NAME), (ERROR_TYPE,), B_CODEC, scale=NS,
+    (CACHE, CODEC_OPERATION, CODEC_NAME), (ERROR_TYPE,), B_CODEC, scale=NS, lean="dropped",
 )  # fmt: skip
 DEGRADED_OPERATIONS = Instrument(
     "otcache.degraded.operations", "counter", "{operation}",
@@ -120,7 +120,7 @@ CALLBACKS = Instrument(
 )  # fmt: skip
 CALLBACK_DURATION = Instrument(
     "otcache.callback.duration", "histogram", "s", "Time spent in a user callback.",
-    (CALLBACK_EVENT, CALLBACK_NAME), (), B_CB, scale=NS,
+    (CALLBACK_EVENT, CALLBACK_NAME), (), B_CB, scale=NS, lean="dropped",
 )  # fmt: skip
 DROPPED = Instrument(
     "otcache.telemetry.dropped", "counter", "{item}", "Telemetry that otcache itself refused, folded or lost.",

@@ -56,6 +56,7 @@ class Instrument:
         scope: The instrumentation scope.
         present: From when on it is exported: always, with a far tier, or from its first use on.
         scale: How many of what its cells count make one of its unit: `NS` for durations.
+        lean: What the profile `lean` keeps of a histogram: all of it, only these attributes, or nothing.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Instrument:
     scope: Scope = "otcache"
     present: Presence = "use"
     scale: int = 1
+    lean: tuple[Attribute, ...] | Literal["whole", "dropped"] = "whole"
 
     @property
     def keys(self) -> tuple[Attribute, ...]:
