@@ -126,6 +126,7 @@ async def _time(cache: CacheInterface, space: Space, found: Measurement, config:
     found.preparation_errors += await load_working(cache, space, workload)
     async for calls in _calls(cache, space, found, config, _warm_up(found, config)):
         await _only_run(calls)
+    gc.collect()
     for numbers in _rounds(found.iterations, config.rounds):
         await _round(cache, space, found, config, numbers)
         step()
@@ -199,9 +200,9 @@ async def _calls(
 
 @contextmanager
 def _collector_off() -> Iterator[None]:
-    """A round without garbage collection, and one before it: who is hit by one would be chance."""
+    """A round without garbage collection, and a young one before it: whom one hits would be chance."""
     was_on = gc.isenabled()
-    gc.collect()
+    gc.collect(1)
     gc.disable()
     try:
         yield

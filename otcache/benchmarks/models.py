@@ -18,6 +18,7 @@ __all__ = ["BenchmarkResult", "BenchmarkSuite", "ComparisonResult"]
 SCHEMA_VERSION: Final = 1
 KIND: Final = "otcache.benchmark"
 """What the first lines of a saved suite say."""
+_NOT_BRIEF: Final = ("operation", "timestamp", "metadata")
 
 
 @dataclass
@@ -41,24 +42,11 @@ class BenchmarkSuite:
         self.results.append(result)
 
     def get_summary(self) -> dict[str, Any]:
-        """All results in one view.
+        """The figures one compares by eye, by operation: every field of the result but when it was and its metadata.
 
-        Returns:
-            `benchmarks`, `iterations`, `error_count`, `total_duration_ms` and `memory_peak_mb` (the largest) over all;
-            `success_rate`, a share of all operations (`None` without any); and `operations`: per name the figures one
-            compares by eye.
+        An operation that was measured with several data sizes has an entry for each: `get 100 B`.
         """
-        iterations = sum(each.iterations for each in self.results)
-        errors = sum(each.error_count for each in self.results)
-        return {
-            "benchmarks": len(self.results),
-            "iterations": iterations,
-            "error_count": errors,
-            "success_rate": (iterations - errors) / iterations if iterations else None,
-            "total_duration_ms": sum(each.total_duration_ms for each in self.results),
-            "memory_peak_mb": max((each.memory_peak_mb for each in self.results), default=0.0),
-            "operations": {name: _brief(each) for name, each in self._named().items()},
-        }
+        return {name: _brief(each) for name, each in self._named().items()}
 
     def compare_with(
         self, other: BenchmarkSuite, warning_threshold: float = 10.0, critical_threshold: float = 25.0
@@ -168,8 +156,7 @@ def _size(result: BenchmarkResult) -> str:
 
 
 def _brief(result: BenchmarkResult) -> dict[str, Any]:
-    names = ("iterations", "avg_duration_ms", "p95_duration_ms", "p99_duration_ms", "operations_per_second")
-    return {name: getattr(result, name) for name in (*names, "cache_hit_rate", "success_rate")}
+    return {name: value for name, value in result.to_dict().items() if name not in _NOT_BRIEF}
 
 
 # --- comparing ------------------------------------------------------------------------------------------
