@@ -60,11 +60,11 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         with _ended_by_signals():
             suite = _measured(config, arguments.redis_url)
+        _show(suite, config, arguments)
         if arguments.save is not None:
             suite.save(arguments.save)
     except CacheError as exc:
         return _complain(exc, FAILED)
-    _show(suite, config, arguments)
     return 0
 
 
@@ -84,8 +84,11 @@ def _check_place(redis_url: str | None) -> None:
 
 def _check_file(path: str | None) -> None:
     """Refuse a file that can't be written before minutes are spent on what should be in it."""
-    if path is not None and (Path(path).is_dir() or not os.access(Path(path).absolute().parent, os.W_OK)):
-        raise ConfigurationError(f"--save {path}: not a file in a directory that can be written to")
+    if path is None:
+        return
+    file = Path(path)
+    if file.is_dir() or not os.access(file if file.exists() else file.absolute().parent, os.W_OK):
+        raise ConfigurationError(f"--save {path}: not a file that can be written")
 
 
 def _measured(config: BenchmarkConfig, redis_url: str | None) -> BenchmarkSuite:
