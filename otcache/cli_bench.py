@@ -72,7 +72,7 @@ def _config(arguments: argparse.Namespace) -> BenchmarkConfig:
     names = ("iterations", "processes", "data_size")
     given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     if arguments.operations is not None:
-        given["operations"] = check_operations(arguments.operations.split(","))
+        given["operations"] = check_operations(name.strip() for name in arguments.operations.split(","))
     return replace(PRESETS[arguments.preset](), progress=not arguments.no_progress, **given)
 
 

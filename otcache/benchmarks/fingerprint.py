@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import platform
 import shutil
@@ -16,6 +17,7 @@ from otcache.pipeline import Pipeline
 from otcache.stores.redis import RedisStore
 from otcache.version import __version__
 
+_ANSWER_SECONDS: Final = 5.0
 _PACKAGES: Final = {
     "redis_py": "redis",
     "hiredis": "hiredis",
@@ -34,8 +36,9 @@ async def _server(cache: CacheInterface) -> dict[str, str]:
         return {}
     store = RedisStore.from_config(cache.config)
     try:
-        version = await store.server_version()
-    except StoreError:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            version = await store.server_version()
+    except (StoreError, TimeoutError):
         return {}
     finally:
         await store.close()

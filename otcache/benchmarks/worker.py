@@ -49,7 +49,7 @@ def main() -> int:
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
-    json.dump({**asdict(measured), "durations": list(measured.durations)}, sys.stdout)
+    sys.stdout.write(json.dumps({**asdict(measured), "durations": list(measured.durations)}))
     return 0
 
 

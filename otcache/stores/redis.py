@@ -156,7 +156,7 @@ class RedisStore:
         with self._link() as link:
             facts = await link.execute_at((await link.places())[0], "INFO", "server")
         name = facts.get("server_name", "redis")
-        return f"{name} {facts.get(f'{name}_version') or facts['redis_version']}"
+        return f"{name} {facts.get(f'{name}_version') or facts.get('redis_version', 'unknown')}"
 
     # --- entries ------------------------------------------------------------------------------------
 
