@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import statistics
 import time
 import tracemalloc
 import uuid
@@ -14,7 +15,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
+from math import ceil
+from typing import Final, TypeVar
 
 from otcache.base import CacheInterface
 from otcache.benchmarks.config import BenchmarkConfig
@@ -35,6 +37,7 @@ _CLEAN_SECONDS: Final = 30.0
 _CLEAN_SECONDS_PER_KEY: Final = 0.001
 """How long removing keys may take: enough for a slow server, an end with one that hangs."""
 Step = Callable[[], None]
+Value = TypeVar("Value", int, float)
 
 
 @dataclass
@@ -46,7 +49,10 @@ class Measurement:
         data_size: Bytes of a value.
         iterations: Operations that were measured.
         durations: Nanoseconds of each that did not raise, in their order.
-        rounds: Seconds per operation, a mean per round.
+        rounds: Seconds per operation, the median of each round: on a busy machine it finds a change that the mean
+            of a round hides (docs/benchmarks.md).
+        rounds_p95: Seconds that 95 % of the operations of each round did not exceed.
+        rounds_p99: The same for 99 %.
         lookups: Keys that were looked up.
         hits: How many of them the caller got a value for.
         errors: Operations that raised, by the name of the exception's class.
@@ -63,6 +69,8 @@ class Measurement:
     iterations: int
     durations: list[int] | array[int] = field(default_factory=lambda: array("q"))
     rounds: list[float] = field(default_factory=list)
+    rounds_p95: list[float] = field(default_factory=list)
+    rounds_p99: list[float] = field(default_factory=list)
     lookups: int = 0
     hits: int = 0
     errors: dict[str, int] = field(default_factory=Counter)
@@ -142,8 +150,15 @@ async def _round(
     with _collector_off():
         async for calls in _calls(cache, space, found, config, numbers):
             await _run(calls, found, config)
-    if counted := len(found.durations) - before:
-        found.rounds.append(sum(found.durations[before:]) / counted / 1e9)
+    if durations := sorted(found.durations[before:]):
+        found.rounds.append(statistics.median(durations) / 1e9)
+        found.rounds_p95.append(at_share(durations, 0.95) / 1e9)
+        found.rounds_p99.append(at_share(durations, 0.99) / 1e9)
+
+
+def at_share(ordered: Sequence[Value], share: float) -> Value:
+    """The smallest of the `ordered` values that `share` of them do not exceed (nearest rank)."""
+    return ordered[max(0, ceil(share * len(ordered)) - 1)]
 
 
 async def _run(calls: Sequence[Call], found: Measurement, config: BenchmarkConfig) -> None:

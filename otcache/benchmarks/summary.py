@@ -5,11 +5,10 @@ from __future__ import annotations
 import statistics
 from collections import Counter
 from collections.abc import Sequence
-from math import ceil
 from typing import Any, Final
 
 from otcache.benchmarks.config import BenchmarkConfig
-from otcache.benchmarks.measure import Measurement
+from otcache.benchmarks.measure import Measurement, at_share
 from otcache.benchmarks.result import BenchmarkResult
 
 _MS: Final = 1_000_000
@@ -44,11 +43,6 @@ def summarised(measured: Sequence[Measurement], config: BenchmarkConfig) -> Benc
     )
 
 
-def at_share(ordered: Sequence[int], share: float) -> int:
-    """The smallest of the `ordered` values that `share` of them do not exceed (nearest rank)."""
-    return ordered[max(0, ceil(share * len(ordered)) - 1)]
-
-
 def _metadata(measured: Sequence[Measurement], durations: Sequence[int], config: BenchmarkConfig) -> dict[str, Any]:
     first = measured[0]
     return {
@@ -68,6 +62,10 @@ def _metadata(measured: Sequence[Measurement], durations: Sequence[int], config:
 
 
 def _tails(measured: Measurement) -> dict[str, Any]:
-    """Quantiles of one process in seconds, so that they can be compared process by process."""
-    ordered = sorted(measured.durations)
-    return {"process": measured.process, "p95": at_share(ordered, 0.95) / 1e9, "p99": at_share(ordered, 0.99) / 1e9}
+    """Quantiles of one process in seconds, so that they can be compared process by process.
+
+    Of the quantiles of its rounds, the one that a quarter of them do not exceed: what slows the code down is in every
+    round, what the machine does beside it in some (docs/benchmarks.md).
+    """
+    rounds = {"p95": measured.rounds_p95, "p99": measured.rounds_p99}
+    return {"process": measured.process} | {name: at_share(sorted(each), 0.25) for name, each in rounds.items()}
