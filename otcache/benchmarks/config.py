@@ -39,7 +39,8 @@ class BenchmarkConfig:
         batch_size: Keys of one `get_many` or `set_many`, 1..10 000, and no more than `key_count`.
         operations: What a comprehensive benchmark measures; `None` is everything that the cache can do.
         processes: Fresh processes per operation of `otcache bench`, 1..1000; a comparison needs 6.
-        timeout: Most seconds for one benchmark, its preparation included, above 0 up to 86 400.
+        timeout: Most seconds for one benchmark, its preparation included, above 0 up to 86 400; removing the keys
+            from a cache that hangs is given up after half a minute more.
         max_error_rate: Share of operations that may raise, 0..1; with more of them the benchmark is given up.
         seed: Which keys come in which order, 0..2**63-1.
         progress: Show a bar on stderr, if that is a terminal and the extra `cli` is installed.

@@ -10,7 +10,6 @@ import time
 import tracemalloc
 import uuid
 from array import array
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -73,7 +72,7 @@ class Measurement:
     rounds_p99: list[float] = field(default_factory=list)
     lookups: int = 0
     hits: int = 0
-    errors: dict[str, int] = field(default_factory=Counter)
+    errors: dict[str, int] = field(default_factory=dict)
     preparation_errors: int = 0
     usage_bytes: int = 0
     peak_bytes: int = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -68,7 +67,7 @@ def _run(operation: str, config: BenchmarkConfig, redis_url: str | None) -> Meas
         _end(process)
     if process.returncode:
         raise InfrastructureError(_said(errors) or f"the process that measures {operation} ended itself")
-    return Measurement(**json.loads(output))
+    return worker.reported(output)
 
 
 def _said(errors: str) -> str:

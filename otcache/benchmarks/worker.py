@@ -33,6 +33,16 @@ def cache_config(redis_url: str | None) -> CacheConfig:
     return CacheConfig(name="bench", redis_url=redis_url, enable_l1_cache=False, fail_on_connection_error=True)
 
 
+def report(measured: Measurement) -> str:
+    """What a worker writes."""
+    return json.dumps({**asdict(measured), "durations": list(measured.durations)})
+
+
+def reported(text: str) -> Measurement:
+    """What a worker wrote."""
+    return Measurement(**json.loads(text))
+
+
 async def _measure(wanted: Mapping[str, Any]) -> Measurement:
     config = BenchmarkConfig(**wanted["config"])
     async with await open_cache(cache_config(wanted["redis_url"])) as cache:
@@ -49,7 +59,7 @@ def main() -> int:
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
-    sys.stdout.write(json.dumps({**asdict(measured), "durations": list(measured.durations)}))
+    sys.stdout.write(report(measured))
     return 0
 
 

@@ -20,6 +20,8 @@ from otcache import (
     ValidationError,
 )
 from otcache.benchmarks.config import OPERATIONS
+from otcache.benchmarks.summary import summarised
+from otcache.benchmarks.worker import report, reported
 from tests.benchmarks_api.examples import Failing, Own, Slow
 from tests.servers import RedisServer
 
@@ -312,3 +314,27 @@ async def test_the_tails_of_a_process_are_those_of_its_quiet_rounds() -> None:
     (tails,) = result.metadata["tails"]
     assert tails.keys() == {"process", "p95", "p99"}
     assert tails["p99"] * 1000 < result.max_duration_ms / 10
+
+
+async def test_what_a_worker_reports_is_what_it_measured() -> None:
+    measured = await benchmark(Failing(every=4)).measure("get", 100, 10, lambda: None)
+
+    received = reported(report(measured))
+
+    assert summarised([received], QUIET) == summarised([measured], QUIET)
+    assert received.errors == measured.errors
+    assert sum(received.errors.values()) > 0
+
+
+async def test_several_processes_are_one_result() -> None:
+    measured = [await benchmark(Own()).measure("get", count, 10, lambda: None) for count in (10, 20, 30)]
+
+    together = summarised(measured, QUIET)
+
+    durations = [duration for each in measured for duration in each.durations]
+    assert (together.iterations, together.cache_hit_rate) == (60, 1.0)
+    assert together.total_duration_ms == pytest.approx(sum(durations) / 1e6)
+    assert (together.min_duration_ms, together.max_duration_ms) == (min(durations) / 1e6, max(durations) / 1e6)
+    assert together.p95_duration_ms == sorted(durations)[57 - 1] / 1e6
+    assert together.memory_peak_mb == sorted(each.peak_bytes for each in measured)[1] / 1e6
+    assert [run["rounds"] for run in together.metadata["runs"]] == [each.rounds for each in measured]
