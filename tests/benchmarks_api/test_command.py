@@ -168,3 +168,17 @@ def read_all(terminal: int) -> str:
     finally:
         os.close(terminal)
     return shown.decode()
+
+
+def test_without_rich_a_terminal_gets_the_plain_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(f"sys.{stream}.isatty", lambda: True)
+
+    status = main(["bench", "--operations", "get", "--iterations", "5", "--processes", "1"])
+
+    shown = capsys.readouterr()
+    assert (status, shown.err) == (0, "")
+    assert shown.out.splitlines()[2].split()[:2] == ["get", "5"]

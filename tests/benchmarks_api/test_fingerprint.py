@@ -22,7 +22,7 @@ async def test_every_kind_of_server_says_which_it_is(store: RedisStore) -> None:
 
 
 async def test_a_cache_without_a_server_has_the_facts_of_the_machine() -> None:
-    own, ours = await fingerprint.fingerprint(Own()), await fingerprint.fingerprint(InMemoryCache())
+    own, ours = await fingerprint.fingerprint(Own()), await fingerprint.fingerprint(InMemoryCache(name="measured"))
 
     assert own == ours
     assert "server" not in own
@@ -30,7 +30,7 @@ async def test_a_cache_without_a_server_has_the_facts_of_the_machine() -> None:
 
 
 async def test_a_server_that_is_away_is_left_out(away_url: str) -> None:
-    async with GenericRedisCache(redis_url=away_url) as cache:
+    async with GenericRedisCache(name="measured", redis_url=away_url) as cache:
         assert "server" not in await fingerprint.fingerprint(cache)
 
 
@@ -39,12 +39,12 @@ async def test_a_server_that_never_answers_is_left_out_in_time(
 ) -> None:
     monkeypatch.setattr(fingerprint, "_ANSWER_SECONDS", 0.1)
 
-    async with GenericRedisCache(redis_url=silent_url) as cache:
+    async with GenericRedisCache(name="measured", redis_url=silent_url) as cache:
         assert "server" not in await fingerprint.fingerprint(cache)
 
 
 async def test_a_server_that_dies_is_asked_anew_each_time(private_server: RedisServer) -> None:
-    async with GenericRedisCache(redis_url=private_server.url) as cache:
+    async with GenericRedisCache(name="measured", redis_url=private_server.url) as cache:
         before = await fingerprint.fingerprint(cache)
         private_server.kill()
         after = await fingerprint.fingerprint(cache)

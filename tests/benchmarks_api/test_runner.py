@@ -38,7 +38,11 @@ async def cache(request: pytest.FixtureRequest, prefix: str, redis_server: Redis
         yield Own()
         return
     far: dict[str, Any] = {"redis_url": redis_server.url, "enable_l1_cache": False}
-    async with GenericRedisCache(key_prefix=prefix, **far) if request.param == "redis" else InMemoryCache() as cache:
+    async with (
+        GenericRedisCache(name="measured", key_prefix=prefix, **far)
+        if request.param == "redis"
+        else InMemoryCache(name="measured") as cache
+    ):
         yield cache
 
 
@@ -69,13 +73,15 @@ async def test_a_round_is_the_median_of_its_operations(cache: CacheInterface) ->
 
 
 async def test_there_are_no_more_rounds_than_operations() -> None:
-    result = await benchmark(InMemoryCache()).run_single_benchmark("get", 3)
+    result = await benchmark(InMemoryCache(name="measured")).run_single_benchmark("get", 3)
 
     assert len(result.metadata["runs"][0]["rounds"]) == 3
 
 
 async def test_a_batch_is_one_operation(redis_server: RedisServer, prefix: str) -> None:
-    async with GenericRedisCache(key_prefix=prefix, redis_url=redis_server.url, enable_l1_cache=False) as cache:
+    async with GenericRedisCache(
+        name="measured", key_prefix=prefix, redis_url=redis_server.url, enable_l1_cache=False
+    ) as cache:
         results = [await benchmark(cache).run_single_benchmark(name, 20) for name in ("get_many", "set_many")]
 
     assert [result.iterations for result in results] == [20, 20]
@@ -187,12 +193,14 @@ async def test_the_garbage_collector_rests_in_a_round_and_is_left_as_it_was() ->
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 async def test_no_key_is_left_and_no_other_is_touched(redis_server: RedisServer, prefix: str, operation: str) -> None:
-    async with GenericRedisCache(key_prefix=prefix, redis_url=redis_server.url, enable_l1_cache=False) as cache:
+    async with GenericRedisCache(
+        name="measured", key_prefix=prefix, redis_url=redis_server.url, enable_l1_cache=False
+    ) as cache:
         await cache.set("k0", "mine")
         await benchmark(cache).run_single_benchmark(operation, 30)
 
         assert await cache.get("k0") == "mine"
-    assert redis_server.command("KEYS", f"{prefix}*") == [f"{prefix}default:k0".encode()]
+    assert redis_server.command("KEYS", f"{prefix}*") == [f"{prefix}measured:k0".encode()]
 
 
 async def test_what_is_cancelled_leaves_no_key_either() -> None:
@@ -287,7 +295,7 @@ async def test_operations_that_are_named_must_be_possible() -> None:
 
 
 async def test_a_result_says_where_it_was_measured(redis_server: RedisServer, prefix: str) -> None:
-    async with GenericRedisCache(key_prefix=prefix, redis_url=redis_server.url) as cache:
+    async with GenericRedisCache(name="measured", key_prefix=prefix, redis_url=redis_server.url) as cache:
         result = await benchmark(cache).run_single_benchmark("get", 5)
 
     facts = result.metadata["fingerprint"]

@@ -269,7 +269,7 @@ async def test_callback_system_usage(run: Run) -> None:
 
 
 async def test_benchmark_usage(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    scope = await run("Benchmark Usage", cache=InMemoryCache())
+    scope = await run("Benchmark Usage", cache=InMemoryCache(name="measured"))
 
     first, second = capsys.readouterr().out.splitlines()
     assert first == f"Average GET duration: {scope['summary']['get']['avg_duration_ms']:.2f}ms"
