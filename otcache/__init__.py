@@ -34,6 +34,9 @@ _HOMES = {
     "otcache.ai": ("AIMemoryCache", "AIResponseCache"),
     "otcache.factory": ("CacheFactory", "open_cache"),
     "otcache.telemetry.providers": ("Providers",),
+    "otcache.benchmarks.config": ("BenchmarkConfig", "ConfigPresets"),
+    "otcache.benchmarks.models": ("BenchmarkResult", "BenchmarkSuite", "ComparisonResult"),
+    "otcache.benchmarks.core": ("CachePerformanceBenchmark", "PerformanceRegressionDetector"),
     "otcache.dependencies": (
         "cache_lifespan",
         "cleanup_cache_registry",
@@ -57,6 +60,9 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 if TYPE_CHECKING:
     from otcache.ai import AIMemoryCache, AIResponseCache
     from otcache.base import MISSING, CacheInterface
+    from otcache.benchmarks.config import BenchmarkConfig, ConfigPresets
+    from otcache.benchmarks.core import CachePerformanceBenchmark, PerformanceRegressionDetector
+    from otcache.benchmarks.models import BenchmarkResult, BenchmarkSuite, ComparisonResult
     from otcache.config import (
         AICacheConfig,
         CacheConfig,
@@ -100,16 +106,23 @@ __all__ = [
     "AICacheConfig",
     "AIMemoryCache",
     "AIResponseCache",
+    "BenchmarkConfig",
+    "BenchmarkResult",
+    "BenchmarkSuite",
     "CacheConfig",
     "CacheConfigBuilder",
     "CacheError",
     "CacheFactory",
     "CacheInterface",
+    "CachePerformanceBenchmark",
+    "ComparisonResult",
+    "ConfigPresets",
     "ConfigurationError",
     "EnvironmentPresets",
     "GenericRedisCache",
     "InMemoryCache",
     "InfrastructureError",
+    "PerformanceRegressionDetector",
     "Providers",
     "Settings",
     "ValidationError",

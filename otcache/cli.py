@@ -13,7 +13,7 @@ from io import TextIOWrapper
 from types import ModuleType
 from typing import Any, Final
 
-from otcache import cli_metrics, cli_regress
+from otcache import cli_bench, cli_metrics, cli_regress
 from otcache.config import CacheConfig, CacheConfigBuilder
 from otcache.config.model import default_of, environment_name, facts_of, options_table
 from otcache.exceptions import CacheError
@@ -183,6 +183,9 @@ def _line(option: Field[Any], value: Any, prefix: str, environment: str) -> str:
 COMMANDS: Final = (
     Command("demo", "Show a cached application live: traffic, an outage, its telemetry.", _declare_demo, _demo),
     Command("config", "Print the effective configuration (* marks what is not the default).", _declare_config, _config),
+    Command(
+        "bench", "Measure operations in fresh processes, and save what was found.", cli_bench.declare, cli_bench.run
+    ),
     Command("metrics", "Print what is emitted, or check a live page against it.", cli_metrics.declare, cli_metrics.run),
     Command("regress", "Say whether a cache has become worse, how surely.", cli_regress.declare, cli_regress.run),
 )

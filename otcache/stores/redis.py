@@ -151,6 +151,13 @@ class RedisStore:
     def server_ms(self) -> int:
         return _clock_ms() + self._ahead_ms
 
+    async def server_version(self) -> str:
+        """Which server answers: `redis 7.0.15`, `valkey 9.1.0`; of a cluster the first."""
+        with self._link() as link:
+            facts = await link.execute_at((await link.places())[0], "INFO", "server")
+        name = facts.get("server_name", "redis")
+        return f"{name} {facts.get(f'{name}_version') or facts.get('redis_version', 'unknown')}"
+
     # --- entries ------------------------------------------------------------------------------------
 
     async def read(self, key: str) -> bytes | None:

@@ -6,7 +6,7 @@ import ast
 import importlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -63,9 +63,15 @@ def parses(code: str) -> bool:
 
 
 def read() -> list[Block]:
-    """Every block of Python, but those of the benchmarks: they are a later part of the project."""
-    blocks = _blocks(DOCUMENT.read_text().splitlines())
-    return [block for block in blocks if not any("Benchmark" in heading for heading in block.headings)]
+    """Every block of Python; one that has several functions as a block for each."""
+    return [part for block in _blocks(DOCUMENT.read_text().splitlines()) for part in _parts(block)]
+
+
+def _parts(block: Block) -> list[Block]:
+    if block.kind != "signature" or len(re.findall(r"^def ", block.code, re.MULTILINE)) < 2:
+        return [block]
+    without_docstrings = re.sub(r'\n    """.*"""$', "", block.code, flags=re.MULTILINE)
+    return [replace(block, code=code) for code in without_docstrings.split("\n\n")]
 
 
 def of_kind(kind: Kind) -> list[Block]:

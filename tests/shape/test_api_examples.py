@@ -92,7 +92,7 @@ def test_every_example_has_a_test() -> None:
 
     names = {"test_" + "_".join(re.findall(r"\w+", heading.lower())) for heading in headings}
 
-    assert len(headings) == len(names) == 16
+    assert len(headings) == len(names) == 17
     assert names <= globals().keys()
 
 
@@ -266,6 +266,14 @@ async def test_callback_system_usage(run: Run) -> None:
     await cache.get("user:1")
 
     assert metrics.counted == [("cache.misses", {"key_prefix": "user"}), ("cache.hits", {"key_prefix": "user"})]
+
+
+async def test_benchmark_usage(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    scope = await run("Benchmark Usage", cache=InMemoryCache(name="measured"))
+
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"Average GET duration: {scope['summary']['get']['avg_duration_ms']:.2f}ms"
+    assert second == f"Operations per second: {scope['summary']['get']['operations_per_second']:.0f}"
 
 
 async def test_environment_presets_usage(run: Run) -> None:
