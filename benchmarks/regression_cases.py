@@ -278,9 +278,12 @@ class Machine:
 MACHINES: Final[Mapping[str, Machine]] = {
     "quiet": Machine(),
     "sequential": Machine(process=0.015, drift=0.02),
-    "interleaved noisy": Machine(process=0.03, load=0.15),
-    "bimodal": Machine(process=0.01, modes=0.15),
+    "interleaved noisy": Machine(process=0.02, load=0.15),
+    "bimodal": Machine(process=0.01, modes=0.10),
 }
+
+
+Sides = tuple[tuple[Run, ...], tuple[Run, ...]]
 
 
 def processes(
@@ -309,7 +312,7 @@ def benchmark(
     return before, processes(draw, machine, factor * (1 + drift), number, drift=drift)
 
 
-def duet(draw: Random, factor: float, bouts: int = 10) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
+def duet(draw: Random, factor: float, bouts: int = 10) -> Sides:
     """Ten bouts of 20 rounds taken in turn under a load that both sides feel."""
     sides: tuple[list[Run], list[Run]] = ([], [])
     for bout in range(bouts):
