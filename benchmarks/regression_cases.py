@@ -279,7 +279,7 @@ MACHINES: Final[Mapping[str, Machine]] = {
     "quiet": Machine(),
     "sequential": Machine(process=0.015, drift=0.02),
     "interleaved noisy": Machine(process=0.02, load=0.15),
-    "bimodal": Machine(process=0.01, modes=0.10),
+    "bimodal": Machine(process=0.01, modes=0.12),
 }
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from otcache.regression.histograms import Histogram, Reading, merge, readings
 from otcache.regression.model import CounterWindow, GaugeWindow, HistogramWindow, Layout, MetricSpec, Statistic, Window
+from otcache.regression.stats import undisturbed
 
 MOST: Final = 30
 """Blocks a side: more than these win little, fewer lose power (regression.md 2.4, measured)."""
@@ -21,11 +22,6 @@ NEEDS: Final[Mapping[Statistic, float]] = {"mean": 30, "p50": 30, "p95": 100, "p
 SHARES: Final[Mapping[Statistic, float]] = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 COARSE_SHARE: Final = 0.1
 """Blocks that may be too coarse: ranks bear a few values that are only known to be large."""
-
-STANDS_OUT: Final = 4.0
-"""Deviations (1.4826 median absolute ones) above its side's median from which on a block was disturbed."""
-MOST_DISTURBED: Final = 1 / 3
-"""Share of a side's blocks; beyond it nothing tells which of them are the disturbed ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +48,9 @@ class Sample:
         return len(self.values) >= FEWEST
 
     def undisturbed(self) -> Sample | None:
-        """The same without the blocks that stand out upwards, as under a noisy neighbour; `None` if too many do."""
-        middle = statistics.median(self.values)
-        spread = 1.4826 * statistics.median(abs(value - middle) for value in self.values)
-        kept = tuple(value for value in self.values if value <= middle + STANDS_OUT * spread)
-        enough = max(FEWEST, len(self.values) * (1 - MOST_DISTURBED))
-        return replace(self, values=kept) if len(kept) >= enough else None
+        """The same without the blocks that a noisy neighbour disturbed; `None` if those can't be told apart."""
+        kept = undisturbed(self.values)
+        return None if kept is None or len(kept) < FEWEST else replace(self, values=kept)
 
 
 Samples = dict[Statistic, Sample]
