@@ -35,7 +35,7 @@ MILDEST: Final[Sequence[Verdict]] = ("ok", "improved", "minor", "inconclusive", 
 WORST: Final[Sequence[Verdict]] = ("critical", "warning", "inconclusive", "minor", "improved", "ok")
 COARSE: Final = "too coarse: its buckets can't show 10 %, only the mean decides"
 FINER: Final = (
-    "{}: buckets too coarse for quantiles; export setup(histograms='fine'), or a View with boundaries "
+    "{}: buckets too coarse for quantiles of these values; export setup(histograms='fine'), or a View with boundaries "
     "that grow by at most 1.25, or exponential buckets"
 )
 NO_REFERENCES: Final[Mapping[str, Dataset]] = MappingProxyType({})
