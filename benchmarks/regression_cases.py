@@ -47,8 +47,8 @@ OPERATION_SERIES: Final = SeriesKey(OPERATION_TIME.metric, OPERATION_TIME.where)
 def _pool(shape: str) -> tuple[float, ...]:
     """Requests to draw from, in units of `BASE`: the same for all cases."""
     draw = Random(f"pool of {shape}")
-    if shape == "clean":
-        return tuple(draw.lognormvariate(0, 0.25) for _ in range(20_000))
+    if shape in ("clean", "narrow"):
+        return tuple(draw.lognormvariate(0, 0.25 if shape == "clean" else 0.04) for _ in range(20_000))
     if shape == "heavy":
         return tuple(draw.lognormvariate(0, 0.7) * (draw.paretovariate(2.2) ** 2 if draw.random() < 0.02 else 1)
                      for _ in range(50_000))  # fmt: skip
@@ -60,7 +60,7 @@ class Profile:
     """How a service behaves.
 
     Attributes:
-        shape: The distribution of its requests: clean, typical or heavy.
+        shape: The distribution of its requests: narrow, clean, typical or heavy.
         noise: Standard deviation of a minute's level, as a logarithm.
         memory: How much of a minute's level the next one keeps.
         drift: Largest slow change of level over half an hour, as a logarithm.
@@ -79,6 +79,7 @@ class Profile:
 
 
 PROFILES: Final[Mapping[str, Profile]] = {
+    "narrow": Profile("narrow", 0.01),
     "clean": Profile("clean", 0.01),
     "typical": Profile(),
     "heavy tail": Profile("heavy"),
@@ -278,9 +279,12 @@ class Machine:
 MACHINES: Final[Mapping[str, Machine]] = {
     "quiet": Machine(),
     "sequential": Machine(process=0.015, drift=0.02),
-    "interleaved noisy": Machine(process=0.03, load=0.15),
-    "bimodal": Machine(process=0.01, modes=0.15),
+    "interleaved noisy": Machine(process=0.02, load=0.15),
+    "bimodal": Machine(process=0.01, modes=0.12),
 }
+
+
+Sides = tuple[tuple[Run, ...], tuple[Run, ...]]
 
 
 def processes(
@@ -309,7 +313,7 @@ def benchmark(
     return before, processes(draw, machine, factor * (1 + drift), number, drift=drift)
 
 
-def duet(draw: Random, factor: float, bouts: int = 10) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
+def duet(draw: Random, factor: float, bouts: int = 10) -> Sides:
     """Ten bouts of 20 rounds taken in turn under a load that both sides feel."""
     sides: tuple[list[Run], list[Run]] = ([], [])
     for bout in range(bouts):

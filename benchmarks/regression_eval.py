@@ -162,8 +162,10 @@ OK: Final[frozenset[Verdict]] = frozenset({"ok"})
 UNDECIDED: Final[frozenset[Verdict]] = frozenset({"inconclusive"})
 CRITICAL: Final[frozenset[Verdict]] = frozenset({"critical"})
 AT_25: Final = {"neighbour": 0.95}
-AT_10: Final = {"clean": 0.99, "typical": 0.95, "heavy tail": 0.95, "gc": 0.93, "drift": 0.93, "bimodal": 0.88,
-                "neighbour": 0.82, "autocorrelated": 0.70}  # fmt: skip
+AT_10: Final = {
+    "narrow": 0.99, "clean": 0.99, "typical": 0.95, "heavy tail": 0.95, "gc": 0.93, "drift": 0.93, "bimodal": 0.88,
+    "neighbour": 0.82, "autocorrelated": 0.70,
+}  # fmt: skip
 
 
 def _quiet_rows() -> Iterator[Row]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
 from otcache.regression.histograms import Histogram, Reading, merge, readings
 from otcache.regression.model import CounterWindow, GaugeWindow, HistogramWindow, Layout, MetricSpec, Statistic, Window
+from otcache.regression.stats import undisturbed
 
 MOST: Final = 30
 """Blocks a side: more than these win little, fewer lose power (regression.md 2.4, measured)."""
@@ -45,6 +46,11 @@ class Sample:
     def is_enough(self) -> bool:
         """Whether there are blocks enough to say anything."""
         return len(self.values) >= FEWEST
+
+    def undisturbed(self) -> Sample | None:
+        """The same without the blocks that a noisy neighbour disturbed; `None` if those can't be told apart."""
+        kept = undisturbed(self.values)
+        return None if kept is None or len(kept) < FEWEST else replace(self, values=kept)
 
 
 Samples = dict[Statistic, Sample]

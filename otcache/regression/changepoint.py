@@ -107,14 +107,41 @@ def _ranks(values: Sequence[float]) -> tuple[list[float], int]:
 
 
 def _split(values: Sequence[float], start: int, stop: int) -> Iterator[int]:
-    """The steps between two places: the strongest, and those on either side of it."""
+    """The steps between two places: the clearest, and those on either side of it."""
     pending = [(start, stop)]
     while pending:
         left, right = pending.pop()
+        place = _clearest(values, left, right)
+        if place is not None:
+            yield place
+            pending += [(left, place), (place, right)]
+
+
+def _clearest(values: Sequence[float], start: int, stop: int) -> int | None:
+    """The clearest step of a segment or of a part of it: over the whole, a level that comes back hides its two steps.
+
+    The parts share a level (Bonferroni, by the normal tail), the whole has its own.
+    """
+    parts = list(_parts(start, stop))
+    rise = 2 * math.log(max(1, len(parts)))
+    best, found = 1.0, None
+    for left, right in [(start, stop), *parts]:
         place, strength = strongest_split(values[left:right])
-        if place and strength >= critical_value(right - left):
-            yield left + place
-            pending += [(left, left + place), (left + place, right)]
+        needed = critical_value(right - left)
+        clearness = strength / (math.hypot(needed, math.sqrt(rise)) if right - left < stop - start else needed)
+        if place and clearness >= best:
+            best, found = clearness, left + place
+    return found
+
+
+def _parts(start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Halves, quarters and eighths of a segment, each overlapping the next by half."""
+    for share in (2, 4, 8):
+        length = (stop - start) // share
+        if length >= CRITICAL[0][0]:
+            for half in range(2 * share - 1):
+                left = start + half * (stop - start) // (2 * share)
+                yield left, left + length
 
 
 def _refined(values: Sequence[float], found: Sequence[int]) -> list[int]:

@@ -12,6 +12,7 @@ from otcache.regression.blocks import FEWEST, Sample, Samples, sample
 from otcache.regression.histograms import common_layout
 from otcache.regression.judge import explain, growth, judge
 from otcache.regression.model import (
+    SEVERITY,
     CounterWindow,
     Dataset,
     Finding,
@@ -34,7 +35,7 @@ MILDEST: Final[Sequence[Verdict]] = ("ok", "improved", "minor", "inconclusive", 
 WORST: Final[Sequence[Verdict]] = ("critical", "warning", "inconclusive", "minor", "improved", "ok")
 COARSE: Final = "too coarse: its buckets can't show 10 %, only the mean decides"
 FINER: Final = (
-    "{}: buckets too coarse for quantiles; export setup(histograms='fine'), or a View with boundaries "
+    "{}: buckets too coarse for quantiles of these values; export setup(histograms='fine'), or a View with boundaries "
     "that grow by at most 1.25, or exponential buckets"
 )
 NO_REFERENCES: Final[Mapping[str, Dataset]] = MappingProxyType({})
@@ -151,7 +152,11 @@ def _findings(pair: _Pair, levels: Levels) -> Iterator[Finding]:
             n_baseline=len(old.values), n_current=len(new.values),
         )  # fmt: skip
         reason = _refusal(old, new, pair.spec)
-        yield replace(finding, reason=reason) if reason else _judged(finding, old, new, pair.spec, levels)
+        if reason:
+            yield replace(finding, reason=reason)
+        else:
+            judged = _judged(finding, old, new, pair.spec, levels)
+            yield _undisturbed(judged, old, new, pair.spec, levels) or judged
 
 
 def _refusal(old: Sample, new: Sample, spec: MetricSpec) -> str:
@@ -193,6 +198,23 @@ def _judged(finding: Finding, old: Sample, new: Sample, spec: MetricSpec, levels
         finding, verdict=verdict, change=worse.estimate, low=worse.known_low, high=worse.known_high,
         reason=reason or explain(verdict, worse, spec),
     )  # fmt: skip
+
+
+def _undisturbed(judged: Finding, old: Sample, new: Sample, spec: MetricSpec, levels: Levels) -> Finding | None:
+    """The alarm that minutes under a noisy neighbour hid: a median that is too noisy is judged without them.
+
+    Only the median: a pause of the collector moves the mean and the tail of single minutes too, and is no neighbour.
+    """
+    if judged.verdict != "inconclusive" or judged.statistic != "p50":
+        return None
+    before, after = old.undisturbed(), new.undisturbed()
+    if before is None or after is None:
+        return None
+    sizes = len(before.values), len(after.values)
+    found = _judged(replace(judged, n_baseline=sizes[0], n_current=sizes[1]), before, after, spec, levels)
+    left_out = len(old.values) + len(new.values) - sum(sizes)
+    is_alarm = left_out and SEVERITY[found.verdict]
+    return replace(found, reason=f"{found.reason}; {left_out} disturbed blocks left out") if is_alarm else None
 
 
 def _total_change(old: Sample, new: Sample, spec: MetricSpec, unit: float) -> float:

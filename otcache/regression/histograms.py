@@ -15,6 +15,9 @@ from otcache.regression.model import Explicit, Exponential, HistogramWindow, Lay
 
 WIDEST: Final = 1.6
 """A bucket whose bounds are further apart than this can't tell +10 % from +25 % (regression.md 2.3, measured)."""
+CROWDED: Final = 0.9
+"""A bucket that holds so much together with a neighbour hides the shape of what it holds: requests that all take
+nearly the same jump from one bucket to the next, and a median would read +25 % where they take 2 % longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,15 @@ def _read(histogram: Histogram, indices: Sequence[int], sums: Sequence[float], t
     if lower <= 0 or upper == math.inf:
         return Reading(upper if lower <= 0 else lower, coarse=True)
     share = (target - sums[place]) / (sums[place + 1] - sums[place])
-    return Reading(lower * (upper / lower) ** share, coarse=upper / lower > WIDEST)
+    coarse = upper / lower > WIDEST or _crowd(indices, sums, place) > CROWDED * sums[-1]
+    return Reading(lower * (upper / lower) ** share, coarse)
+
+
+def _crowd(indices: Sequence[int], sums: Sequence[float], place: int) -> float:
+    """What a bucket holds together with the fuller one of its two neighbours."""
+    beside = (other for other in (place - 1, place + 1) if 0 <= other < len(indices))
+    around = (sums[other + 1] - sums[other] for other in beside if abs(indices[other] - indices[place]) == 1)
+    return sums[place + 1] - sums[place] + max(around, default=0.0)
 
 
 def _edges(layout: Layout, index: int) -> tuple[float, float]:

@@ -59,7 +59,8 @@ def explain(verdict: Verdict, worse: Interval, spec: MetricSpec) -> str:
     if verdict == "inconclusive":
         return f"too noisy: the change lies {bounds}, so {threshold} is neither shown nor ruled out"
     if verdict == "minor":
-        return f"a real change {bounds}, too small to count (warning at {threshold})"
+        floor = f" and {spec.min_abs:g} or more" if spec.min_abs else ""
+        return f"a real change {bounds}, too small to count (warning at {threshold}{floor})"
     if verdict == "ok":
         return f"the change lies {bounds}: {threshold} is ruled out"
     if verdict == "improved":

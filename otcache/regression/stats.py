@@ -16,6 +16,10 @@ EXACT_PAIRS: Final = 25
 EXACT_SIGNS: Final = 1000
 EXACT_RANKS: Final = 50
 
+STANDS_OUT: Final = 4.0
+"""Deviations (1.4826 median absolute ones) above the median from which on a value was disturbed."""
+MOST_DISTURBED: Final = 0.4
+
 
 class Interval(NamedTuple):
     """An estimate between its one-sided bounds, each infinite where the data can't give one."""
@@ -106,6 +110,14 @@ def quantile(ordered: Sequence[float], share: float) -> float:
     below = int(place)
     above = min(below + 1, len(ordered) - 1)
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def undisturbed(values: Sequence[float]) -> tuple[float, ...] | None:
+    """The values without those that stand out upwards; `None` if too many do to tell which are the disturbed ones."""
+    middle = statistics.median(values)
+    spread = 1.4826 * statistics.median(abs(value - middle) for value in values)
+    kept = tuple(value for value in values if value <= middle + STANDS_OUT * spread)
+    return kept if len(kept) >= len(values) * (1 - MOST_DISTURBED) else None
 
 
 def _between(ordered: Sequence[float], levels: Levels, skip: Callable[[float], int]) -> Interval:

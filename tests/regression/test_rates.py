@@ -1,0 +1,40 @@
+"""How often the detector is right: every row of the evaluation, on few cases and seeds of the tests' own."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from benchmarks.regression_eval import ROWS, Row, Score, score
+
+CASES = 40
+STREAMS = 6
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.id)
+def test_what_was_found_does_not_exclude_the_target(row: Row) -> None:
+    found = score(row, CASES if row.weight == 100 else STREAMS, seeds="tests")
+
+    assert found.meets(row), found
+
+
+@pytest.mark.parametrize(
+    ("found", "cases", "interval"), [(0, 40, (0.0, 0.0876)), (40, 40, (0.9124, 1.0)), (9, 10400, (0.0005, 0.0016))]
+)
+def test_an_interval_is_wilson_s(found: int, cases: int, interval: tuple[float, float]) -> None:
+    assert Score(found, cases).interval == pytest.approx(interval, abs=5e-5)
+
+
+def test_a_detector_that_always_alarms_is_found_out() -> None:
+    quiet = next(row for row in ROWS if row.group == "nothing changed")
+
+    assert not Score(CASES // 10, CASES).meets(quiet)
+
+
+def test_a_case_is_the_same_in_every_run() -> None:
+    row = next(row for row in ROWS if row.group == "+10 %")
+
+    first, second = (row.check(Random("the same")) for _ in range(2))
+
+    assert first == second
