@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import math
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import prometheus_client
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics import MeterProvider
 
+from otcache import InMemoryCache
 from otcache.regression.model import CounterWindow, Explicit, Exponential, GaugeWindow, HistogramWindow, SeriesKey
 from otcache.regression.sources import Matcher, Reading, Selection
 from otcache.regression.sources.prometheus import Prometheus
 from otcache.regression.sources.prometheus_api import Access
 from otcache.telemetry import catalog
 from otcache.telemetry.catalog import Instrument
+from otcache.telemetry.providers import Providers
 from tests.regression_sources.histories import (
     BOUNDS,
     GET_HIT,
@@ -31,6 +37,7 @@ from tests.regression_sources.histories import (
     windows,
 )
 from tests.regression_sources.prometheus_server import Native, PrometheusServer, Samples
+from tests.servers import free_port, wait_for
 
 Job = Callable[[], str]
 DURATION = catalog.OPERATION_DURATION.prometheus
@@ -257,7 +264,7 @@ def test_native_histograms_become_exponential_windows(
     assert shown == [
         (Exponential(3, 1e-9), 6, {-70: 1, -68: 4}, 1),
         (Exponential(2, 1e-9), 3, {-35: 1, -34: 2}, 0),
-        (Exponential(3, 1e-9), 2, {-69: 2}, 0),
+        (Exponential(3), 2, {-69: 2}, 0),  # how wide an empty zero bucket is, is not said
     ]
 
 
@@ -331,3 +338,42 @@ def test_credentials_and_tenant_are_accepted_by_a_prometheus_without_any(
     reading = Prometheus(f"{prometheus.url}/", Access(token="t", tenant="one")).read(selection)
 
     assert only(reading) == tuple(counted(THREE, start))
+
+
+@pytest.fixture
+def scraped(tmp_path: Path) -> Iterator[tuple[MeterProvider, PrometheusServer]]:
+    """An SDK with a /metrics page, and a Prometheus that scrapes it every second."""
+    port, provider = free_port(), MeterProvider([PrometheusMetricReader()], shutdown_on_exit=False)
+    page, thread = prometheus_client.start_http_server(port, "127.0.0.1")
+    server = PrometheusServer(tmp_path, scrape=[port]).start()
+    yield provider, server
+    server.stop()
+    page.shutdown()
+    page.server_close()
+    thread.join()
+    provider.shutdown()
+
+
+async def test_a_cache_that_is_scraped_is_read(scraped: tuple[MeterProvider, PrometheusServer]) -> None:
+    provider, server = scraped
+    start = time.time()
+    async with InMemoryCache(name="scraped", providers=Providers(meter_provider=provider)) as cache:
+        await cache.set("a", 1)
+        wait_for(lambda: bool(live(server, catalog.L1_COUNT, start).series), "the first scrape", 60)
+        for _ in range(40):
+            await cache.get("a")
+        wait_for(lambda: gets(live(server, catalog.OPERATION_DURATION, start)) >= 40, "the gets", 60)
+        await cache.get("b")
+        wait_for(lambda: gets(live(server, catalog.OPERATION_DURATION, start)) >= 41, "one more", 60)
+
+    assert gets(live(server, catalog.OPERATION_DURATION, start)) == 41
+
+
+def live(server: PrometheusServer, row: Instrument, start: float) -> Reading:
+    selection = Selection(start, time.time() + 1, 1.0, (row,), (Matcher("job", "=", "live"),))
+    return Prometheus(server.url).read(selection)
+
+
+def gets(reading: Reading) -> float:
+    found = [each for key, each in reading.series.items() if ("otcache.operation.name", "get") in key.attributes]
+    return sum(each.count for windows in found for each in windows if isinstance(each, HistogramWindow))

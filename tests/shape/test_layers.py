@@ -146,10 +146,6 @@ FILE_KINDS: Final = frozenset(["otcache.benchmark"])
 SCOPES: Final = frozenset(instrument.scope for instrument in INSTRUMENTS) | {span.scope for span in SPANS}
 
 
-FILE_KINDS: Final = frozenset({"otcache.benchmark"})
-"""What files of ours call themselves."""
-
-
 def is_a_telemetry_name(text: str) -> bool:
     return text in CATALOGUED or bool(DOTTED.fullmatch(text) and text not in MODULE_NAMES | SCOPES | FILE_KINDS)
 

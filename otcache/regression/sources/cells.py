@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -43,15 +44,31 @@ class Cells:
 
 
 def explicit(count: float, total: float, bounds: tuple[float, ...], counts: Collection[float]) -> Cells:
-    """From counts in the order of `bounds`, one more than there are bounds; or none at all."""
+    """From counts in the order of `bounds`, which ascend, one more than there are bounds; or none at all."""
     uppers = (*bounds, _OVERFLOW)
     if not counts and not (bounds and count):
         return Cells(count, total, Explicit(bounds), {_OVERFLOW: count} if count else {})
     if len(counts) != len(uppers):
         raise ValueError(f"{len(counts)} buckets do not fit {len(bounds)} bounds")
-    if list(bounds) != sorted(set(bounds)):
-        raise ValueError("the bounds are not ascending")
     return Cells(count, total, Explicit(bounds), {upper: n for upper, n in zip(uppers, counts, strict=True) if n})
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Cells in a fifth of the memory, for those that are kept in number."""
+
+    cells: Cells
+    uppers: array[float]
+    values: array[float]
+
+    @classmethod
+    def of(cls, cells: Cells) -> Packed:
+        """Pack them."""
+        return cls(replace(cells, counts={}), array("d", cells.counts.keys()), array("d", cells.counts.values()))
+
+    def unpacked(self) -> Cells:
+        """The cells again."""
+        return replace(self.cells, counts=dict(zip(self.uppers, self.values, strict=True)))
 
 
 def cumulative(count: float, total: float, below: Mapping[float, float]) -> Cells:

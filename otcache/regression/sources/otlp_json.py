@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from otcache.regression.model import Exponential
@@ -28,6 +29,8 @@ _FIELDS: Final = {
 }
 """Where a metric of each kind has its points."""
 _LARGEST: Final = 2**64
+_DIGITS: Final = 16
+"""From as many on, a whole number may be no float."""
 
 
 def read(where: str | Sequence[str], selection: Selection | None = None) -> Reading:
@@ -54,6 +57,8 @@ class OtlpReader:
         self._windows = Windows(selection)
         self._lives = Lives(self._windows)
         self._rows = {row.name: row for row in selection.metrics}
+        self._low, self._high = selection.low - selection.gap, selection.high + selection.gap
+        self._series: dict[Hashable, Series | None] = {}
         self._last: dict[Hashable, tuple[float, float]] = {}
         self._notes: dict[str, None] = {}
 
@@ -84,7 +89,8 @@ class OtlpReader:
 
     def _request(self, request: Mapping[str, Any]) -> None:
         for resource in _list(request, "resourceMetrics"):
-            process = _attributes(resource.get("resource") or {})
+            attributes = _attributes(resource.get("resource") or {})
+            process = _Process(attributes, frozenset(attributes.items()))
             for scoped in _list(resource, "scopeMetrics"):
                 for metric in _list(scoped, "metrics"):
                     row = self._rows.get(metric["name"])
@@ -97,7 +103,7 @@ class OtlpReader:
             self._notes[f"{row.name} is left out: it is in {str(unit)[:20]!r}, not in {row.unit!r}"] = None
         return bool(unit == row.unit)
 
-    def _metric(self, metric: Mapping[str, Any], row: Instrument, process: Mapping[str, str]) -> None:
+    def _metric(self, metric: Mapping[str, Any], row: Instrument, process: _Process) -> None:
         field = next((name for name in _FIELDS[row.kind] if name in metric), None)
         if field is None:
             self._notes[f"{row.name} is left out: it is no {row.kind}"] = None
@@ -111,23 +117,34 @@ class OtlpReader:
             if not _flags(point) & 1:
                 self._point(point, row, process, field, delta)
 
-    def _point(
-        self, point: Mapping[str, Any], row: Instrument, process: Mapping[str, str], field: str, delta: bool
-    ) -> None:
+    def _point(self, point: Mapping[str, Any], row: Instrument, process: _Process, field: str, delta: bool) -> None:
+        times = _times(point, row)
+        if not self._low <= times.at <= self._high:
+            return  # before its buckets are read: most of a long file is not asked for
         attributes = _attributes(point)
-        if _OVERFLOW in attributes:
-            self._notes[f"{row.name}: series that the SDK has folded into one are left out"] = None
+        identity = (process.identity, (row.name, frozenset(attributes.items())))
+        if identity not in self._series:
+            self._series[identity] = self._accepted(row, attributes, process)
+        series = self._series[identity]
+        if series is None:
             return
-        if not all(matcher.accepts({**process, **attributes}) for matcher in self._selection.match):
-            return
-        times, series = _times(point, row), self._selection.series(row, attributes, process)
-        identity = (row.name, frozenset(attributes.items()), frozenset(process.items()))
         if row.kind == "updowncounter":
             self._windows.showed(series, identity, times.at, _value(point, row))
         elif delta:
             self._delta(identity, series, times, _counted(point, row, field))
         else:
+            self._lives.exported(process.identity, times.at)
             self._lives.point(identity, series, times.born, times.at, _counted(point, row, field))
+
+    def _accepted(self, row: Instrument, attributes: Mapping[str, str], process: _Process) -> Series | None:
+        """Where the points of a series belong; `None` if they are not asked for."""
+        if _OVERFLOW in attributes:
+            self._notes[f"{row.name}: series that the SDK has folded into one are left out"] = None
+            return None
+        labels = {**process.attributes, **attributes}
+        if not all(matcher.accepts(labels) for matcher in self._selection.match):
+            return None
+        return self._selection.series(row, attributes, process.attributes)
 
     def _delta(self, identity: Hashable, series: Series, times: _Times, by: Cells | float) -> None:
         if self._last.get(identity) == times:
@@ -135,6 +152,13 @@ class OtlpReader:
         self._last[identity] = times
         born = times.born or times.at - self._selection.step
         self._windows.rose(series, born, times.at, by)
+
+
+class _Process(NamedTuple):
+    """A resource."""
+
+    attributes: Mapping[str, str]
+    identity: frozenset[tuple[str, str]]
 
 
 # --- parts of a point -----------------------------------------------------------------------------------
@@ -169,8 +193,25 @@ def _counted(point: Mapping[str, Any], row: Instrument, field: str) -> Cells | f
 
 
 def _explicit(point: Mapping[str, Any], row: Instrument, count: float, total: float) -> Cells:
-    bounds = tuple(_float(bound, row) for bound in _list(point, "explicitBounds"))
-    return explicit(count, total, bounds, [_number(each, row) for each in _list(point, "bucketCounts")])
+    bounds = _bounds(tuple(_list(point, "explicitBounds")), row)
+    return explicit(count, total, bounds, _numbers(_list(point, "bucketCounts"), row))
+
+
+@lru_cache(maxsize=256)
+def _bounds(values: tuple[Any, ...], row: Instrument) -> tuple[float, ...]:
+    """One object for all points that have the same."""
+    bounds = tuple(_float(bound, row) for bound in values)
+    if list(bounds) != sorted(set(bounds)):
+        raise ValueError(f"the bounds of a point of {row.name} are not ascending")
+    return bounds
+
+
+def _numbers(values: Sequence[Any], row: Instrument) -> Sequence[float]:
+    """How many values each bucket has: whole numbers as numbers or as text."""
+    kinds = set(map(type, values))
+    if kinds == {str} and all(map(str.isdecimal, values)) and len(max(values, key=len)) < _DIGITS:
+        return list(map(float, values))
+    return [_number(each, row) for each in values]
 
 
 def _exponential(point: Mapping[str, Any], row: Instrument, count: float, total: float) -> Cells:
@@ -186,9 +227,7 @@ def _exponential(point: Mapping[str, Any], row: Instrument, count: float, total:
 
 def _buckets(side: Mapping[str, Any], row: Instrument) -> Iterator[tuple[float, float]]:
     offset = int(_float(side.get("offset") or 0, row))
-    for index, each in enumerate(_list(side, "bucketCounts"), offset):
-        if n := _number(each, row):
-            yield index, n
+    return ((index, n) for index, n in enumerate(_numbers(_list(side, "bucketCounts"), row), offset) if n)
 
 
 def _value(point: Mapping[str, Any], row: Instrument) -> float:

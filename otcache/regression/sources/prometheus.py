@@ -200,7 +200,7 @@ class _Metric:
             if self._row.kind == "updowncounter":
                 self._windows.showed(series, identity, at, value)
             else:
-                self._lives.point(identity, series, found.born, at, value)
+                self._lives.point((_process(identity), identity), series, found.born, at, value)
 
     def _before(self, process: Labels, at: float, scrapes: list[float]) -> float:
         """When the process was last scraped without this series, which began at 0 after that; 0 if it never was."""

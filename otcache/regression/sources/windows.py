@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from otcache.regression.model import CounterWindow, GaugeWindow, SeriesKey, Window
-from otcache.regression.sources.cells import Cells, added, rise
+from otcache.regression.sources.cells import Cells, Packed, added, rise
 from otcache.regression.sources.selection import Reading, Selection, Series
 
 Value = Cells | float
 """A histogram, or a number."""
+Identity = tuple[Hashable, Hashable]
+"""What tells a series apart: its process, and the rest."""
 
 
 def grown(before: Value | None, now: Value) -> Value:
@@ -43,10 +45,10 @@ class Windows:
         self._gauges: dict[SeriesKey, dict[int, dict[Hashable, list[tuple[float, float]]]]] = {}
         self._too_long = 0
 
-    def slot(self, at: float) -> int:
-        """Number of the window around a time."""
+    def slot(self, at: float, begin: float | None = None) -> int:
+        """Number of the window around a time; without a start the first window begins there, or at `begin`."""
         if self._origin is None:
-            self._origin = at
+            self._origin = at if begin is None else begin
         return math.floor((at - self._origin) / self.selection.step)
 
     def rose(self, series: Series, start: float, end: float, by: Value) -> None:
@@ -57,7 +59,7 @@ class Windows:
         if end - start > self.selection.gap:
             self._too_long += 1
             return
-        slot = self.slot(middle)
+        slot = self.slot(middle, start)
         if isinstance(by, Cells):
             windows = self._histograms.setdefault(series.key, {})
             windows[slot] = added(windows[slot], by) if slot in windows else by
@@ -106,25 +108,41 @@ class _Held:
     """
 
     first_at: float
-    first: Value
+    first: Value | Packed
     last_at: float
-    last: Value
-    risen: Value | None = None
+    last: Value | Packed
+    risen: Value | Packed | None = None
 
     def add(self, at: float, value: Value) -> None:
         """Take a point in; one between the others changes nothing."""
         if at > self.last_at:
-            self._more(grown(self.last, value))
+            self._more(grown(_open(self.last), value))
             self.last_at, self.last = at, value
         elif at < self.first_at:
-            self._more(grown(value, self.first))
+            self._more(grown(value, _open(self.first)))
             self.first_at, self.first = at, value
 
     def _more(self, by: Value) -> None:
+        risen = None if self.risen is None else _open(self.risen)
         if isinstance(by, Cells):
-            self.risen = added(self.risen, by) if isinstance(self.risen, Cells) else by
+            self.risen = added(risen, by) if isinstance(risen, Cells) else by
         else:
-            self.risen = by + (self.risen if isinstance(self.risen, float) else 0.0)
+            self.risen = by if risen is None else by + total(risen)
+
+    def pack(self) -> None:
+        """Take less memory, now that the next points are probably another window's."""
+        alone = self.last is self.first
+        self.first = _packed(self.first)
+        self.last = self.first if alone else _packed(self.last)
+        self.risen = None if self.risen is None else _packed(self.risen)
+
+
+def _packed(value: Value | Packed) -> Value | Packed:
+    return Packed.of(value) if isinstance(value, Cells) else value
+
+
+def _open(value: Value | Packed) -> Value:
+    return value.unpacked() if isinstance(value, Packed) else value
 
 
 @dataclass(slots=True)
@@ -132,9 +150,21 @@ class _Life:
     """Points between two restarts that were told."""
 
     series: Series
-    held: dict[int, _Held]
     latest: float
     total: float
+    held: dict[int, _Held] = field(default_factory=dict)
+    current: _Held | None = None
+
+    def add(self, slot: int, at: float, value: Value) -> None:
+        """Take a point in."""
+        if slot in self.held:
+            held = self.held[slot]
+            held.add(at, value)
+        else:
+            held = self.held[slot] = _Held(at, value, at, value)
+        if self.current is not None and self.current is not held:
+            self.current.pack()
+        self.current = held
 
 
 class Lives:
@@ -145,13 +175,20 @@ class Lives:
 
     def __init__(self, windows: Windows) -> None:
         self._windows = windows
-        self._lives: dict[tuple[Hashable, float], _Life] = {}
+        self._lives: dict[tuple[Identity, float], _Life] = {}
+        self._exports: dict[Hashable, dict[int, tuple[float, float]]] = {}
 
-    def point(self, identity: Hashable, series: Series, born: float, at: float, value: Value) -> None:
+    def exported(self, process: Hashable, at: float) -> None:
+        """Note that a process has exported something: what it exports for the first time later is new."""
+        exports, slot = self._exports.setdefault(process, {}), self._windows.slot(at)
+        first, last = exports.get(slot, (at, at))
+        exports[slot] = min(first, at), max(last, at)
+
+    def point(self, identity: Identity, series: Series, born: float, at: float, value: Value) -> None:
         """Add a point.
 
         Args:
-            identity: What tells the series apart, its process included.
+            identity: What tells the series apart: its process, and the rest.
             series: Where it goes.
             born: Since when it counts, seconds since the epoch; 0 if unknown.
             at: When it was read.
@@ -163,32 +200,40 @@ class Lives:
         limits = self._windows.selection
         if not limits.low - limits.gap <= at <= limits.high + limits.gap:
             return
-        slot = self._windows.slot(at)
-        life = self._lives.setdefault((identity, born), _Life(series, {}, at, total(value)))
-        if born and at < life.latest and total(value) > life.total:
+        counted = total(value)
+        life = self._lives.setdefault((identity, born), _Life(series, at, counted))
+        if born and at < life.latest and counted > life.total:
             raise ValueError(f"the clock went back by {life.latest - at:.3f} s while the counts went on")
         if at >= life.latest:
-            life.latest, life.total = at, total(value)
-        if slot in life.held:
-            life.held[slot].add(at, value)
-        else:
-            life.held[slot] = _Held(at, value, at, value)
+            life.latest, life.total = at, counted
+        life.add(self._windows.slot(at), at, value)
 
     def close(self) -> None:
         """Hand everything on."""
-        for (_, born), life in self._lives.items():
-            for start, end, by in _rises(born, life):
+        while self._lives:
+            ((process, _), born), life = self._lives.popitem()
+            since = self._before(process, min(held.first_at for held in life.held.values()))
+            for start, end, by in _rises(born, since, life):
                 self._windows.rose(life.series, start, end, by)
-        self._lives.clear()
+        self._exports.clear()
+
+    def _before(self, process: Hashable, at: float) -> float:
+        """When a process last exported something before a time, as far as it is known; 0 if it never did."""
+        exports, slot = self._exports.get(process, {}), self._windows.slot(at)
+        if slot in exports and exports[slot][0] < at:
+            return exports[slot][0]
+        return max((last for earlier, (_, last) in exports.items() if earlier < slot), default=0.0)
 
 
-def _rises(born: float, life: _Life) -> Iterator[tuple[float, float, Value]]:
-    before: _Held | None = None
-    for _, held in sorted(life.held.items()):
+def _rises(born: float, since: float, life: _Life) -> Iterator[tuple[float, float, Value]]:
+    before: tuple[float, Value] | None = None
+    for slot in sorted(life.held):
+        held = life.held.pop(slot)
+        first = _open(held.first)
         if before is not None:
-            yield before.last_at, held.first_at, grown(before.last, held.first)
+            yield before[0], held.first_at, grown(before[1], first)
         elif 0 < born < held.first_at:
-            yield born, held.first_at, held.first
+            yield max(born, since), held.first_at, first
         if held.risen is not None:
-            yield held.first_at, held.last_at, held.risen
-        before = held
+            yield held.first_at, held.last_at, _open(held.risen)
+        before = held.last_at, _open(held.last)
