@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
-from math import comb, expm1, isfinite, log, log1p
+from math import isfinite
 from typing import Any, Final, Literal
 
 from otcache.benchmarks.result import BenchmarkResult
 from otcache.exceptions import ValidationError
 from otcache.regression.model import Finding, Run, SeriesKey, Statistic, Verdict
+from otcache.regression.runs import BENCHMARK, compare_runs
 
 MUST_AGREE: Final = ("cpu", "cpu_count", "system", "python", "server")
 """Facts of a fingerprint that two results must share; versions and commits are what one compares."""
-PROCESSES: Final = 6
-"""Fewest processes a side for a statistical answer."""
-_LOWER, _UPPER = 0.01, 0.005
-"""One-sided errors of the bounds of a change."""
-_EXACT: Final = 25
-"""Up to so many processes a side the Mann-Whitney distribution is counted out, above it is a normal one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,75 +158,13 @@ def _run(facts: Mapping[str, Any], rounds: Sequence[float]) -> Run:
 
 
 def judge(old_runs: Sequence[Run], new_runs: Sequence[Run], thresholds: Thresholds) -> Finding:
-    """Whether the processes of `new_runs` took longer than those of `old_runs`.
-
-    A process counts once, by the median of its rounds. The change is the Hodges-Lehmann shift of the logarithms, its
-    bounds come from the Mann-Whitney distribution: no assumption about how durations are distributed.
+    """Whether the processes of `new_runs` took longer than those of `old_runs` (docs/regression.md says by which rule).
 
     Returns:
         A finding without a name: `change`, `low` and `high` as fractions of the baseline.
     """
-    old, new = _per_process(old_runs), _per_process(new_runs)
-    unnamed = Finding(
-        SeriesKey(""), "mean", "inconclusive", method="statistical", n_baseline=len(old), n_current=len(new)
-    )
-    if min(len(old), len(new)) < PROCESSES:
-        reason = f"{PROCESSES} processes a side are needed to judge, there are {len(old)} and {len(new)}"
-        return replace(unnamed, reason=reason)
-    shift, low, high = _shift(old, new)
-    verdict = _verdict(low, high, thresholds)
-    reason = "" if verdict != "inconclusive" else "the processes differ too much from each other to tell"
-    return replace(unnamed, change=expm1(shift), low=expm1(low), high=expm1(high), verdict=verdict, reason=reason)
-
-
-def _per_process(runs: Sequence[Run]) -> list[float]:
-    """The logarithm of each process's median round; runs of one process are one."""
-    rounds: dict[str, list[float]] = {}
-    for run in runs:
-        rounds.setdefault(run.process, []).extend(run.rounds)
-    return [log(statistics.median(each)) for each in rounds.values()]
-
-
-def _shift(old: Sequence[float], new: Sequence[float]) -> tuple[float, float, float]:
-    """The shift from `old` to `new`, and its one-sided bounds."""
-    differences = sorted(b - a for a in old for b in new)
-    low = _rank(len(old), len(new), _LOWER)
-    high = _rank(len(old), len(new), _UPPER)
-    return statistics.median(differences), differences[low], differences[-1 - high]
-
-
-def _rank(first: int, second: int, error: float) -> int:
-    """How many of the ordered differences lie outside a bound that is wrong with probability `error`."""
-    if max(first, second) > _EXACT:
-        mean, deviation = first * second / 2, (first * second * (first + second + 1) / 12) ** 0.5
-        return max(0, int(mean + statistics.NormalDist().inv_cdf(error) * deviation))
-    allowed = error * comb(first + second, first)
-    return max(0, sum(count <= allowed for count in accumulate(_mann_whitney(first, second))) - 1)
-
-
-def _mann_whitney(first: int, second: int) -> list[int]:
-    """In how many orders of two samples the statistic is 0, 1, 2, ...: the Gaussian binomial coefficients."""
-    counts = [1] + [0] * (first * second)
-    for step in range(1, first + 1):
-        for at in range(first * second, second + step - 1, -1):
-            counts[at] -= counts[at - second - step]
-        for at in range(step, first * second + 1):
-            counts[at] += counts[at - step]
-    return counts
-
-
-def _verdict(low: float, high: float, thresholds: Thresholds) -> Verdict:
-    """The rule about the interval of a change in logarithms: see docs/benchmarks.md."""
-    warning, critical = log1p(thresholds.warning / 100), log1p(thresholds.critical / 100)
-    if low > (warning + critical) / 2 and high >= critical:
-        return "critical"
-    if low > warning / 2 and high >= warning:
-        return "warning"
-    if -high > warning / 2 and -low >= warning:
-        return "improved"
-    if high < warning:
-        return "minor" if low > warning / 2 else "ok"
-    return "inconclusive"
+    spec = replace(BENCHMARK, warning=thresholds.warning / 100, critical=thresholds.critical / 100)
+    return replace(compare_runs(old_runs, new_runs, spec), method="statistical")
 
 
 # --- bare figures ---------------------------------------------------------------------------------------

@@ -18,7 +18,9 @@ ALIASES: Final = {"l1_cache_size": "memory_cache_size", "max_size": "memory_cach
 """Other names of an option, accepted at the edge."""
 AI_TRIGGERS: Final = ("text_hash_threshold", "operation_ttls", "memory_cache_size")
 """Keys of a hand-written dictionary that select the AI cache (docs/api-reference.md)."""
-OWN_VARIABLES: Final = ("OTCACHE_PRESET", "OTCACHE_TEST_REDIS_URL")
+OWN_VARIABLES: Final = (
+    "OTCACHE_PRESET", "OTCACHE_TEST_REDIS_URL", "OTCACHE_PROMETHEUS_TOKEN", "OTCACHE_PROMETHEUS_PASSWORD",
+)  # fmt: skip
 """Variables of ours that are no options."""
 
 _OPTIONS: Final = {f.name: f for f in fields(CacheConfig)}

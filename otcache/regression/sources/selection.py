@@ -10,8 +10,9 @@ from typing import Final, Literal, cast
 
 from otcache.exceptions import ConfigurationError
 from otcache.regression.model import Dataset, SeriesKey
+from otcache.regression.specs import DEFAULT_SPECS
 from otcache.telemetry import catalog
-from otcache.telemetry.catalog import Attribute, Instrument
+from otcache.telemetry.catalog import Instrument
 
 JUDGED: Final = tuple(
     row
@@ -24,7 +25,7 @@ _ABOUT: Final = (
     catalog.RESULT, catalog.COMPRESSION_STAGE, catalog.DEGRADED_REASON, catalog.EVICTION_REASON, catalog.WRITE_REASON,
     catalog.IO_DIRECTION, catalog.CIRCUIT_STATE, catalog.DROP_REASON, catalog.ERROR_TYPE,
 )  # fmt: skip
-"""What the ratio of a counter is about: the first of these that it has."""
+"""What the ratio of a counter without a specification is about: the first of these that it has."""
 _DETAILS: Final = frozenset((catalog.TIER, catalog.MISS_REASON, catalog.ERROR_TYPE, catalog.AI_TEXT_TIER))
 """Attributes of a counter that split a ratio's two sides; they are summed."""
 
@@ -123,13 +124,16 @@ class Selection:
     def series(self, row: Instrument, attributes: Mapping[str, str], resource: Mapping[str, str]) -> Series:
         """Where a point belongs; names are dotted. An empty value is an absent one."""
         kept = _kept(row)
+        about = (attributes[name] for name in about_of(row) if attributes.get(name)) if row.kind == "counter" else ()
         return Series(
             SeriesKey(
                 row.name,
                 frozenset((name, attributes[name]) for name in kept if attributes.get(name)),
                 frozenset((name, resource[name]) for name in self.resource if resource.get(name)),
             ),
-            attributes.get(about.name, "") if row.kind == "counter" and (about := about_of(row)) else "",
+            "/".join(attributes[name] for name in about_of(row) if attributes.get(name))
+            if row.kind == "counter"
+            else "",
         )
 
 
@@ -139,7 +143,7 @@ class Series:
 
     Attributes:
         key: The series of the answer.
-        about: Value of the attribute that a counter's ratio is about.
+        about: Values of the attributes that a counter's ratio is about, joined by `/`.
     """
 
     key: SeriesKey
@@ -160,15 +164,18 @@ class Reading:
 
 
 @cache
-def about_of(row: Instrument) -> Attribute | None:
-    """The attribute that a counter's ratio is about."""
-    return next((attribute for attribute in _ABOUT if attribute in row.keys), None)
+def about_of(row: Instrument) -> tuple[str, ...]:
+    """The attributes that a counter's ratio is about: what its specification says, else the first of ours."""
+    by = next((spec.by for spec in DEFAULT_SPECS if spec.metric == row.name and spec.by), None)
+    return by or tuple([each.name for each in _ABOUT if each in row.keys][:1])
 
 
 @cache
 def _kept(row: Instrument) -> list[str]:
-    """The attributes that tell series of a metric apart."""
+    """The attributes that tell series of a metric apart: what its specification says, else all but the details."""
+    per = next((spec.per for spec in DEFAULT_SPECS if spec.metric == row.name and spec.per), None)
+    if per is not None:
+        return list(per)
     if row.kind != "counter":
         return [attribute.name for attribute in row.keys]
-    about = about_of(row)
-    return [each.name for each in row.keys if each is not about and each not in _DETAILS]
+    return [each.name for each in row.keys if each.name not in about_of(row) and each not in _DETAILS]
