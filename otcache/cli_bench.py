@@ -13,7 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from otcache import telemetry
 from otcache.benchmarks.config import OPERATIONS, BenchmarkConfig, ConfigPresets, check_operations
+from otcache.benchmarks.emit import emit
 from otcache.benchmarks.models import BenchmarkResult, BenchmarkSuite
 from otcache.benchmarks.processes import run_in_processes
 from otcache.benchmarks.progress import bar
@@ -63,9 +65,18 @@ def run(arguments: argparse.Namespace) -> int:
         _show(suite, config, arguments)
         if arguments.save is not None:
             suite.save(arguments.save)
+        _export(suite)
     except CacheError as exc:
         return _complain(exc, FAILED)
     return 0
+
+
+def _export(suite: BenchmarkSuite) -> None:
+    """Send the results where the standard variables say, if they say something."""
+    if any(name.startswith("OTEL_EXPORTER_OTLP") and name.endswith("ENDPOINT") for name in os.environ):
+        handle = telemetry.setup("otcache-bench", configure_logging=False)
+        emit(suite.results)
+        handle.shutdown()
 
 
 def _config(arguments: argparse.Namespace) -> BenchmarkConfig:

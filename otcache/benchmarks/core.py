@@ -7,6 +7,7 @@ from typing import Any
 from otcache.base import CacheInterface
 from otcache.benchmarks.config import DATA_SIZE, ITERATIONS, OPERATIONS, BenchmarkConfig, check_count, check_operation
 from otcache.benchmarks.detector import PerformanceRegressionDetector
+from otcache.benchmarks.emit import emit
 from otcache.benchmarks.fingerprint import fingerprint
 from otcache.benchmarks.measure import Measurement, Step, measure
 from otcache.benchmarks.models import BenchmarkResult, BenchmarkSuite
@@ -14,6 +15,7 @@ from otcache.benchmarks.progress import bar
 from otcache.benchmarks.summary import summarised
 from otcache.benchmarks.workloads import is_possible, require_possible
 from otcache.exceptions import ValidationError
+from otcache.telemetry.providers import Providers
 
 __all__ = ["CachePerformanceBenchmark", "PerformanceRegressionDetector"]
 
@@ -24,15 +26,19 @@ class CachePerformanceBenchmark:
     Args:
         cache: Any cache; its own near tier, codec and telemetry are part of what is measured.
         config: How; `None` takes the defaults.
+        providers: Where results are reported; the global providers by default.
 
     Raises:
         ValidationError: `cache` is no `CacheInterface`, or `config` no `BenchmarkConfig`.
     """
 
-    def __init__(self, cache: CacheInterface, config: BenchmarkConfig | None = None) -> None:
+    def __init__(
+        self, cache: CacheInterface, config: BenchmarkConfig | None = None, *, providers: Providers | None = None
+    ) -> None:
         _require("cache", cache, CacheInterface)
         self.cache = cache
         self.config = config or BenchmarkConfig()
+        self._providers = providers
         _require("config", self.config, BenchmarkConfig)
 
     async def run_single_benchmark(self, operation: str, iterations: int, data_size: int = 1000) -> BenchmarkResult:
@@ -49,7 +55,9 @@ class CachePerformanceBenchmark:
         """
         with bar(str(operation), self.config.rounds + 1, wanted=self.config.progress) as step:
             found = await self.measure(operation, iterations, data_size, step)
-        return summarised([found], self.config)
+        result = summarised([found], self.config)
+        emit([result], self._providers)
+        return result
 
     async def run_comprehensive_benchmark(self, iterations_per_operation: int = 1000) -> BenchmarkSuite:
         """Measure every operation of `config.operations`, or all that the cache can do, with `config.data_size`.
@@ -70,6 +78,7 @@ class CachePerformanceBenchmark:
             for operation in operations:
                 found = await self.measure(operation, iterations_per_operation, self.config.data_size, step)
                 suite.add_result(summarised([found], self.config))
+        emit(suite.results, self._providers)
         return suite
 
     async def measure(self, operation: str, iterations: int, data_size: int, step: Step) -> Measurement:

@@ -131,9 +131,7 @@ class Selection:
                 frozenset((name, attributes[name]) for name in kept if attributes.get(name)),
                 frozenset((name, resource[name]) for name in self.resource if resource.get(name)),
             ),
-            "/".join(attributes[name] for name in about_of(row) if attributes.get(name))
-            if row.kind == "counter"
-            else "",
+            "/".join(about),
         )
 
 
