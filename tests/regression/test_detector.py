@@ -30,6 +30,7 @@ from otcache.regression.model import (
     Dataset,
     Explicit,
     Finding,
+    GaugeWindow,
     HistogramWindow,
     Layout,
     Report,
@@ -215,7 +216,7 @@ def test_errors_in_a_few_bursts_are_not_ok() -> None:
 
 def test_an_outage_of_redis_is_not_a_worse_hit_ratio() -> None:
     before = [CounterWindow(MINUTE * i, MINUTE * (i + 1), {"hit/none": 540.0, "miss/absent": 60.0}) for i in range(30)]
-    away = [replace(window, by=window.by | {"miss/backend_unavailable": 3000.0}) for window in before]
+    away = [replace(window, by={**window.by, "miss/backend_unavailable": 3000.0}) for window in before]
 
     assert compare(data(HIT_RATIO, before), data(HIT_RATIO, away)).verdict == "ok"
 
@@ -237,8 +238,10 @@ def test_memory_is_judged_by_its_level(factor: float, verdict: Verdict) -> None:
 
 
 def test_memory_below_five_megabytes_of_change_does_not_count() -> None:
-    small, grown = ([replace(w, values=tuple(v / 100 for v in w.values)) for w in next(iter(side.values()))]
-                    for side in memory(Random(1), 1.5))  # fmt: skip
+    shown = [
+        [0.01 * level for level in sawtooth] for sawtooth in ((200e6, 240e6, 220e6) * 10, (300e6, 360e6, 330e6) * 10)
+    ]
+    small, grown = ([GaugeWindow(0, 60, (level,)) for level in side] for side in shown)
 
     assert compare(data(MEMORY, small), data(MEMORY, grown)).verdict == "minor"
 
