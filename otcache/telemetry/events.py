@@ -15,7 +15,7 @@ from opentelemetry import context as otel_context
 
 from otcache.telemetry import catalog
 from otcache.telemetry.catalog import Event
-from otcache.telemetry.privacy import mask, redact
+from otcache.telemetry.privacy import mask, own_words, redact
 
 Severity = Literal["INFO", "WARN"]
 RATE: Final = 10.0
@@ -103,7 +103,7 @@ class Events:
             body: One sentence for people.
             attributes: Its facts.
             severity: Instead of the row's.
-            exception: What was raised; its class and its redacted message are kept, never its locals.
+            exception: What was raised; its class is kept, and the redacted message of one of our own.
             context: The context whose span it belongs to; the current one by default.
             key: The operation's key, which a message must not show.
         """
@@ -117,7 +117,9 @@ class Events:
         level, text = severity or event.severity, redact(body, key=key)
         try:
             if exception is not None:
-                facts.update(exception_facts(exception, key))
+                facts[catalog.EXCEPTION_TYPE.name] = type_of(exception)
+                message = own_words(exception, key)
+                facts |= {} if message is None else {catalog.EXCEPTION_MESSAGE.name: message}
             logger = otel_logs.get_logger("otcache", self._version, logger_provider=self._provider)
             emit_record(logger, event.name, text, facts, level, _NUMBERS[level], context)
             _write(event, text, facts, level, context)
@@ -125,17 +127,19 @@ class Events:
             self._dropped()
 
 
-def exception_facts(exception: BaseException, key: str | None = None) -> dict[str, str]:
+def exception_facts(exception: BaseException) -> dict[str, str]:
     """`exception.type` and the redacted `exception.message`, also of an exception that can't be shown."""
     try:
         message = str(exception)
     except Exception:  # noqa: BLE001  the application's `__str__`
         message = ""
+    return {catalog.EXCEPTION_TYPE.name: type_of(exception), catalog.EXCEPTION_MESSAGE.name: redact(message)}
+
+
+def type_of(exception: BaseException) -> str:
+    """The exception's class, fully qualified."""
     kind = type(exception)
-    return {
-        catalog.EXCEPTION_TYPE.name: f"{kind.__module__}.{kind.__qualname__}",
-        catalog.EXCEPTION_MESSAGE.name: redact(message, key=key),
-    }
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def stacktrace(exception: BaseException) -> str:

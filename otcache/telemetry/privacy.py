@@ -9,7 +9,9 @@ from hashlib import blake2b
 from typing import Final, Literal
 from urllib.parse import quote
 
+from otcache.base import StoreError
 from otcache.config.url import mask_url
+from otcache.exceptions import CacheError
 from otcache.telemetry import catalog
 
 KeyMode = Literal["hash", "template", "raw", "off"]
@@ -69,6 +71,11 @@ class KeyPrivacy:
         except Exception:  # noqa: BLE001  the application's function: no answer means do not show it
             return None
         return shown if isinstance(shown, str) else None
+
+
+def own_words(error: BaseException, key: str | None = None) -> str | None:
+    """What an exception of ours says, redacted; `None` for anybody else's, whose words may hold values and keys."""
+    return redact(str(error), key=key) if isinstance(error, CacheError | StoreError) else None
 
 
 def redact(text: str, *, key: str | None = None) -> str:

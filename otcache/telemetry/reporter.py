@@ -16,7 +16,7 @@ from otcache.telemetry.events import Events
 from otcache.telemetry.gate import SpanPolicy, Tracing
 from otcache.telemetry.metrics import Metrics, metrics_for
 from otcache.telemetry.outcome import DegradedReason
-from otcache.telemetry.privacy import redact
+from otcache.telemetry.privacy import own_words, redact
 from otcache.telemetry.providers import Providers
 
 clock: Final[Callable[[], int]] = time.perf_counter_ns
@@ -193,6 +193,6 @@ def context_of(span: trace.Span | None) -> otel_context.Context | None:
 
 
 def set_status(span: trace.Span, error: BaseException | None, key: str | None = None) -> None:
-    """ERROR, with a redacted description, unless there is no error or the caller gave up."""
+    """ERROR, described by our own words only, unless there is no error or the caller gave up."""
     if error is not None and not isinstance(error, asyncio.CancelledError):
-        span.set_status(Status(StatusCode.ERROR, redact(str(error), key=key)))
+        span.set_status(Status(StatusCode.ERROR, own_words(error, key)))

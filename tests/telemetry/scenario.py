@@ -209,6 +209,9 @@ async def callbacks(stage: Stage) -> None:
     def failing(*_: Any) -> None:
         raise RuntimeError("a callback's own trouble")
 
+    def misusing(*_: Any) -> None:
+        raise ValidationError("ttl=-1 is outside 0..31536000 s")
+
     def slow(*_: Any) -> None:
         clock.move(0.06)
 
@@ -217,7 +220,7 @@ async def callbacks(stage: Stage) -> None:
         raise RuntimeError("late trouble")
 
     for event in catalog.CALLBACK_EVENT.values or ():
-        for callback in (failing, slow, later):
+        for callback in (failing, misusing, slow, later):
             cache.register_callback(event, callback)
     for _ in range(20):
         await cache.get("k")

@@ -66,7 +66,9 @@ CODEC_NAME = Attribute("otcache.codec.name", "string", "By which codec; `unknown
 CONNECTION_STATE = Attribute("db.client.connection.state", "string", "Whether a connection is in use.",
                              values=("used", "idle"))  # fmt: skip
 EXCEPTION_TYPE = Attribute("exception.type", "string", "The exception's class.")
-EXCEPTION_MESSAGE = Attribute("exception.message", "string", "What it says, redacted, at most 256 characters.")
+EXCEPTION_MESSAGE = Attribute(
+    "exception.message", "string", "What one of our own says, redacted; never the words of the application's."
+)
 AI_OPERATION = Attribute("otcache.ai.operation", "string", "The application's name for the AI operation.", cap=32)
 AI_TEXT_TIER = Attribute("otcache.ai.text.tier", "string", "The text's size class.",
                          values=("small", "medium", "large", "xlarge"))  # fmt: skip
