@@ -46,7 +46,8 @@ def client(telemetry: Capture, redis_server: Any, prefix: str) -> Iterator[TestC
     )
     with TestClient(app) as client:
         yield client
-        client.portal.call(cache.close)  # type: ignore[union-attr]  in the loop that it was used in
+        assert client.portal is not None
+        client.portal.call(cache.close)  # in the event loop that has used it
 
 
 def tree(telemetry: Capture) -> list[str]:
