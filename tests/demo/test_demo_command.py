@@ -107,6 +107,7 @@ def test_the_summary_tells_hit_ratio_and_p99(whole_run: tuple[int, str, str, lis
     facts = _facts(whole_run[1])
 
     assert 20 < float(facts["hit ratio"].split()[0]) < 100
+    assert float(facts["AI responses"].split("$")[1].split()[0]) > 0
     assert re.fullmatch(r"L1 [\d.]+ \S+, L2 ([\d.]+ \S+|-), miss [\d.]+ \S+", facts["p99 of reads"])
 
 
