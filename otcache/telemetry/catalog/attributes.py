@@ -77,6 +77,23 @@ AI_ESTIMATE = Attribute("otcache.ai.estimate", "string", "Whether the provider s
                         values=("measured", "estimated"))  # fmt: skip
 TOKEN_TYPE = Attribute("gen_ai.token.type", "string", "Which tokens: input, output, or another kind.", cap=16)
 
+TARGET = Attribute("otcache.regression.target", "string", "The service that is judged.", cap=32)
+INDICATOR = Attribute("otcache.regression.indicator", "string", "What of it is judged.",
+                      values=("read_duration", "write_duration", "l2_duration", "hit_ratio", "error_ratio",
+                              "payload_size"))  # fmt: skip
+STATISTIC = Attribute("otcache.regression.statistic", "string", "By which number.",
+                      values=("mean", "p50", "p95", "p99", "ratio"))  # fmt: skip
+VERDICT = Attribute("otcache.regression.state", "string", "The verdict on it.",
+                    values=("ok", "minor", "warning", "critical", "improved", "inconclusive"))  # fmt: skip
+CHANGE = Attribute("otcache.regression.change", "double", "Worsening as a share of the baseline; positive is worse.")
+CHANGE_LOW = Attribute("otcache.regression.change.low", "double", "The lower bound of it.")
+CHANGE_HIGH = Attribute("otcache.regression.change.high", "double", "The upper bound of it.")
+BENCHMARK = Attribute("otcache.benchmark.name", "string", "Which benchmark: its operation and its size.", cap=100)
+BENCHMARK_STATISTIC = Attribute("otcache.benchmark.statistic", "string", "Which number of it.",
+                                values=("mean", "min", "max", "p95", "p99"))  # fmt: skip
+REVISION = Attribute("vcs.ref.head.revision", "string", "The commit that was measured.")
+ITERATIONS = Attribute("otcache.benchmark.iterations", "int", "Operations that were measured.")
+
 DB_SYSTEM = Attribute("db.system.name", "string", "Always redis.", values=("redis",))
 DB_OPERATION = Attribute("db.operation.name", "string", "The command, as the database conventions write it.", cap=32)
 DB_NAMESPACE = Attribute("db.namespace", "string", "Index of the database.")

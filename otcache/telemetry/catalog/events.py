@@ -7,9 +7,13 @@ from typing import Final
 from otcache.telemetry.catalog.attributes import (
     ATTRIBUTE_NAME,
     BACKEND,
+    BENCHMARK,
     CACHE,
     CALLBACK_EVENT,
     CALLBACK_NAME,
+    CHANGE,
+    CHANGE_HIGH,
+    CHANGE_LOW,
     CIRCUIT_PREVIOUS,
     CIRCUIT_STATE,
     COMPONENT,
@@ -19,8 +23,15 @@ from otcache.telemetry.catalog.attributes import (
     ERROR_TYPE,
     EXCEPTION_MESSAGE,
     EXCEPTION_TYPE,
+    INDICATOR,
+    ITERATIONS,
     LIMIT,
     OPERATION,
+    REVISION,
+    STATISTIC,
+    TARGET,
+    TIER,
+    VERDICT,
 )
 from otcache.telemetry.catalog.kinds import Event
 
@@ -41,9 +52,17 @@ CALLBACK_QUARANTINED = Event("otcache.callback.quarantined", "WARN", "A user cal
                              (CALLBACK_EVENT, CALLBACK_NAME))  # fmt: skip
 CAPPED = Event("otcache.telemetry.capped", "WARN", "An attribute reached its cap; further values are `_OTHER`.",
                (ATTRIBUTE_NAME, LIMIT))  # fmt: skip
+REGRESSION_DETECTED = Event("otcache.regression.detected", "WARN", "A regression is in force from now on.",
+                            (TARGET, INDICATOR, CACHE, TIER, STATISTIC, VERDICT, CHANGE, CHANGE_LOW,
+                             CHANGE_HIGH))  # fmt: skip
+REGRESSION_RESOLVED = Event("otcache.regression.resolved", "INFO", "A regression is over.",
+                            (TARGET, INDICATOR, CACHE, TIER, STATISTIC, VERDICT, CHANGE, CHANGE_LOW,
+                             CHANGE_HIGH))  # fmt: skip
+BENCHMARK_COMPLETED = Event("otcache.benchmark.completed", "INFO", "A benchmark has measured one operation.",
+                            (BENCHMARK, ITERATIONS, REVISION))  # fmt: skip
 STARTED = Event("otcache.started", "INFO", "A cache is ready; its effective configuration without secrets.", (CACHE,))
 
 EVENTS: Final = (
     OPERATION_EXCEPTION, REDIS_EXCEPTION, CIRCUIT_CHANGED, COMPONENT_CHANGED, JOURNAL_FULL, CALLBACK_EXCEPTION,
-    CALLBACK_QUARANTINED, CAPPED, STARTED,
+    CALLBACK_QUARANTINED, CAPPED, STARTED, REGRESSION_DETECTED, REGRESSION_RESOLVED, BENCHMARK_COMPLETED,
 )  # fmt: skip

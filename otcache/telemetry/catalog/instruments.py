@@ -10,6 +10,8 @@ from otcache.telemetry.catalog.attributes import (
     AI_OPERATION,
     AI_TEXT_TIER,
     BACKEND,
+    BENCHMARK,
+    BENCHMARK_STATISTIC,
     CACHE,
     CALLBACK_EVENT,
     CALLBACK_NAME,
@@ -26,6 +28,7 @@ from otcache.telemetry.catalog.attributes import (
     DROP_REASON,
     ERROR_TYPE,
     EVICTION_REASON,
+    INDICATOR,
     IO_DIRECTION,
     MISS_REASON,
     OPERATION,
@@ -34,8 +37,11 @@ from otcache.telemetry.catalog.attributes import (
     RESULT,
     SCHEMA,
     SIGNAL,
+    STATISTIC,
+    TARGET,
     TIER,
     TOKEN_TYPE,
+    VERDICT,
     VERSION,
     WRITE_REASON,
 )
@@ -45,6 +51,7 @@ from otcache.telemetry.catalog.buckets import (
     B_CB,
     B_CHARS,
     B_CODEC,
+    B_EVALUATION,
     B_L2,
     B_OP,
 )
@@ -164,9 +171,57 @@ AI_TEXT_SIZE = Instrument(
     (CACHE, AI_OPERATION), (), B_CHARS, scope="otcache.ai",
 )  # fmt: skip
 
+_JUDGED: Final = (TARGET, INDICATOR, CACHE, TIER, STATISTIC)
+REGRESSION_STATUS = Instrument(
+    "otcache.regression.status", "updowncounter", "1", "1 for the verdict in force, 0 for the others.",
+    (*_JUDGED, VERDICT), scope="otcache.regression",
+)  # fmt: skip
+REGRESSION_CHANGE = Instrument(
+    "otcache.regression.change.ratio", "gauge", "1", "Worsening as a share of the baseline; positive is worse.",
+    _JUDGED, scope="otcache.regression", scale=NS,
+)  # fmt: skip
+CURRENT_DURATION = Instrument(
+    "otcache.regression.current.duration", "gauge", "s", "The current value of a duration that is judged.",
+    _JUDGED, scope="otcache.regression", scale=NS,
+)  # fmt: skip
+BASELINE_DURATION = Instrument(
+    "otcache.regression.baseline.duration", "gauge", "s", "The baseline that it is compared with.",
+    _JUDGED, scope="otcache.regression", scale=NS,
+)  # fmt: skip
+CURRENT_RATIO = Instrument(
+    "otcache.regression.current.ratio", "gauge", "1", "The current value of a share that is judged.",
+    _JUDGED, scope="otcache.regression", scale=NS,
+)  # fmt: skip
+BASELINE_RATIO = Instrument(
+    "otcache.regression.baseline.ratio", "gauge", "1", "The baseline that it is compared with.",
+    _JUDGED, scope="otcache.regression", scale=NS,
+)  # fmt: skip
+EVALUATIONS = Instrument(
+    "otcache.regression.evaluations", "counter", "{evaluation}", "Evaluations of a series, by what they found.",
+    (TARGET, INDICATOR, VERDICT), (ERROR_TYPE,), scope="otcache.regression",
+)  # fmt: skip
+EVALUATION_DURATION = Instrument(
+    "otcache.regression.evaluation.duration", "histogram", "s", "Time of one pass of the detector.",
+    (TARGET,), (), B_EVALUATION, scope="otcache.regression", scale=NS,
+)  # fmt: skip
+BENCHMARK_DURATION = Instrument(
+    "otcache.benchmark.duration", "gauge", "s", "Time of one operation in the last benchmark.",
+    (BENCHMARK, BENCHMARK_STATISTIC), scope="otcache.regression", scale=NS,
+)  # fmt: skip
+BENCHMARK_THROUGHPUT = Instrument(
+    "otcache.benchmark.throughput", "gauge", "{operation}/s", "Operations per second in the last benchmark.",
+    (BENCHMARK,), scope="otcache.regression", scale=MS,
+)  # fmt: skip
+BENCHMARK_MEMORY = Instrument(
+    "otcache.benchmark.memory", "gauge", "By", "Peak memory in the last benchmark.",
+    (BENCHMARK,), scope="otcache.regression",
+)  # fmt: skip
+
 INSTRUMENTS: Final = (
     OPERATIONS, OPERATION_DURATION, LOOKUPS, WRITES, EVICTIONS, ENTRY_AGE, L1_COUNT, L1_LIMIT, PAYLOAD_SIZE,
     COMPRESSION_IO, CODEC_DURATION, DEGRADED_OPERATIONS, COMPONENT_STATUS, CIRCUIT_STATUS, CIRCUIT_TRANSITIONS,
     CALLBACKS, CALLBACK_DURATION, DROPPED, BUILD_INFO, L2_OPERATIONS, L2_DURATION, L2_IO, CONNECTIONS,
-    CONNECTION_LIMIT, AI_LOOKUPS, AI_TOKENS, AI_COST, AI_TIME, AI_TEXT_SIZE,
+    CONNECTION_LIMIT, AI_LOOKUPS, AI_TOKENS, AI_COST, AI_TIME, AI_TEXT_SIZE, REGRESSION_STATUS,
+    REGRESSION_CHANGE, CURRENT_DURATION, BASELINE_DURATION, CURRENT_RATIO, BASELINE_RATIO, EVALUATIONS,
+    EVALUATION_DURATION, BENCHMARK_DURATION, BENCHMARK_THROUGHPUT, BENCHMARK_MEMORY,
 )  # fmt: skip
