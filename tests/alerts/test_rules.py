@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -55,16 +56,23 @@ def test_the_rendered_text_says_what_the_rules_are() -> None:
     assert found == expected
 
 
-def test_every_metric_and_label_of_an_expression_is_one_of_the_catalogue() -> None:
+def unknown(expression: str) -> set[str]:
+    """The metrics and labels of PromQL that the catalogue lacks, or that nothing records."""
     suffixes = {"histogram": ("_bucket", "_sum", "_count")}
     metrics = {r.prometheus + suffix for r in catalog.INSTRUMENTS for suffix in suffixes.get(r.kind, ("",))}
     labels = {attribute.name.replace(".", "_") for attribute in catalog.ATTRIBUTES}
     recorded = {rule.name for group in rules() for rule in group.rules if isinstance(rule, Recording)}
+    plain = re.sub('"[^"]*"', "", expression)
+    for name in sorted(recorded, key=len, reverse=True):
+        plain = plain.replace(name, "")
+    return set(METRIC.findall(plain)) - metrics - labels
 
-    expressions = [re.sub("|".join(sorted(recorded, key=len, reverse=True)), "", rule["expr"]) for rule in parsed()]
-    found = {name for expression in expressions for name in METRIC.findall(re.sub('"[^"]*"', "", expression))}
 
-    assert found - metrics - labels == set()
+def test_every_metric_and_label_of_an_expression_is_one_of_the_catalogue() -> None:
+    assert {name for rule in parsed() for name in unknown(rule["expr"])} == set()
+    assert unknown('rate(otcache_lookups[5m]) / job:otcache_x:rate5m{otcache_y="otcache_z"}') == {
+        "otcache_lookups", "otcache_x", "otcache_y",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("alert", alerts(), ids=lambda alert: f"{alert.name}-{alert.severity}")
@@ -173,3 +181,13 @@ def test_what_the_catalogue_lacks_can_not_be_written() -> None:
         select(Parameters(), catalog.LOOKUPS, {catalog.RESULT: Is(["hti"])})
     with pytest.raises(ValueError, match="histogram"):
         select(Parameters(), catalog.OPERATION_DURATION)
+
+
+def test_every_query_of_a_runbook_can_be_asked(tmp_path: Path) -> None:
+    queries = re.findall(r"```promql\n(.+?)\n```", RUNBOOKS.read_text(), re.DOTALL)
+    path = tmp_path / "queries.yml"
+    asked = [{"record": f"runbook:query:{number}", "expr": query} for number, query in enumerate(queries)]
+    path.write_text(json.dumps({"groups": [{"name": "runbooks", "rules": asked}]}))
+
+    assert f"{len(NAMES)} rules found" in promtool("check", "rules", path)
+    assert {name for query in queries for name in unknown(query)} == set()
