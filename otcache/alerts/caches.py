@@ -76,8 +76,11 @@ def _lookups(parameters: Parameters, results: Is) -> str:
 
 
 def _reads(parameters: Parameters, part: Part) -> str:
-    """`get` alone: with batches in it, a change of the mix would look like a change of latency."""
-    where = {OPERATION: Is(["get"]), TIER: Is(["l1", "l2"])}
+    """`get` alone: with batches in it, a change of the mix would look like a change of latency.
+
+    A profile that leaves the operation out of histograms is judged by all hits.
+    """
+    where = {OPERATION: Is(["get", ""]), RESULT: Is(["hit"]), TIER: Is(["l1", "l2"])}
     return summed(parameters, rate(parameters, select(parameters, OPERATION_DURATION, where, part), _WINDOW),
                   [CACHE, TIER])  # fmt: skip
 

@@ -75,7 +75,8 @@ def select(parameters: Parameters, row: Instrument, where: Where | None = None, 
 def _matcher(row: Instrument, attribute: Attribute, values: Matcher) -> str:
     if attribute not in row.keys:
         raise ValueError(f"{row.name} has no {attribute.name}")
-    unknown = [value for value in values if attribute.values is not None and value not in attribute.values]
+    known = (*attribute.values, "") if attribute.values is not None else values  # "": no such label, as in a profile
+    unknown = [value for value in values if value not in known]
     if unknown:
         raise ValueError(f"{attribute.name} is never {unknown[0]!r}")
     negated = isinstance(values, Not)

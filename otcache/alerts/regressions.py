@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from otcache.alerts.model import Alert
 from otcache.alerts.parameters import Parameters
-from otcache.alerts.promql import DAY, HOUR, MINUTE, Is, by, percent, select, summed, told
+from otcache.alerts.promql import DAY, HOUR, MINUTE, Is, by, label, percent, select, summed, told
 from otcache.telemetry.catalog import (
     CACHE,
     ERROR_TYPE,
@@ -15,13 +15,14 @@ from otcache.telemetry.catalog import (
     INDICATOR,
     REGRESSION_CHANGE,
     REGRESSION_STATUS,
-    STATISTIC,
     TARGET,
     TIER,
     VERDICT,
 )
 
-_JUDGED: Final = (TARGET, INDICATOR, CACHE, TIER, STATISTIC)
+_JUDGED: Final = tuple(each for each in REGRESSION_STATUS.attributes if each is not VERDICT)
+"""What a verdict is about; of the change, the largest of its statistics."""
+_FURTHER: Final = tuple(each for each in _JUDGED if each not in (TARGET, INDICATOR, CACHE, TIER))
 
 
 def alerts(parameters: Parameters) -> Iterator[Alert]:
@@ -37,6 +38,7 @@ def _verdict(parameters: Parameters, verdict: Literal["warning", "critical"], na
     status = select(parameters, REGRESSION_STATUS, {VERDICT: Is([verdict])})
     holds = f"{summed(parameters, status, _JUDGED, 'max')} == 1"
     change = summed(parameters, select(parameters, REGRESSION_CHANGE), _JUDGED, "max")
+    further = " ".join(f"{{{{ $labels.{label(each)} }}}}" for each in _FURTHER)
     return Alert(
         name,
         verdict,
@@ -45,12 +47,9 @@ def _verdict(parameters: Parameters, verdict: Literal["warning", "critical"], na
         5 * MINUTE,
         f"The regression detector's verdict is {verdict}.",
         told(
-            "{indicator} ({statistic}) of cache "
-            "{cache}, tier {tier}, in "
-            "{target} is worse by {{ $value | humanizePercentage }}; "
-            f"{percent(limit)} is {verdict}.",
+            f"{{indicator}} ({further}) of cache {{cache}}, tier {{tier}}, in {{target}} is worse by "
+            f"{{{{ $value | humanizePercentage }}}}; {percent(limit)} is {verdict}.",
             indicator=INDICATOR,
-            statistic=STATISTIC,
             cache=CACHE,
             tier=TIER,
             target=TARGET,

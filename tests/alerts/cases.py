@@ -7,6 +7,7 @@ from typing import Final
 
 from otcache.alerts import Parameters
 from otcache.alerts.parameters import CALLER_ERRORS
+from otcache.alerts.promql import label
 from otcache.telemetry.catalog import (
     AI_COST,
     AI_DISPOSITION,
@@ -46,7 +47,6 @@ from otcache.telemetry.catalog import (
     REGRESSION_STATUS,
     RESULT,
     SIGNAL,
-    STATISTIC,
     TARGET,
     TIER,
     TOKEN_TYPE,
@@ -127,28 +127,37 @@ def tokens(disposition: str, *segments: Segment) -> Series:
     return grows(AI_TOKENS, labels, *segments)
 
 
-_JUDGED: Final[Labels] = {TARGET: "shop", INDICATOR: "read_duration", CACHE: "web", TIER: "l2", STATISTIC: "p95"}
-JUDGED: Final = {
-    "job": "watch", "otcache_regression_target": "shop", "otcache_regression_indicator": "read_duration",
-    "otcache_cache_name": "web", "otcache_tier": "l2", "otcache_regression_statistic": "p95",
-}  # fmt: skip
+ABOUT: Final[Labels] = {
+    attribute: {CACHE: "web", TIER: "l2", TARGET: "shop"}.get(attribute) or (attribute.values or ("some",))[0]
+    for attribute in REGRESSION_CHANGE.attributes
+}
+"""What a verdict of the detector is about, and its change."""
+JUDGED: Final = {"job": "watch"} | {
+    label(attribute): value for attribute, value in ABOUT.items() if attribute in REGRESSION_STATUS.attributes
+}
+_FURTHER: Final = " ".join(
+    value for attribute, value in ABOUT.items()
+    if attribute in REGRESSION_STATUS.attributes and attribute not in (TARGET, INDICATOR, CACHE, TIER)
+)  # fmt: skip
+WORSE: Final = f"{ABOUT[INDICATOR]} ({_FURTHER}) of cache web, tier l2, in shop is worse by"
 
 
 def verdict(*segments: tuple[str, float]) -> Iterator[Series]:
     """What the detector says."""
     for state in ("ok", "minor", "warning", "critical", "improved", "inconclusive"):
         shown = tuple((float(state == now), minutes) for now, minutes in segments)
-        yield shows(REGRESSION_STATUS, {**_JUDGED, VERDICT: state}, *shown, job="watch", instance="watch:1")
+        about = {attribute: value for attribute, value in ABOUT.items() if attribute in REGRESSION_STATUS.attributes}
+        yield shows(REGRESSION_STATUS, {**about, VERDICT: state}, *shown, job="watch", instance="watch:1")
 
 
 def change(*segments: Segment) -> Series:
     """By how much it is worse."""
-    return shows(REGRESSION_CHANGE, _JUDGED, *segments, job="watch", instance="watch:1")
+    return shows(REGRESSION_CHANGE, ABOUT, *segments, job="watch", instance="watch:1")
 
 
 def evaluated(*segments: Segment, error: str = "", state: str = "ok") -> Series:
     """Evaluations of the detector."""
-    labels = {TARGET: "shop", INDICATOR: "read_duration", VERDICT: state, **({ERROR_TYPE: error} if error else {})}
+    labels = {TARGET: "shop", INDICATOR: ABOUT[INDICATOR], VERDICT: state, **({ERROR_TYPE: error} if error else {})}
     return grows(EVALUATIONS, labels, *segments, job="watch", instance="watch:1")
 
 
@@ -379,15 +388,15 @@ LOUD: Final = (
     Case("a warning of the detector is told once, with its change",
          (*verdict(("ok", 20), ("warning", 20)), change((0.01, 20), (0.124, 20)), evaluated((1 / 60, 40))), 40,
          (Firing("OtcacheRegressionWarning",
-                 "read_duration (p95) of cache web, tier l2, in shop is worse by 12.4%; 10% is warning.", JUDGED),)),
+                 f"{WORSE} 12.4%; 10% is warning.", JUDGED),)),
     Case("a critical one is told as such",
          (*verdict(("ok", 20), ("critical", 20)), change((0.01, 20), (0.4, 20)), evaluated((1 / 60, 40))), 40,
          (Firing("OtcacheRegressionCritical",
-                 "read_duration (p95) of cache web, tier l2, in shop is worse by 40%; 25% is critical.", JUDGED),)),
+                 f"{WORSE} 40%; 25% is critical.", JUDGED),)),
     Case("a verdict without its change is told all the same",
          (*verdict(("ok", 20), ("critical", 20)), evaluated((1 / 60, 40))), 40,
          (Firing("OtcacheRegressionCritical",
-                 "read_duration (p95) of cache web, tier l2, in shop is worse by NaN%; 25% is critical.", JUDGED),)),
+                 f"{WORSE} NaN%; 25% is critical.", JUDGED),)),
     Case("a detector that stands still is told",
          (evaluated((1 / 60, 2 * HOUR), (0, 3 * HOUR)),), 5 * HOUR,
          (Firing("OtcacheRegressionDetectorStalled",

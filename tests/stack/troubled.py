@@ -137,8 +137,13 @@ def _torn() -> Iterator[str]:
 
 # --- the detector -----------------------------------------------------------------------------------
 
-VERDICT: Final = ("shop", "read_duration", "pages", "l1", "p95")
-"""What it is about: target, indicator, cache, tier, statistic."""
+ABOUT: Final = {catalog.TARGET: "shop", catalog.CACHE: "pages", catalog.TIER: "l1"}
+"""What the verdict is about; of the rest, anything."""
+
+
+def _about(row: catalog.Instrument) -> list[str]:
+    known = [attribute for attribute in row.attributes if attribute is not catalog.VERDICT]
+    return [ABOUT.get(attribute) or (attribute.values or ("some",))[0] for attribute in known]
 
 
 def detector(port: int) -> None:
@@ -147,11 +152,11 @@ def detector(port: int) -> None:
     handle = setup("watch", "prometheus", metrics_port=port, configure_logging=False)
     metrics = metrics_for(None, __version__)
     for state in catalog.VERDICT.values or ():
-        metrics.set(catalog.REGRESSION_STATUS, float(state == "critical"), *VERDICT, state)
-    metrics.set(catalog.REGRESSION_CHANGE, 0.4, *VERDICT)
+        metrics.set(catalog.REGRESSION_STATUS, float(state == "critical"), *_about(catalog.REGRESSION_STATUS), state)
+    metrics.set(catalog.REGRESSION_CHANGE, 0.4, *_about(catalog.REGRESSION_CHANGE))
 
     async def evaluate(_: int) -> None:
-        metrics.add(catalog.EVALUATIONS, 1, "shop", "read_duration", "critical", None)
+        metrics.add(catalog.EVALUATIONS, 1, "shop", (catalog.INDICATOR.values or ("some",))[0], "critical", None)
 
     asyncio.run(_until_ended(evaluate))
     handle.shutdown()
