@@ -24,6 +24,7 @@ from otcache.alerts.promql import (
     by,
     label,
     number,
+    part_of,
     percent,
     rate,
     select,
@@ -53,20 +54,20 @@ _AI_WINDOW: Final = HOUR
 
 
 def recordings(parameters: Parameters) -> Iterator[Recording]:
-    """Traffic, hit ratio, mean latency, tokens saved."""
+    """Traffic, hit ratio, mean latency, tokens saved.
+
+    None reads another, so that `promtool tsdb create-blocks-from rules` can write the past of all of them at once.
+    """
     answered = _lookups(parameters, Is(["hit", "stale", "miss"]))
     hits = _lookups(parameters, Is(["hit", "stale"]))
+    used, saved = _used(parameters, Is(["saved", "spent"])), _used(parameters, Is(["saved"]))
+    reads = _reads(parameters, "_count")
     yield Recording(_traffic(parameters), answered)
-    yield Recording(_hit_ratio(parameters), _part_of(hits, _traffic(parameters)))
-    yield Recording(_gets(parameters), _reads(parameters, "_count"))
-    yield Recording(_latency(parameters), f"{_reads(parameters, '_sum')}\n/ ({_gets(parameters)} > 0)")
-    yield Recording(_tokens(parameters), _used(parameters, Is(["saved", "spent"])))
-    yield Recording(_saved(parameters), _part_of(_used(parameters, Is(["saved"])), _tokens(parameters)))
-
-
-def _part_of(part: str, whole: str) -> str:
-    """A cache that never hit has no series of hits: its share is 0, not unknown. One without traffic has none."""
-    return f"({part}\nor 0 * {whole})\n/ ({whole} > 0)"
+    yield Recording(_hit_ratio(parameters), part_of(hits, answered))
+    yield Recording(_gets(parameters), reads)
+    yield Recording(_latency(parameters), f"{_reads(parameters, '_sum')}\n/ ({reads} > 0)")
+    yield Recording(_tokens(parameters), used)
+    yield Recording(_saved(parameters), part_of(saved, used))
 
 
 def _lookups(parameters: Parameters, results: Is) -> str:

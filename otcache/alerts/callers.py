@@ -7,7 +7,22 @@ from typing import Final, Literal, NamedTuple
 
 from otcache.alerts.model import Alert, Recording
 from otcache.alerts.parameters import Parameters
-from otcache.alerts.promql import DAY, HOUR, MINUTE, Is, Not, by, number, percent, rate, select, share, summed, told
+from otcache.alerts.promql import (
+    DAY,
+    HOUR,
+    MINUTE,
+    Is,
+    Not,
+    by,
+    number,
+    part_of,
+    percent,
+    rate,
+    select,
+    share,
+    summed,
+    told,
+)
 from otcache.telemetry.catalog import CACHE, DEGRADED_OPERATIONS, ERROR_TYPE, OPERATION, OPERATIONS, RESULT
 
 
@@ -41,11 +56,9 @@ def _ratio(parameters: Parameters, seconds: int) -> str:
 
 
 def _failed(parameters: Parameters, seconds: int) -> str:
-    """Where nothing ever failed there is no series to count: the whole times 0 stands in for it."""
     raised = {RESULT: Is(["error"]), ERROR_TYPE: Not(parameters.caller_errors)}
     failed = summed(parameters, rate(parameters, select(parameters, OPERATIONS, raised), seconds), ())
-    every = summed(parameters, rate(parameters, select(parameters, OPERATIONS), seconds), ())
-    return f"({failed}\nor 0 * {every})\n/ ({every} > 0)"
+    return part_of(failed, summed(parameters, rate(parameters, select(parameters, OPERATIONS), seconds), ()))
 
 
 def alerts(parameters: Parameters) -> Iterator[Alert]:

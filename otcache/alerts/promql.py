@@ -106,6 +106,11 @@ def share(part: str, whole: str, floor: float) -> str:
     return f"{part}\n/ ({whole} > {number(floor)})"
 
 
+def part_of(part: str, whole: str) -> str:
+    """The share of `part` in `whole`; 0 where there never was a part, nothing where there is no whole now."""
+    return f"({part}\nor 0 * {whole})\n/ ({whole} > 0)"
+
+
 def percent(value: float) -> str:
     """A share in words of a description: `5%`."""
     return f"{number(value * 100)}%"

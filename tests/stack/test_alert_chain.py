@@ -13,8 +13,9 @@ import pytest
 
 from otcache.alerts import Parameters, alerts, render
 from otcache.alerts.caches import recordings
+from otcache.telemetry import catalog
 from tests.servers import RedisServer
-from tests.stack.prometheus import Alertmanager, Prometheus
+from tests.stack.prometheus import Alertmanager, Prometheus, promtool
 from tests.stack.troubled import Troubled
 from tests.stack.web import Webhook
 
@@ -159,3 +160,30 @@ def test_rules_with_offsets_see_hours_and_weeks_of_history() -> None:
         found = prometheus.query(drop.expression, at=now + 1)
 
     assert {series.labels["otcache_cache_name"]: series.value for series in found} == {"fallen": 0.5}
+
+
+def counted(seconds: float, step: float, **per_second: float) -> str:
+    """Lookups of the last `seconds`, by result: what an application has counted, as OpenMetrics."""
+    now, name = time.time(), catalog.LOOKUPS.prometheus
+    lines = [
+        f'{name}{{job="shop",otcache_cache_name="web",otcache_result="{result}"}} {each * step * number} '
+        f"{now - seconds + step * number:.3f}\n"
+        for result, each in per_second.items()
+        for number in range(int(seconds / step))
+    ]
+    return "".join([f"# TYPE {name.removesuffix('_total')} counter\n", *lines, "# EOF\n"])
+
+
+def test_the_past_of_the_recordings_can_be_written_from_older_data(tmp_path: Path) -> None:
+    (tmp_path / "rules.yml").write_text(render())
+    (tmp_path / "data" / "wal").mkdir(parents=True)  # or it is no database to promtool
+    times = ["--start", str(int(time.time() - 3600)), "--end", str(int(time.time() - 600)), "--eval-interval", "5m"]
+
+    with Prometheus(history=counted(7200, 300, hit=9, miss=1)) as prometheus:
+        where = ["--url", prometheus.url, "--output-dir", str(tmp_path / "data")]
+        promtool("tsdb", "create-blocks-from", "rules", *times, *where, tmp_path / "rules.yml")
+    written = promtool("tsdb", "dump", tmp_path / "data")
+
+    ratios = [line.split()[-2] for line in written.splitlines() if hit_ratio(Parameters()) in line]
+    assert set(ratios) == {"0.9"}
+    assert len(ratios) > 5
