@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from otcache.alerts import Alert, Parameters, alerts, render, thresholds
-from otcache.alerts.parameters import RUNBOOKS, threshold_value
+from otcache.alerts.parameters import BENCHMARKS, RUNBOOKS, threshold_value
 from otcache.exceptions import ValidationError
 
 USAGE: Final = 2
@@ -36,6 +36,12 @@ def _declare_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cache", default="", metavar="REGEX", help="only caches with such a name")
     parser.add_argument(
         "--detector-job", default="", metavar="REGEX", help="the regression detector's job: missed even if never seen"
+    )
+    parser.add_argument(
+        "--short-job",
+        default=BENCHMARKS,
+        metavar="REGEX",
+        help=f"programs that end: never missed (default: {BENCHMARKS})",
     )
     parser.add_argument("--label", action="append", default=[], metavar="NAME", help="a label of targets to group by")
     parser.add_argument(
@@ -70,6 +76,7 @@ def _parameters(arguments: argparse.Namespace) -> Parameters:
         job=arguments.job,
         cache=arguments.cache,
         detector_job=arguments.detector_job,
+        short_job=arguments.short_job,
         labels=tuple(arguments.label),
         runbook_url=arguments.runbook_url,
         scale=arguments.for_scale,

@@ -14,6 +14,8 @@ RUNBOOKS: Final = "docs/runbooks.md"
 """Where the headings of the alerts are: a path in this repository, until an installation names a URL."""
 CALLER_ERRORS: Final = (f"{ValidationError.__module__}.{ValidationError.__qualname__}",)
 """Values of `error.type` that are the caller's own mistake."""
+BENCHMARKS: Final = "otcache-bench"
+"""The job of `otcache bench`, which reports by OTLP and ends."""
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
@@ -62,6 +64,7 @@ class Parameters:
         cache: Regular expression for the names of caches; empty takes every cache.
         detector_job: Regular expression for the `job` of the regression detector. Given, its absence is an alert even
             if it was never there; empty, only one that was there within a day is missed.
+        short_job: Regular expression for the `job` of programs that end by themselves: they are never missed.
         labels: Further labels of targets to group by: `cluster`, `namespace`.
         runbook_url: What an alert's anchor is added to.
         caller_errors: Values of `error.type` that are the caller's own and never raise an alarm.
@@ -74,6 +77,7 @@ class Parameters:
     job: str = ""
     cache: str = ""
     detector_job: str = ""
+    short_job: str = BENCHMARKS
     labels: tuple[str, ...] = ()
     runbook_url: str = RUNBOOKS
     caller_errors: tuple[str, ...] = CALLER_ERRORS
@@ -160,7 +164,7 @@ class Parameters:
             threshold.check(getattr(self, threshold.name))
         if isinstance(self.scale, bool) or not (isinstance(self.scale, int | float) and 0.0001 <= self.scale <= 100):
             raise ValidationError(f"scale={self.scale} is outside 0.0001..100")
-        for name in ("job", "cache", "detector_job"):
+        for name in ("job", "cache", "detector_job", "short_job"):
             _check_expression(name, getattr(self, name))
         wrong = [label for label in self.labels if not _LABEL.fullmatch(label)]
         if wrong:

@@ -55,8 +55,10 @@ def by(parameters: Parameters, *attributes: Attribute | str) -> str:
     return ", ".join(["job", *parameters.labels, *names])
 
 
-def select(parameters: Parameters, row: Instrument, where: Where | None = None, part: Part = "") -> str:
-    """The selector of a metric's series.
+def select(
+    parameters: Parameters, row: Instrument, where: Where | None = None, part: Part = "", *, lasting: bool = False
+) -> str:
+    """The selector of a metric's series; `lasting` leaves out programs that end by themselves.
 
     Raises:
         ValueError: The metric has no such label, or the label no such value, or a histogram's part is not named.
@@ -68,7 +70,8 @@ def select(parameters: Parameters, row: Instrument, where: Where | None = None, 
     own = [("job", job)] if job else []
     if parameters.cache and catalog.CACHE in row.keys and row.scope != "otcache.regression":
         own.append((label(catalog.CACHE), parameters.cache))
-    matchers = [f"{name}=~{json.dumps(value)}" for name, value in own] + matchers
+    short = [f"job!~{json.dumps(parameters.short_job)}"] if lasting and parameters.short_job else []
+    matchers = [f"{name}=~{json.dumps(value)}" for name, value in own] + short + matchers
     return row.prometheus + part + (f"{{{', '.join(matchers)}}}" if matchers else "")
 
 

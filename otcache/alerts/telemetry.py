@@ -20,7 +20,8 @@ def alerts(parameters: Parameters) -> Iterator[Alert]:
 
 def _missing(parameters: Parameters) -> Alert:
     now = select(parameters, BUILD_INFO)
-    before = summed(parameters, f"max_over_time({now}[{parameters.time(DAY)}])", (), "group")
+    lasting = select(parameters, BUILD_INFO, lasting=True)
+    before = summed(parameters, f"max_over_time({lasting}[{parameters.time(DAY)}])", (), "group")
     return Alert(
         "OtcacheTelemetryMissing",
         "warning",

@@ -199,6 +199,7 @@ QUIET: Final = (
     Case("a deploy with new counters is no news", healthy(50, _LONGEST, restart=90), _LONGEST, step=2),
     Case("ten minutes without a scrape are no news",
          (alive((1, 60), (None, 10), (1, 60)), called("hit", (50, 60), (None, 10), (50, 60), restart=70)), 130),
+    Case("a benchmark that is over is not missed", (alive((1, 10), job="otcache-bench"),), _LONGEST, step=2),
     Case("the callers' own errors never page",
          (called("hit", (10, _LONGEST)), called("error", (90, _LONGEST), error=CALLERS_OWN)), _LONGEST, step=2),
     Case("errors that the installation calls the callers' own never page either",

@@ -18,14 +18,15 @@ def test_a_directory_gets_the_file(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_options_are_the_parameters(capsys: pytest.CaptureFixture[str]) -> None:
-    options = (
-        "--threshold slo=0.99 --threshold redis_p99=0.2 --job shop --cache web --detector-job watch --label cluster"
+    numbers = ["--threshold", "slo=0.99", "--threshold", "redis_p99=0.2"]
+    options = "--job shop --cache web --detector-job watch --short-job x --label cluster"
+    status = main(
+        ["alerts", "export", *numbers, *options.split(), "--runbook-url", "https://x", "--for-scale", "0.5", "-"]
     )
-    status = main(["alerts", "export", *options.split(), "--runbook-url", "https://x", "--for-scale", "0.5", "-"])
 
     expected = Parameters(
-        job="shop", cache="web", detector_job="watch", labels=("cluster",), runbook_url="https://x", scale=0.5,
-        slo=0.99, redis_p99=0.2,
+        job="shop", cache="web", detector_job="watch", short_job="x", labels=("cluster",), scale=0.5,
+        runbook_url="https://x", slo=0.99, redis_p99=0.2,
     )  # fmt: skip
     assert (status, capsys.readouterr().out) == (0, render(expected))
 
