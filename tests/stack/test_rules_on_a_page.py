@@ -30,7 +30,7 @@ def is_elsewhere(selector: str) -> bool:
 def prometheus() -> Iterator[Prometheus]:
     """One that has scraped an application to which everything has happened."""
     with Application() as application, Prometheus({"shop": [application.port]}) as started:
-        started.wait_for_targets()
+        started.wait_for_series(catalog.BUILD_INFO.prometheus, 60)  # a target is up before its first samples are there
         yield started
 
 
