@@ -11,12 +11,15 @@ import re
 import sys
 from pathlib import Path
 
+from otcache.alerts.tables import alert_table, threshold_table
 from otcache.config.model import options_table
 from otcache.telemetry import tables
 
 DOCS = Path(__file__).parent
 TABLES = {
     "options": options_table,
+    "alerts": alert_table,
+    "thresholds": threshold_table,
     "instruments": tables.instruments,
     "buckets": tables.buckets,
     "attributes": tables.attributes,

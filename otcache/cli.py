@@ -13,7 +13,7 @@ from io import TextIOWrapper
 from types import ModuleType
 from typing import Any, Final
 
-from otcache import cli_bench, cli_metrics, cli_regress
+from otcache import cli_alerts, cli_bench, cli_metrics, cli_regress
 from otcache.config import CacheConfig, CacheConfigBuilder
 from otcache.config.model import default_of, environment_name, facts_of, options_table
 from otcache.exceptions import CacheError
@@ -188,4 +188,7 @@ COMMANDS: Final = (
     ),
     Command("metrics", "Print what is emitted, or check a live page against it.", cli_metrics.declare, cli_metrics.run),
     Command("regress", "Say whether a cache has become worse, how surely.", cli_regress.declare, cli_regress.run),
+    Command(
+        "alerts", "Write the alert rules for Prometheus, with your own thresholds.", cli_alerts.declare, cli_alerts.run
+    ),
 )

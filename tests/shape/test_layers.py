@@ -21,9 +21,9 @@ RANKS: Final = {
     4: "assembly memory redis ai",
     5: "factory",
     6: "dependencies registry health telemetry.sdk telemetry.profiles telemetry.prometheus telemetry.logs testing"
-    " regression",
+    " regression alerts",
     7: "benchmarks",
-    8: "cli cli_bench cli_metrics cli_regress demo __main__",
+    8: "cli cli_alerts cli_bench cli_metrics cli_regress demo __main__",
 }
 """docs/architecture.md, "Layers": a package stands for what is inside of it, unless that has a rank of its own."""
 
