@@ -1,0 +1,152 @@
+"""Regressions: what the detector says about services, and what benchmarks measured."""
+
+from __future__ import annotations
+
+from dashboards import parameters
+from dashboards.board import Board, Row, events
+from dashboards.common import per_second
+from dashboards.panels import BAD, FAIR, Column, Limits, Query, Tile, alarm, lines, logs, names, stat, table
+from dashboards.promql import (
+    Expr,
+    increase,
+    max_by,
+    one_of,
+    or_zero,
+    present,
+    quantile,
+    series,
+    shown,
+    sum_by,
+)
+from otcache.telemetry.catalog import (
+    BASELINE_DURATION,
+    BASELINE_RATIO,
+    BENCHMARK,
+    BENCHMARK_COMPLETED,
+    BENCHMARK_DURATION,
+    BENCHMARK_MEMORY,
+    BENCHMARK_STATISTIC,
+    BENCHMARK_THROUGHPUT,
+    CACHE,
+    CURRENT_DURATION,
+    CURRENT_RATIO,
+    ERROR_TYPE,
+    EVALUATION_DURATION,
+    EVALUATIONS,
+    INDICATOR,
+    REGRESSION_CHANGE,
+    REGRESSION_DETECTED,
+    REGRESSION_STATUS,
+    STATISTIC,
+    TARGET,
+    TIER,
+    VERDICT,
+    Instrument,
+)
+
+JUDGED = (CACHE, INDICATOR, TIER, STATISTIC)
+CHANGE = Limits(parameters.CHANGE_WARNING, parameters.CHANGE_CRITICAL)
+COLOURS = {"critical": "red", "warning": "orange", "minor": "yellow", "inconclusive": "purple", "ok": "green",
+           "improved": "blue"}  # fmt: skip
+NONE = "no verdicts"
+
+
+def _in_force(*verdicts: str) -> Expr:
+    return sum_by(series(REGRESSION_STATUS, one_of(VERDICT, *verdicts)))
+
+
+def _now() -> Row:
+    return Row("Has anything become worse?", [
+        stat("How many are critical?", "Numbers that became much worse, with confidence. If not 0: find them in the "
+             "table, then the deployment at the start of the change.",
+             Query(_in_force("critical"), "critical"), "short", steps=alarm(BAD), decimals=0, none=NONE, width=6),
+        stat("How many are warnings?", "Numbers that became worse, with confidence. Look before the next release.",
+             Query(_in_force("warning"), "warning"), "short", steps=alarm(FAIR), decimals=0, none=NONE, width=6),
+        stat("How many can't be told?", "Too little traffic, or too much noise, for a verdict. It is not a good sign "
+             "and not a bad one.",
+             Query(_in_force("inconclusive"), "inconclusive"), "short", decimals=0, none=NONE, width=6),
+        stat("How many have improved?", "Numbers that became better, with confidence. Time for a new baseline.",
+             Query(_in_force("improved"), "improved"), "short", decimals=0, none=NONE, width=6),
+    ])  # fmt: skip
+
+
+def _verdicts() -> Row:
+    verdict = shown(max_by(series(REGRESSION_STATUS), TARGET, *JUDGED, VERDICT))
+    change = max_by(series(REGRESSION_CHANGE), *JUDGED)
+    return Row("What has changed?", [
+        table("Which verdicts are in force?", "One line per number that is judged; see its change and its evidence "
+              "below.",
+              [Column("Service", of=TARGET), Column("Cache", of=CACHE), Column("What", of=INDICATOR),
+               Column("Tier", of=TIER), Column("By", of=STATISTIC), Column("Verdict", of=VERDICT),
+               Column("in force", "short", verdict, width=90)],
+              none=NONE, width=12, height=9),
+        lines("How much worse than before?", "Share of the baseline; above 0 is worse, below 0 better. A step at a "
+              "deployment (the blue line) is that deployment's.",
+              [Query(change, names(*JUDGED))], "percentunit", limits=CHANGE, least=None, none=NONE, width=12,
+              height=9),
+        lines("How many numbers have which verdict?", "All that are judged. Red or orange growing: a regression "
+              "spreads.",
+              [Query(sum_by(series(REGRESSION_STATUS), VERDICT), names(VERDICT))], "short", stacked=True, steps=True,
+              decimals=0, colours=COLOURS, none=NONE),
+        _evidence("Durations: now and before", CURRENT_DURATION, BASELINE_DURATION, "s", log=True),
+        _evidence("Shares: now and before", CURRENT_RATIO, BASELINE_RATIO, "percentunit", log=False),
+    ])  # fmt: skip
+
+
+def _evidence(title: str, current: Instrument, baseline: Instrument, unit: str, *, log: bool) -> Tile:
+    says = "What each verdict rests on; the baseline is dashed. Far apart: worse or better, by the verdict."
+    return lines(title, says,
+                 [Query(max_by(series(current), *JUDGED), names(*JUDGED)),
+                  Query(max_by(series(baseline), *JUDGED), f"before: {names(*JUDGED)}")],
+                 unit, log=log, dashed="before", none=NONE)  # fmt: skip
+
+
+def _detector() -> Row:
+    return Row("Does the detector work?", [
+        lines("What did evaluations find?", "Evaluations by verdict. None at all: the detector does not run.",
+              [Query(sum_by(increase(series(EVALUATIONS)), VERDICT), names(VERDICT))], "short", bars=True,
+              stacked=True, colours=COLOURS, none="the detector does not run"),
+        stat("How many evaluations fail?", "Per second. If not 0: its log says why; Prometheus may not answer.",
+             Query(or_zero(per_second(EVALUATIONS, present(ERROR_TYPE))), "failed"), "ops", steps=alarm(FAIR),
+             width=8, height=8),
+        lines("How long does a pass take?", "p95. Near its interval: judge fewer caches, or less often.",
+              [Query(quantile(0.95, EVALUATION_DURATION, by=(TARGET,)), names(TARGET))], "s",
+              none="the detector does not run"),
+    ])  # fmt: skip
+
+
+def _benchmarks() -> Row:
+    by = (BENCHMARK,)
+    times = {
+        statistic: max_by(series(BENCHMARK_DURATION, one_of(BENCHMARK_STATISTIC, statistic)), *by)
+        for statistic in ("mean", "p95", "p99")
+    }
+    throughput, memory = max_by(series(BENCHMARK_THROUGHPUT), *by), max_by(series(BENCHMARK_MEMORY), *by)
+    none = "no benchmarks"
+    return Row("What did benchmarks measure?", [
+        table("What did the last run measure?", "One line per benchmark. Compare only runs of the same machine.",
+              [Column("Benchmark", of=BENCHMARK), *(Column(name, "s", expr) for name, expr in times.items()),
+               Column("Throughput", "ops", throughput), Column("Peak memory", "bytes", memory)],
+              none=none, sort="Throughput"),
+        lines("How have benchmarks' times moved?", "Mean of one operation, by benchmark. A step that stays is a "
+              "change of the code, or of the machine.",
+              [Query(times["mean"], names(BENCHMARK))], "s", log=True, none=none),
+        lines("How has throughput moved?", "Operations per second, by benchmark.",
+              [Query(throughput, names(BENCHMARK))], "ops", none=none),
+        lines("How has memory moved?", "Peak of one run, by benchmark.",
+              [Query(memory, names(BENCHMARK))], "bytes", none=none),
+    ])  # fmt: skip
+
+
+def board() -> Board:
+    """The dashboard."""
+    said = Row("Logs (needs Loki)", [
+        logs("What did the detector report?", "One line per regression, with its bounds.",
+             events(REGRESSION_DETECTED, TARGET), width=12),
+        logs("Which benchmarks ran?", "One line per benchmark, with its commit.",
+             f'{{service_name=~".+"}} | event_name = "{BENCHMARK_COMPLETED.name}"', width=12),
+    ], optional=True)  # fmt: skip
+    says = "What the regression detector says about services, with its evidence, and what benchmarks measured."
+    rows = [_now(), _verdicts(), _detector(), _benchmarks(), said]
+    variables = frozenset(("job", "cache", "benchmark"))
+    return Board("regressions", "otcache / Regressions", says, rows, variables, judged=True)
