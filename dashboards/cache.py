@@ -162,7 +162,8 @@ def board() -> Board:
     traces = evidence(
         ("Misses that hurt requests", "Requests of over 500 ms in which this cache missed.",
          f'{{ kind = server && duration > 500ms }} >> {{ instrumentation:name = "otcache" && {missed} }}'),
-        ("Which keys miss most?", "By keyed hash: no key is shown. One that leads by far is never stored.", f"{{ {missed} }} | rate() by (span.{KEY_HASH.name}) | topk(10)"),
+        ("Which keys miss most?", "By keyed hash: no key is shown. One that leads by far is never stored.",
+         f"{{ {missed} }} | rate() by (span.{KEY_HASH.name}) | topk(10)"),
         logql=f'{WARNINGS} | {CACHE.name.replace(".", "_")} = "$cache"',
     )  # fmt: skip
     says = "For the owner of one cache: does it find what is asked for, how fast, and is it the right size?"

@@ -1,0 +1,327 @@
+"""A life of caches in small steps, in which everything that the catalogue lists is emitted at least once.
+
+A new instrument gets a new step, or a line in one: an async function of a `Stage`, added to `STEPS`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.trace import Link, Tracer
+
+from otcache import AIResponseCache, GenericRedisCache, InMemoryCache, Providers, ValidationError
+from otcache.config import AICacheConfig
+from otcache.pipeline import Pipeline
+from otcache.telemetry import catalog
+from otcache.telemetry.events import BURST
+from otcache.testing import ManualClock
+from tests.servers import RedisServer
+
+Cache = TypeVar("Cache", bound=Pipeline)
+PATIENT: Final = 5.0
+"""Seconds that a call may take where nothing is meant to go wrong, on a busy machine too."""
+
+
+class Stage:
+    """What steps play with: providers, a server of their own, and caches that live to the end.
+
+    Args:
+        providers: Of an SDK; where the caches report.
+        server: A Redis that steps pause, fill, kill and start again.
+        prefix: Of all keys.
+    """
+
+    def __init__(self, providers: Providers, server: RedisServer, prefix: str) -> None:
+        self.providers = providers
+        self.server = server
+        self._prefix = prefix
+        self._caches: list[Pipeline] = []
+
+    @property
+    def tracer(self) -> Tracer:
+        """The application's own."""
+        assert self.providers.tracer_provider is not None
+        return self.providers.tracer_provider.get_tracer("application")
+
+    def memory(self, name: str, **options: Any) -> InMemoryCache:
+        """A cache in memory."""
+        return self._keep(InMemoryCache(name=name, providers=self.providers, **options))
+
+    def redis(self, name: str, **options: Any) -> GenericRedisCache:
+        """A cache on the server; patient unless told otherwise."""
+        return self._keep(GenericRedisCache(**self._options(name, options)))
+
+    def ai(self, name: str, **options: Any) -> AIResponseCache:
+        """The same for AI responses."""
+        return self._keep(AIResponseCache(**self._options(name, options)))
+
+    def _options(self, name: str, options: dict[str, Any]) -> dict[str, Any]:
+        ours = {"redis_url": self.server.url, "key_prefix": self._prefix, "timeout": PATIENT}
+        return {"name": name, "providers": self.providers, **ours, **options}
+
+    def _keep(self, cache: Cache) -> Cache:
+        self._caches.append(cache)
+        return cache
+
+    def key(self, cache: Pipeline, key: str) -> str:
+        """What `key` is called on the server."""
+        return f"{self._prefix}{cache.name}:{key}"
+
+    async def close(self) -> None:
+        """Close the caches: their sizes and states are reported until then."""
+        for cache in self._caches:
+            await cache.close()
+
+
+Step = Callable[[Stage], Awaitable[None]]
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Let the event loop run until `condition` holds."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def is_open(cache: Pipeline) -> bool:
+    """Whether the far tier is not asked."""
+    return bool(cache.get_stats()["l2"]["breaker"] != "closed")
+
+
+# --- steps ------------------------------------------------------------------------------------------
+
+
+async def every_operation(stage: Stage) -> None:
+    """Answered by each tier, and by none."""
+    cache = stage.redis("users")
+    await cache.connect()
+    await cache.set("k", {"name": "Ada"}, ttl=60)
+    await cache.get("k")
+    cache._near.clear()
+    await cache.get("k")
+    await cache.get("absent")
+    await cache.exists("k")
+    await cache.exists("absent")
+    await cache.get_ttl("k")
+    await cache.get_ttl("absent")
+    await cache.touch("k")
+    await cache.touch("absent")
+    await cache.ping()
+    await cache.delete("k")
+    await cache.delete("k")
+    await cache.clear()
+
+
+async def batches(stage: Stage) -> None:
+    """Whole, partial and empty ones."""
+    cache = stage.redis("users")
+    await cache.set_many({"a": 1, "b": 2})
+    await cache.get_many(["a", "b"])
+    cache._near.clear()
+    await cache.get_many(["a"])
+    await cache.get_many(["a", "absent"])
+    await cache.get_many(["absent"])
+    await cache.get_many([])
+    await cache.delete_many(["a", "b"])
+
+
+async def reasons_to_miss(stage: Stage) -> None:
+    """Evicted, deleted, expired."""
+    cache = stage.memory("sessions", memory_cache_size=2)
+    for key in ("evicted", "deleted", "expired"):
+        await cache.set(key, 1, ttl=60)
+    await cache.get("evicted")
+    await cache.delete("deleted")
+    await cache.get("deleted")
+    cache._tiers._clock = ManualClock(time.perf_counter_ns() + 61 * 10**9)
+    await cache.get_many(["expired"])
+
+
+async def payloads(stage: Stage) -> None:
+    """Compressed both ways, and one that is somebody else's."""
+    text = "the same words again and again " * 100
+    for algorithm in catalog.COMPRESSION_ALGORITHM.values or ():
+        cache = stage.redis(f"texts-{algorithm}", compression=algorithm)
+        await cache.set("k", text)
+        cache._near.clear()
+        await cache.get("k")
+    foreign = stage.redis("foreign")
+    stage.server.command("SET", stage.key(foreign, "k"), b"\xca not ours")
+    await foreign.get("k")
+
+
+async def responses_of_ai(stage: Stage) -> None:
+    """Texts of every size class, one that is too long, and operations beyond the cap."""
+    sizes = {"small": 10, "medium": 20, "large": 30}
+    cache = stage.ai("answers", ai_config=AICacheConfig(text_size_tiers=sizes, max_text_length=50))
+    usage = {"input": 812, "output": 96}
+    for length in (5, 15, 25, 35, 55):
+        text = "x" * length
+        await cache.cache_response(text, "summarize", None, "short", usage=usage, generation_seconds=1.5)
+        await cache.get_cached_response(text, "summarize")
+        await cache.get_cached_response(text, "sentiment")
+    for number in range((catalog.AI_OPERATION.cap or 0) + 1):
+        await cache.get_cached_response("text", f"operation-{number}")
+    await cache.invalidate_by_operation("summarize")
+
+
+async def refused_arguments(stage: Stage) -> None:
+    """Every operation that takes an argument raises to its caller."""
+    cache = stage.redis("users")
+    calls: tuple[Awaitable[Any], ...] = (
+        cache.get(""), cache.get_many([""]), cache.set("", 1), cache.set_many({"": 1}), cache.delete(""),
+        cache.delete_many([""]), cache.exists(""), cache.get_ttl(""), cache.touch(""),
+    )  # fmt: skip
+    for call in calls:
+        with contextlib.suppress(ValidationError):
+            await call
+
+
+async def a_flood_of_events(stage: Stage) -> None:
+    """More of one name than the rate limit lets through, and one after it that says so."""
+    cache = stage.memory("flooded")
+    events = cache._probe.events
+    now = time.monotonic()
+    for seconds in (*[now] * (int(BURST) + 5), now + 60):
+        events._clock = lambda at=seconds: at  # type: ignore[misc]
+        with contextlib.suppress(ValidationError):
+            await cache.get("")
+
+
+async def callbacks(stage: Stage) -> None:
+    """Good, failing, slow and asynchronous ones, for every event, until the bad ones are skipped."""
+    cache = stage.memory("told")
+    clock = ManualClock(time.perf_counter_ns())
+    cache._probe.callbacks._clock = clock
+
+    def failing(*_: Any) -> None:
+        raise RuntimeError("a callback's own trouble")
+
+    def slow(*_: Any) -> None:
+        clock.move(0.06)
+
+    async def later(*_: Any) -> None:
+        await asyncio.sleep(0)
+
+    for event in catalog.CALLBACK_EVENT.values or ():
+        for callback in (failing, slow, later):
+            cache.register_callback(event, callback)
+    for _ in range(20):
+        await cache.get("k")
+        await cache.set("k", 1)
+        await cache.get("k")
+        await cache.delete("k")
+    await cache._probe.callbacks.aclose()
+
+
+async def a_caller_that_gives_up(stage: Stage) -> None:
+    """Cancelled while the server does not answer."""
+    cache = stage.redis("users")
+    await cache.ping()
+    with stage.server.paused():
+        reading = asyncio.create_task(cache.get("k"))
+        await asyncio.sleep(0)
+        reading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reading
+
+
+async def a_server_that_hangs(stage: Stage) -> None:
+    """Times out; the breaker opens and closes again."""
+    cache = stage.redis("hanging", timeout=0.1, breaker_failures=1, breaker_probe_seconds=0.05)
+    with stage.server.paused():
+        await cache.get("k")
+    await until(lambda: not is_open(cache))
+
+
+async def an_outage(stage: Stage) -> None:
+    """The server dies and comes back; meanwhile nothing is stored, and nothing raises."""
+    options: dict[str, Any] = {"breaker_failures": 2, "breaker_probe_seconds": 0.05, "enable_l1_cache": False}
+    cache = stage.redis("orders", **options)
+    await cache.set("k", 1)
+    stage.server.kill()
+    while not is_open(cache):
+        await cache.get("k")
+    await cache.get("k")
+    await cache.get_many(["k"])
+    await cache.set("k", 2)
+    await cache.set_many({"k": 3})
+    await cache.delete("k")
+    stage.server.restart()
+    await until(lambda: not is_open(cache))
+
+
+async def a_full_server(stage: Stage) -> None:
+    """Writes are refused one by one, more of them than the journal holds."""
+    cache = stage.redis("full", journal_size=1, breaker_probe_seconds=0.05)
+    await cache.ping()
+    stage.server.command("CONFIG", "SET", "maxmemory", 1)
+    await cache.set("a", 1)
+    await cache.set("b", 1)
+    stage.server.command("CONFIG", "SET", "maxmemory", 0)
+    await until(lambda: not is_open(cache))
+
+
+async def a_server_that_only_reads(stage: Stage) -> None:
+    """A replica by mistake."""
+    cache = stage.redis("read-only")
+    await cache.ping()
+    stage.server.command("REPLICAOF", "127.0.0.1", 1)
+    await cache.set_many({"a": 1, "b": 2})
+    await cache.set("a", 1)
+    stage.server.command("REPLICAOF", "NO", "ONE")
+
+
+async def a_wrong_password(stage: Stage) -> None:
+    """Refused at the door."""
+    url = stage.server.url.replace("//", "//:wrong@")
+    cache = stage.redis("locked", redis_url=url, breaker_failures=1, breaker_probe_seconds=60.0)
+    await cache.get("k")
+
+
+class _Raising(SpanProcessor):
+    """A processor of the application's that fails on the spans of one cache."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        if (span.attributes or {}).get(catalog.CACHE.name) == "unlucky":
+            raise OSError("an exporter's own trouble")
+
+
+async def a_processor_that_fails(stage: Stage) -> None:
+    """What the SDK raises is counted and changes nothing."""
+    stage.providers.tracer_provider.add_span_processor(_Raising())  # type: ignore[union-attr]
+    await stage.memory("unlucky").get("k")
+
+
+STEPS: Final[tuple[Step, ...]] = (
+    every_operation, batches, reasons_to_miss, payloads, responses_of_ai, refused_arguments, a_flood_of_events,
+    callbacks, a_caller_that_gives_up, a_server_that_hangs, an_outage, a_full_server, a_server_that_only_reads,
+    a_wrong_password, a_processor_that_fails,
+)  # fmt: skip
+
+
+# --- playing ----------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def stage(providers: Providers, server: RedisServer, prefix: str) -> AsyncIterator[Stage]:
+    """A stage whose caches are closed after it; collect what they report before."""
+    built = Stage(providers, server, prefix)
+    try:
+        yield built
+    finally:
+        await built.close()
+
+
+async def play(stage: Stage, steps: Sequence[Step] = STEPS) -> None:
+    """Every step under a span of the application's that links to the one before it."""
+    links: list[Link] = []
+    for step in steps:
+        with stage.tracer.start_as_current_span(getattr(step, "__name__", "step"), links=links) as span:
+            await step(stage)
+        links = [Link(span.get_span_context())]
