@@ -12,7 +12,7 @@ from io import TextIOWrapper
 from types import ModuleType
 from typing import Any, Final
 
-from otcache import cli_metrics
+from otcache import cli_dashboards, cli_metrics
 from otcache.config import CacheConfig, CacheConfigBuilder
 from otcache.config.model import default_of, environment_name, facts_of, options_table
 from otcache.exceptions import CacheError
@@ -177,4 +177,5 @@ COMMANDS: Final = (
     Command("demo", "Show a cached application live: traffic, an outage, its telemetry.", _declare_demo, _demo),
     Command("config", "Print the effective configuration (* marks what is not the default).", _declare_config, _config),
     Command("metrics", "Print what is emitted, or check a live page against it.", cli_metrics.declare, cli_metrics.run),
+    Command("dashboards", "Hand out the Grafana dashboards.", cli_dashboards.declare, cli_dashboards.run),
 )

@@ -21,7 +21,7 @@ RANKS: Final = {
     4: "assembly memory redis ai",
     5: "factory",
     6: "dependencies registry health telemetry.sdk telemetry.logs testing regression",
-    8: "cli cli_metrics demo __main__",
+    8: "cli cli_dashboards cli_metrics demo __main__",
 }
 """docs/architecture.md, "Layers": a package stands for what is inside of it, unless that has a rank of its own."""
 
