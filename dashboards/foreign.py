@@ -27,14 +27,11 @@ REDIS_ERRORS: Final = Instrument(
 """redis-py's, which are opt-in."""
 
 QUEUE_SIZE: Final = Instrument("otel.sdk.processor.span.queue.size", "updowncounter", "{span}", "Waiting spans.", ())
-QUEUE_CAPACITY: Final = Instrument(
-    "otel.sdk.processor.span.queue.capacity", "updowncounter", "{span}", "Most spans that may wait.", ()
-)
 SPANS_EXPORTED: Final = Instrument(
     "otel.sdk.exporter.span.exported", "counter", "{span}", "Spans handed over, or not.", (), (ERROR_TYPE,)
 )
 """The SDK's, with OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED."""
 
 FOREIGN: Final = (
-    ALERTS, REDIS_CONNECTIONS, REDIS_CREATED, REDIS_DURATION, REDIS_ERRORS, QUEUE_SIZE, QUEUE_CAPACITY, SPANS_EXPORTED,
+    ALERTS, REDIS_CONNECTIONS, REDIS_CREATED, REDIS_DURATION, REDIS_ERRORS, QUEUE_SIZE, SPANS_EXPORTED,
 )  # fmt: skip

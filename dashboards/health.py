@@ -5,7 +5,7 @@ from __future__ import annotations
 from dashboards import parameters
 from dashboards.board import Board, Row, events
 from dashboards.common import per_second
-from dashboards.foreign import QUEUE_CAPACITY, QUEUE_SIZE, SPANS_EXPORTED
+from dashboards.foreign import QUEUE_SIZE, SPANS_EXPORTED
 from dashboards.panels import BAD, FAIR, Column, Limits, Query, alarm, lines, logs, names, stat, table
 from dashboards.promql import (
     INSTANCE,
@@ -21,7 +21,6 @@ from dashboards.promql import (
     or_zero,
     present,
     quantile,
-    ratio,
     series,
     sum_by,
     top,
@@ -102,12 +101,14 @@ def _losses() -> Row:
 
 def _sdk() -> Row:
     failed = per_second(SPANS_EXPORTED, present(ERROR_TYPE), by=(ERROR_TYPE,))
-    full = ratio(sum_by(series(QUEUE_SIZE), INSTANCE), sum_by(series(QUEUE_CAPACITY), INSTANCE))
+    waiting = sum_by(series(QUEUE_SIZE), INSTANCE)
     return Row("The SDK's own metrics (opt-in)", [
         lines("Which spans can't be exported?", "Per second by error. The collector does not answer, or refuses.",
               [Query(failed, names(ERROR_TYPE))], "ops", none="all can", width=12),
-        lines("How full is the queue of spans?", "At 100 % further spans are lost: export more often, or sample.",
-              [Query(full, names(INSTANCE))], "percentunit", most=1, none="no queue", width=12),
+        lines("How many spans wait to be exported?",
+              "By instance. At OTEL_BSP_MAX_QUEUE_SIZE (2048 by default) further ones are lost: sample, or export more "
+              "often.",
+              [Query(waiting, names(INSTANCE))], "short", decimals=0, none="no queue", width=12),
     ], optional=True)  # fmt: skip
 
 

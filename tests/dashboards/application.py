@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -18,8 +19,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from dashboards.preview.verdicts import report
 from otcache.config import AICacheConfig
-from otcache.telemetry import catalog, setup
+from otcache.telemetry import setup
 from otcache.telemetry.metrics import Metrics, metrics_for
 from otcache.telemetry.providers import Providers
 from otcache.version import __version__
@@ -27,11 +29,6 @@ from tests.servers import RedisServer, end, free_port, spawn
 from tests.telemetry.scenario import STEPS, Stage, play, stage
 
 ROOT: Final = Path(__file__).parents[2]
-TARGET: Final = "shop"
-INDICATORS: Final = {
-    "read_duration": ("l1", "p99"), "write_duration": ("l2", "mean"), "hit_ratio": ("none", "ratio"),
-    "error_ratio": ("none", "ratio"),
-}  # fmt: skip
 
 
 class Application:
@@ -107,8 +104,9 @@ def _measure_redis_too() -> None:
 
 async def _play(providers: Providers, server: RedisServer, metrics: Metrics) -> None:
     """Act after act, each with caches of its own, so that counters grow and gauges do not pile up."""
+    chance = random.Random(1)
     for act in itertools.count():
-        report(metrics, act)
+        report(metrics, act, chance)
         async with stage(providers, server, f"act-{act}:") as playing:
             await play(playing, (*STEPS, responses_with_a_price))
             await asyncio.sleep(1.5)  # the last act's gauges are seen by a scrape
@@ -120,24 +118,3 @@ async def responses_with_a_price(stage: Stage) -> None:
     usage = {"input": 812, "output": 96}
     await cache.cache_response("a text", "summarize", None, "short", usage=usage, generation_seconds=1.5)
     await cache.get_cached_response("a text", "summarize")
-
-
-def report(metrics: Metrics, act: int) -> None:
-    """What a detector and benchmarks would say."""
-    verdicts = catalog.VERDICT.values or ()
-    for number, (indicator, (tier, statistic)) in enumerate(INDICATORS.items()):
-        judged = (TARGET, indicator, "users", tier, statistic)
-        for index, verdict in enumerate(verdicts):
-            metrics.set(catalog.REGRESSION_STATUS, index == (act + number) % len(verdicts), *judged, verdict)
-            metrics.add(catalog.EVALUATIONS, 1, TARGET, indicator, verdict, None)
-        metrics.set(catalog.REGRESSION_CHANGE, 0.1 * number - 0.05, *judged)
-        ratio = statistic == "ratio"
-        metrics.set(catalog.CURRENT_RATIO if ratio else catalog.CURRENT_DURATION, 0.002 + number / 100, *judged)
-        metrics.set(catalog.BASELINE_RATIO if ratio else catalog.BASELINE_DURATION, 0.001 + number / 100, *judged)
-    metrics.add(catalog.EVALUATIONS, 1, TARGET, "read_duration", "inconclusive", "SourceError")
-    metrics.record(catalog.EVALUATION_DURATION, 40_000_000, TARGET)
-    for name, seconds in {"get.l1": 2e-6, "get.l2": 3e-4, "set": 4e-4}.items():
-        for factor, value in enumerate(catalog.BENCHMARK_STATISTIC.values or (), 1):
-            metrics.set(catalog.BENCHMARK_DURATION, seconds * factor, name, value)
-        metrics.set(catalog.BENCHMARK_THROUGHPUT, 1 / seconds, name)
-        metrics.set(catalog.BENCHMARK_MEMORY, 3_000_000, name)
