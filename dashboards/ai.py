@@ -37,21 +37,21 @@ def _total(row: Instrument, *matchers: Matcher, by: tuple[Label, ...] = ()) -> E
 
 def _savings() -> Row:
     return Row("What has it saved in the chosen time?", [
-        stat("How much money?", "US dollars not spent, by the prices in the configuration. “no prices” without them.",
+        stat("Money saved", "US dollars not spent, by the prices in the configuration. “no prices” without them.",
              Query(_total(AI_COST, SAVED), "saved"), "currencyUSD", none="no prices", decimals=2, window=True),
-        stat("What share of the bill?", "Of what it would have cost without the cache.",
+        stat("Share of the bill saved", "Of what it would have cost without the cache.",
              Query(ratio(_total(AI_COST, SAVED), _total(AI_COST)), "saved"), "percentunit", none="no prices",
              decimals=1, window=True),
-        stat("How many tokens?", "Tokens of all kinds that the model did not have to read or write.",
+        stat("Tokens saved", "Tokens of all kinds that the model did not have to read or write.",
              Query(_total(AI_TOKENS, SAVED), "saved"), "short", none=NONE, window=True),
-        stat("How much waiting?", "Time that the model took when the response was made, once per hit.",
+        stat("Waiting saved", "Time that the model took when the response was made, once per hit.",
              Query(_total(AI_TIME, SAVED), "saved"), "s", none=NONE, window=True),
-        stat("How much of this is measured?",
+        stat("Measured, not guessed",
              "Share of tokens that the provider reported; the rest is guessed from the length of texts. If low: pass "
              "usage= to cache_response.",
              Query(ratio(_total(AI_TOKENS, MEASURED_ONLY), _total(AI_TOKENS)), "measured"), "percentunit",
              limits=MEASURED, none=NONE, decimals=0, window=True),
-        stat("What share of lookups is answered?", "Hits of all lookups of AI responses. Low: texts or options hardly "
+        stat("Lookups answered", "Hits of all lookups of AI responses. Low: texts or options hardly "
              "ever repeat; look for a timestamp or an id in them.",
              Query(hit_ratio(row=AI_LOOKUPS), "hit ratio"), "percentunit", limits=HIT_RATIO, none=NONE, decimals=1),
     ])  # fmt: skip

@@ -52,13 +52,13 @@ WEEK = "1w"
 def _now() -> Row:
     entries, limit = sum_by(series(L1_COUNT)), sum_by(series(L1_LIMIT))
     return Row("How is this cache?", [
-        stat("What share of lookups is answered?",
+        stat("Lookups answered",
              "Hits and stale answers of all keys looked up in this cache. Compare with last week's below.",
              Query(hit_ratio(), "hit ratio"), "percentunit", limits=HIT_RATIO, decimals=1, none="no lookups",
              width=6),
-        stat("How many lookups per second?", "Keys looked up in this cache. 0: nothing asks it.",
+        stat("Lookups per second", "Keys looked up in this cache. 0: nothing asks it.",
              Query(per_second(LOOKUPS), "lookups"), "ops", width=6),
-        stat("How long do the slowest 1 % take?", "p99 of all calls of this cache. If red: see which calls, below.",
+        stat("Slowest 1 % of calls", "p99 of all calls of this cache. If red: see which calls, below.",
              Query(quantile(0.99, OPERATION_DURATION), "p99"), "s", limits=LATENCY, none="no calls", width=6),
         stat("How full is L1?",
              "Entries of what L1 may hold, all instances together. Full is normal; it matters only with many "

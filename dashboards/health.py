@@ -49,15 +49,15 @@ def _coverage() -> Row:
     folded = everything(Matcher(OVERFLOW, "=", "true"))
     lost = sum_by(increase(series(DROPPED), RANGE))
     return Row("Is everything there?", [
-        stat("How many instances report?", "Processes with otcache. Fewer than are deployed: some don't export.",
+        stat("Instances reporting", "Processes with otcache. Fewer than are deployed: some don't export.",
              Query(count_by(series(BUILD_INFO)), "instances"), "short", decimals=0, none="none reports", width=6),
-        stat("How many series are there?", "Of otcache's metrics. A steady climb: an attribute with too many values; "
+        stat("Series of otcache's metrics", "Of otcache's metrics. A steady climb: an attribute with too many values; "
              "see the table below.",
              Query(count_by(everything()), "series"), "short", width=6),
-        stat("How many were lost in the chosen time?", "Items of telemetry that otcache refused, folded or lost. If "
+        stat("Items lost in the chosen time", "Items of telemetry that otcache refused, folded or lost. If "
              "not 0: “What is lost, and why?” below.",
              Query(or_zero(lost), "lost"), "short", steps=alarm(FAIR), decimals=0, width=6, window=True),
-        stat("How many series did the SDK fold?", "Series beyond the SDK's limit, in which others disappear: sums "
+        stat("Series folded by the SDK", "Series beyond the SDK's limit, in which others disappear: sums "
              "stay right, parts do not. If not 0: fewer caches per process, or a higher limit.",
              Query(or_zero(count_by(folded)), "folded"), "short", steps=alarm(BAD), decimals=0, width=6),
     ])  # fmt: skip

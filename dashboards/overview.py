@@ -66,25 +66,25 @@ def _helping() -> Row:
     p99 = quantile(0.99, OPERATION_DURATION)
     firing = count_by(series(ALERTS, _OURS, one_of(ALERT_STATE, "firing"), scoped=False))
     return Row("Is the cache helping?", [
-        stat("What share of lookups is answered?",
+        stat("Lookups answered",
              "Hits and stale answers of all keys looked up. Low right after a deployment or a clear: wait. Otherwise "
              "see “Why do lookups miss?” below, then the cache in “Which cache is it?”.",
              Query(hit_ratio(), "hit ratio"), "percentunit", limits=HIT_RATIO, decimals=1, none="no lookups"),
-        stat("How many lookups per second?",
+        stat("Lookups per second",
              "Keys looked up; a batch counts each of its keys. If this falls to 0, requests do not reach the cache.",
              Query(per_second(LOOKUPS), "lookups"), "ops"),
-        stat("How long do the slowest 1 % take?",
-             "p99 of all cache calls. If red: see “Slow calls” below for the tier, then Redis and resilience.",
+        stat("Slowest 1 % of calls",
+             "p99 of all cache calls. If red: see “How long do slow calls take?” below for the tier, then Redis and resilience.",
              Query(p99, "p99"), "s", limits=LATENCY, none="no calls"),
-        stat("What share of calls raises?",
+        stat("Calls that raise",
              "Calls that ended with an exception in the application. If not 0: open “Calls that raised” at the "
              "bottom. An unreachable Redis does not raise: it is counted as degraded.",
              Query(ratio(or_zero(failed), all_calls), "raised"), "percentunit", limits=ERRORS, none="no calls"),
-        stat("What share goes without Redis?",
+        stat("Calls without Redis",
              "Calls that should have used Redis and did without. If red: see whether Redis is up, then Redis and "
              "resilience. The application still works, with fewer hits.",
              Query(ratio(or_zero(degraded), all_calls), "degraded"), "percentunit", limits=DEGRADED, none="no calls"),
-        stat("How many alerts are firing?",
+        stat("Alerts firing",
              "Alerts of otcache's rules, of all services. If not 0: read them in “Which alerts are firing?”.",
              Query(or_zero(firing), "alerts"), "short", steps=alarm(), decimals=0),
     ])  # fmt: skip

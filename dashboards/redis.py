@@ -84,14 +84,14 @@ def _now() -> Row:
              "The breaker of the worst instance. Open: Redis failed several times in a row and is left alone until "
              "a probe succeeds.",
              Query(circuit_state(), names(BACKEND)), "short", states=CIRCUIT_STATES, none=NO_REDIS, width=5, height=5),
-        stat("How many round trips per second?", "Commands and pipelines sent to Redis. 0 with traffic: the breaker "
+        stat("Round trips per second", "Commands and pipelines sent to Redis. 0 with traffic: the breaker "
              "is open, or L1 answers everything.",
              Query(made, "round trips"), "ops", none=NO_REDIS, width=4, height=5),
-        stat("What share of round trips fails?",
+        stat("Round trips that fail",
              "Round trips that ended with an error. If red: see “Which errors?” below for the type.",
              Query(ratio(or_zero(failed), made), "failed"), "percentunit", limits=ERRORS, none="no round trips",
              width=5, height=5),
-        stat("How long do the slowest 1 % take?",
+        stat("Slowest 1 % of round trips",
              "p99 of round trips. If red: a slow command below, a busy server, or the network.",
              Query(quantile(0.99, L2_DURATION), "p99"), "s", limits=LATENCY, none="no round trips", width=5, height=5),
     ])  # fmt: skip

@@ -57,15 +57,15 @@ def _in_force(*verdicts: str) -> Expr:
 
 def _now() -> Row:
     return Row("Has anything become worse?", [
-        stat("How many are critical?", "Numbers that became much worse, with confidence. If not 0: find them in the "
+        stat("Critical", "Numbers that became much worse, with confidence. If not 0: find them in the "
              "table, then the deployment at the start of the change.",
              Query(_in_force("critical"), "critical"), "short", steps=alarm(BAD), decimals=0, none=NONE, width=6),
-        stat("How many are warnings?", "Numbers that became worse, with confidence. Look before the next release.",
+        stat("Warnings", "Numbers that became worse, with confidence. Look before the next release.",
              Query(_in_force("warning"), "warning"), "short", steps=alarm(FAIR), decimals=0, none=NONE, width=6),
-        stat("How many can't be told?", "Too little traffic, or too much noise, for a verdict. It is not a good sign "
+        stat("Can't be told", "Too little traffic, or too much noise, for a verdict. It is not a good sign "
              "and not a bad one.",
              Query(_in_force("inconclusive"), "inconclusive"), "short", decimals=0, none=NONE, width=6),
-        stat("How many have improved?", "Numbers that became better, with confidence. Time for a new baseline.",
+        stat("Improved", "Numbers that became better, with confidence. Time for a new baseline.",
              Query(_in_force("improved"), "improved"), "short", decimals=0, none=NONE, width=6),
     ])  # fmt: skip
 

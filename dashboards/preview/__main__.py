@@ -91,7 +91,7 @@ def _shoot(base: str, prometheus: str, seconds: float, out: Path) -> int:
         sys.exit("preview: chromium is missing: apt-get install -y --no-install-recommends chromium")
     now = int(time.time())
     times = {"from": now - int(seconds), "to": now, "step": 2, "rate": "10s"}
-    query = urlencode({"prometheus": prometheus, "cache": "web", **times})
+    query = urlencode({"prometheus": prometheus, "cache": "default", **times})
     command = ["node", "shoot.mjs", base, str(out.resolve()), browser, query]
     return subprocess.run([*command, *(path.stem for path in sorted(FOLDER.glob("*.json")))], cwd=HERE).returncode
 

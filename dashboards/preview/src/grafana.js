@@ -30,7 +30,8 @@ export function prepare() {
   items.forEach((each) => registry.register(each));
   standardFieldConfigEditorRegistry.setInit(() => STANDARD.map((id) => item(id, false)));
   const needed = ["joinByField", "filterFieldsByName", "organize"];
-  const found = Object.values(standardTransformers).filter(({ id }) => needed.includes(id));
+  const all = Object.values(standardTransformers);
+  const found = needed.map((id) => all.find((one) => one.id === id)); // one id has two names
   standardTransformersRegistry.setInit(() =>
     found.map((one) => ({ id: one.id, name: one.name, transformation: async () => one })),
   );

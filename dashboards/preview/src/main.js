@@ -43,6 +43,8 @@ function Panel({ panel, frames }) {
 async function show() {
   const dashboard = await (await fetch(`./grafana/${asked.dashboard}.json`)).json();
   const panels = dashboard.panels;
+  const { multi } = dashboard.templating.list.find(({ name }) => name === "cache");
+  if (multi) delete asked.cache; // all of them
   const loaded = await Promise.all(panels.map((panel) => (panel.type === "row" ? null : framesOf(panel, asked, theme))));
   const bottom = Math.max(...panels.map(({ gridPos }) => place(gridPos).top + place(gridPos).height)) + GAP;
   const head = { position: "absolute", left: GAP, top: GAP, fontSize: 18, fontWeight: 500 };

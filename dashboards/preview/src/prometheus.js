@@ -6,16 +6,16 @@ import { registry } from "./grafana.js";
 
 export const plain = (text) => text;
 
-function filled(expr, { rate, from, to }) {
+function filled(expr, { rate, from, to, cache }) {
   return expr
     .replaceAll("$__rate_interval", rate)
     .replaceAll("$__range", `${Math.round(to - from)}s`)
-    .replaceAll("$cache", new URLSearchParams(location.search).get("cache") || ".*")
+    .replaceAll("$cache", cache || ".*")
     .replaceAll(/\$(job|instance|service|benchmark)/g, ".*");
 }
 
-async function ask(path, parameters) {
-  const url = new URL(`/api/v1/${path}`, new URLSearchParams(location.search).get("prometheus"));
+async function ask(asked, path, parameters) {
+  const url = new URL(`/api/v1/${path}`, asked.prometheus);
   Object.entries(parameters).forEach(([name, value]) => url.searchParams.set(name, value));
   const answer = await (await fetch(url)).json();
   if (answer.status !== "success") throw new Error(`${parameters.query}: ${answer.error}`);
@@ -65,12 +65,12 @@ function tableFrame(target, rows, several) {
 async function targetFrames(target, asked, several) {
   const query = filled(target.expr, asked);
   if (target.instant) {
-    const rows = await ask("query", { query, time: asked.to });
+    const rows = await ask(asked, "query", { query, time: asked.to });
     if (target.format === "table") return rows.length ? [tableFrame(target, rows, several)] : [];
     return rows.map((row) => seriesFrame(target, { metric: row.metric, values: [row.value] }));
   }
   const { from, to, step } = asked;
-  const rows = await ask("query_range", { query, start: from, end: to, step });
+  const rows = await ask(asked, "query_range", { query, start: from, end: to, step });
   return rows.map((row) => seriesFrame(target, withGaps(row, asked)));
 }
 
