@@ -7,7 +7,7 @@ from dashboards.board import Board, Row
 from dashboards.common import WARNINGS, evidence, hit_ratio, per_second
 from dashboards.overview import HIT_RATIO
 from dashboards.panels import Column, Limits, Query, lines, names, stat, table
-from dashboards.promql import RANGE, Expr, Label, Matcher, increase, one_of, quantile, ratio, series, sum_by
+from dashboards.promql import RANGE, Expr, Label, Matcher, increase, one_of, quantile, ratio, series, sum_by, times
 from otcache.telemetry.catalog import (
     AI_COST,
     AI_DISPOSITION,
@@ -89,11 +89,11 @@ def _flow() -> Row:
     return Row("How do savings go on?", [
         lines("Tokens per second", "Saved and spent, by type. Spent rising with the same traffic: fewer hits.",
               [Query(tokens, names(AI_DISPOSITION, TOKEN_TYPE))], "short", stacked=True, none=NONE),
-        lines("Dollars per second", "Saved and spent, by the prices in the configuration.",
-              [Query(per_second(AI_COST, by=by), names(AI_DISPOSITION))], "currencyUSD", stacked=True,
+        lines("Dollars per hour", "Saved and spent, by the prices in the configuration.",
+              [Query(times(3600, per_second(AI_COST, by=by)), names(AI_DISPOSITION))], "currencyUSD", stacked=True,
               colours=COLOURS, none="no prices"),
-        lines("Seconds of the model per second", "Saved and spent: how many calls would run at once without the "
-              "cache, and how many do.",
+        lines("Calls of the model at once", "Spent: how many run, on average. Saved: how many more would run without "
+              "the cache.",
               [Query(per_second(AI_TIME, by=by), names(AI_DISPOSITION))], "short", stacked=True, colours=COLOURS,
               none=NONE),
     ])  # fmt: skip

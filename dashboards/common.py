@@ -16,6 +16,7 @@ from dashboards.promql import (
     rate,
     ratio,
     series,
+    some,
     sum_by,
 )
 from otcache.telemetry.catalog import (
@@ -70,14 +71,14 @@ def hit_ratio(*matchers: Matcher, by: tuple[Label, ...] = (), row: Instrument = 
 
 def component_state() -> Expr:
     """0 available, 1 degraded, 2 unavailable in the worst instance, 3 both in different ones; per far tier."""
-    worst = {state: max_by(series(COMPONENT_STATUS, one_of(COMPONENT_STATE, state)), BACKEND) for state in
+    worst = {state: max_by(some(series(COMPONENT_STATUS, one_of(COMPONENT_STATE, state))), BACKEND) for state in
              ("degraded", "unavailable")}  # fmt: skip
     return plus(worst["degraded"], worst["unavailable"], times=2)
 
 
 def circuit_state() -> Expr:
     """0 closed, 1 half open, 2 open in the worst instance, 3 both in different ones; per far tier."""
-    worst = {state: max_by(series(CIRCUIT_STATUS, one_of(CIRCUIT_STATE, state)), BACKEND) for state in
+    worst = {state: max_by(some(series(CIRCUIT_STATUS, one_of(CIRCUIT_STATE, state))), BACKEND) for state in
              ("half_open", "open")}  # fmt: skip
     return plus(worst["half_open"], worst["open"], times=2)
 

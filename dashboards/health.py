@@ -74,7 +74,7 @@ def _builds() -> Row:
               none="none reports", width=14, height=9),
         table("Which metrics have the most series?", "The twenty largest. Histograms lead; a counter up here has an "
               "attribute that explodes.",
-              [Column("Metric", of=NAME), Column("Series", "short", counted, decimals=0, width=100)],
+              [Column("Metric", of=NAME), Column("Series", "short", counted, width=100)],
               none="none reports", sort="Series", width=10, height=9),
     ])  # fmt: skip
 

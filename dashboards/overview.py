@@ -74,7 +74,8 @@ def _helping() -> Row:
              "Keys looked up; a batch counts each of its keys. If this falls to 0, requests do not reach the cache.",
              Query(per_second(LOOKUPS), "lookups"), "ops"),
         stat("Slowest 1 % of calls",
-             "p99 of all cache calls. If red: see “How long do slow calls take?” below for the tier, then Redis and resilience.",
+             "p99 of all cache calls. If red: see “How long do slow calls take?” below for the tier, then Redis and "
+             "resilience.",
              Query(p99, "p99"), "s", limits=LATENCY, none="no calls"),
         stat("Calls that raise",
              "Calls that ended with an exception in the application. If not 0: open “Calls that raised” at the "

@@ -112,16 +112,16 @@ def alarm(colour: str = BAD) -> list[dashboard.Threshold]:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a number stands for."""
+    """What a number, or a label's value, stands for."""
 
-    number: int
+    value: int | str
     text: str
     colour: str
 
 
 def _mapping(states: Sequence[State]) -> list[dashboard.ValueMapping]:
     options = {
-        str(state.number): dashboard.ValueMappingResult(text=state.text, color=state.colour, index=index)
+        str(state.value): dashboard.ValueMappingResult(text=state.text, color=state.colour, index=index)
         for index, state in enumerate(states)
     }
     return [dashboard.ValueMap(options)]
@@ -233,7 +233,7 @@ def lines(
     decimals: int | None = None,
     none: str = "no data",
     width: int = 8,
-    height: int = 8,
+    height: int = 9,
 ) -> Tile:
     """Numbers over time.
 
@@ -334,13 +334,17 @@ def table(
     *,
     none: str = "no data",
     sort: str = "",
+    rising: bool = False,
+    hide: tuple[str, ...] = (),
     width: int = 24,
     height: int = 8,
 ) -> Tile:
     """Instant numbers, a row per combination of the labels that are shown, joined on the first one.
 
     Args:
-        sort: Title of the column that is the largest at the top.
+        sort: Title of the column that decides the order; the largest is at the top.
+        rising: The smallest is.
+        hide: Titles of columns that are asked for and not shown.
     """
     panel = table_builder.Panel().title(title).description(description).datasource(PROMETHEUS).unit("short")
     asked = [column for column in columns if column.query is not None]
@@ -350,20 +354,23 @@ def table(
     for column in columns:
         ref = "" if len(asked) == 1 else f" #{ascii_uppercase[asked.index(column)]}" if column in asked else ""
         fields[f"Value{ref}" if column.query is not None else label(column.of)] = column
-    for each in _transformations(fields, joined=len(asked) > 1):
+    for each in _transformations(fields, hide, joined=len(asked) > 1):
         panel.with_transformation(each)
     for column in columns:
         panel.override_by_name(column.title, _column(column))
     if sort:
-        panel.sort_by([common_builder.TableSortByFieldState().display_name(sort).desc(True)])
+        panel.sort_by([common_builder.TableSortByFieldState().display_name(sort).desc(not rising)])
     return Tile(panel, width, height)
 
 
-def _transformations(fields: Mapping[str, Column], *, joined: bool) -> list[dashboard.DataTransformerConfig]:
+def _transformations(
+    fields: Mapping[str, Column], hide: tuple[str, ...], *, joined: bool
+) -> list[dashboard.DataTransformerConfig]:
     made = []
     if joined:
         by = next(iter(fields))
         made.append(dashboard.DataTransformerConfig("joinByField", options={"byField": by, "mode": "outer"}))
+    fields = {name: column for name, column in fields.items() if column.title not in hide}
     keep = {"include": {"names": [*fields]}}
     titles = {
         "indexByName": {name: index for index, name in enumerate(fields)},
@@ -392,7 +399,7 @@ def _column(column: Column) -> list[dashboard.DynamicConfigValue]:
     return found
 
 
-def heat(title: str, description: str, query: Query, unit: str, *, width: int = 12, height: int = 8) -> Tile:
+def heat(title: str, description: str, query: Query, unit: str, *, width: int = 12, height: int = 9) -> Tile:
     """How a histogram's values are spread over time."""
     panel = heatmap_builder.Panel().title(title).description(description).datasource(PROMETHEUS).unit(unit)
     target = _target(query, "A", instant=False, table=False).format(prometheus.PromQueryFormat.HEATMAP)

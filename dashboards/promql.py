@@ -209,11 +209,11 @@ def top(number: int, of: Expr) -> Expr:
 
 
 def quantile(q: float, row: Instrument, *matchers: Matcher, by: tuple[Label, ...] = ()) -> Expr:
-    """What a share `q` of the values of a histogram is not above, to the precision of its buckets."""
+    """What a share `q` of the values of a histogram is not above, to the precision of its buckets; no NaN when idle."""
     if not 0 < q < 1:
         raise ValueError(f"q={q} is outside 0..1")
     buckets = sum_by(rate(series(row, *matchers, part="_bucket")), LE, *by)
-    return Expr(f"histogram_quantile({q}, {buckets.text})", buckets.labels - {LE})
+    return Expr(f"histogram_quantile({q}, {buckets.text}) >= 0", buckets.labels - {LE}, atom=False)
 
 
 def mean(row: Instrument, *matchers: Matcher, by: tuple[Label, ...] = ()) -> Expr:
@@ -244,6 +244,11 @@ def plus(left: Expr, right: Expr, times: int = 1) -> Expr:
     return Expr(f"{left.operand} + {factor}{right.operand}", left.labels, atom=False)
 
 
+def times(number: int, of: Expr) -> Expr:
+    """`number` of them: per hour instead of per second, for example."""
+    return Expr(f"{number} * {of.operand}", of.labels, atom=False)
+
+
 def share(part: Expr, whole: Expr) -> Expr:
     """What share of `whole`, which has no labels, each series of `part` is."""
     if whole.labels:
@@ -256,6 +261,11 @@ def difference(whole: Expr, without: Expr) -> Expr:
     if whole.labels != without.labels:
         raise ValueError(f"{whole.text} and {without.text} have different labels")
     return Expr(f"{whole.operand} - {without.operand}", whole.labels, atom=False)
+
+
+def some(of: Expr) -> Expr:
+    """1 where there is at least one, else 0: several caches of one process add up what states they are in."""
+    return Expr(f"{of.operand} > bool 0", of.labels, atom=False)
 
 
 def shown(of: Expr) -> Expr:

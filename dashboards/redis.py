@@ -143,12 +143,13 @@ def _resilience() -> Row:
     unanswered = per_second(LOOKUPS, one_of(MISS_REASON, "backend_unavailable"), by=(CACHE,))
     transitions = sum_by(increase(series(CIRCUIT_TRANSITIONS)), CIRCUIT_STATE)
     return Row("What happens while Redis fails?", [
-        lines("How many instances left Redis alone?",
-              "Instances by the state of their breaker. One alone open: its network. All: the server.",
+        lines("In which state are breakers?",
+              "One per cache and instance. One open alone: its network. All: the server.",
               [Query(sum_by(series(CIRCUIT_STATUS), CIRCUIT_STATE), names(CIRCUIT_STATE))], "short", steps=True,
               stacked=True, decimals=0, colours=CIRCUIT_COLOURS, none=NO_REDIS),
         lines("When did breakers change?",
-              "Changes by the state entered. Open and half open in turns: Redis answers probes and fails under load.",
+              "Changes by the state entered, around each point. Open and half open in turns: probes of a Redis that "
+              "is still away.",
               [Query(transitions, names(CIRCUIT_STATE))], "short", bars=True, colours=CIRCUIT_COLOURS, none=NO_REDIS),
         lines("Why do calls go without Redis?",
               "Calls per second that did without, by reason. Circuit open is the rest of an outage whose start is the "

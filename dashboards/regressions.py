@@ -5,13 +5,12 @@ from __future__ import annotations
 from dashboards import parameters
 from dashboards.board import Board, Row, events
 from dashboards.common import per_second
-from dashboards.panels import BAD, FAIR, Column, Limits, Query, Tile, alarm, lines, logs, names, stat, table
+from dashboards.panels import BAD, FAIR, Column, Limits, Query, State, Tile, alarm, lines, logs, names, stat, table
 from dashboards.promql import (
     Expr,
-    increase,
     max_by,
+    none_of,
     one_of,
-    or_zero,
     present,
     quantile,
     series,
@@ -71,15 +70,17 @@ def _now() -> Row:
 
 
 def _verdicts() -> Row:
-    verdict = shown(max_by(series(REGRESSION_STATUS), TARGET, *JUDGED, VERDICT))
+    verdict = shown(max_by(series(REGRESSION_STATUS, none_of(VERDICT, "ok")), TARGET, *JUDGED, VERDICT))
+    verdicts = tuple(State(name, name, colour) for name, colour in COLOURS.items())
     change = max_by(series(REGRESSION_CHANGE), *JUDGED)
     return Row("What has changed?", [
-        table("Which verdicts are in force?", "One line per number that is judged; see its change and its evidence "
-              "below.",
-              [Column("Service", of=TARGET), Column("Cache", of=CACHE), Column("What", of=INDICATOR),
-               Column("Tier", of=TIER), Column("By", of=STATISTIC), Column("Verdict", of=VERDICT),
-               Column("in force", "short", verdict, width=90)],
-              none=NONE, width=12, height=9),
+        table("What is not as before?", "One line per number whose verdict is not ok; its change and its evidence "
+              "are beside and below.",
+              [Column("Service", of=TARGET), Column("Cache", of=CACHE, width=90),
+               Column("What", of=INDICATOR, width=130), Column("Tier", of=TIER, width=60),
+               Column("By", of=STATISTIC, width=70), Column("Verdict", of=VERDICT, states=verdicts),
+               Column("in force", "short", verdict)],
+              none="nothing has changed", sort="Verdict", rising=True, hide=("in force",), width=12, height=9),
         lines("How much worse than before?", "Share of the baseline; above 0 is worse, below 0 better. A step at a "
               "deployment (the blue line) is that deployment's.",
               [Query(change, names(*JUDGED))], "percentunit", limits=CHANGE, least=None, none=NONE, width=12,
@@ -103,12 +104,12 @@ def _evidence(title: str, current: Instrument, baseline: Instrument, unit: str, 
 
 def _detector() -> Row:
     return Row("Does the detector work?", [
-        lines("What did evaluations find?", "Evaluations by verdict. None at all: the detector does not run.",
-              [Query(sum_by(increase(series(EVALUATIONS)), VERDICT), names(VERDICT))], "short", bars=True,
-              stacked=True, colours=COLOURS, none="the detector does not run"),
-        stat("How many evaluations fail?", "Per second. If not 0: its log says why; Prometheus may not answer.",
-             Query(or_zero(per_second(EVALUATIONS, present(ERROR_TYPE))), "failed"), "ops", steps=alarm(FAIR),
-             width=8, height=8),
+        lines("What do evaluations find?", "Evaluations per second by verdict. None at all: the detector does not run.",
+              [Query(per_second(EVALUATIONS, by=(VERDICT,)), names(VERDICT))], "ops", stacked=True, colours=COLOURS,
+              none="the detector does not run"),
+        lines("Which evaluations fail?", "Per second, by error. Its log says why; Prometheus may not answer.",
+              [Query(per_second(EVALUATIONS, present(ERROR_TYPE), by=(ERROR_TYPE,)), names(ERROR_TYPE))], "ops",
+              none="none fails"),
         lines("How long does a pass take?", "p95. Near its interval: judge fewer caches, or less often.",
               [Query(quantile(0.95, EVALUATION_DURATION, by=(TARGET,)), names(TARGET))], "s",
               none="the detector does not run"),
@@ -132,7 +133,7 @@ def _benchmarks() -> Row:
               "change of the code, or of the machine.",
               [Query(times["mean"], names(BENCHMARK))], "s", log=True, none=none),
         lines("How has throughput moved?", "Operations per second, by benchmark.",
-              [Query(throughput, names(BENCHMARK))], "ops", none=none),
+              [Query(throughput, names(BENCHMARK))], "ops", log=True, none=none),
         lines("How has memory moved?", "Peak of one run, by benchmark.",
               [Query(memory, names(BENCHMARK))], "bytes", none=none),
     ])  # fmt: skip

@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from dashboards.preview.verdicts import report
+from dashboards.preview.invented import last_week, report
 from dashboards.render import FOLDER
 from otcache.demo.servers import AppServer, RedisServer, start_redis
 from otcache.demo.traffic import Traffic
@@ -45,7 +45,8 @@ def main() -> int:
     options = parser.parse_args()
     _build(options.out)
     targets = {"otcache-demo": [free_port()], "otcache-regress": [free_port()]}
-    with Prometheus(targets, interval="1s") as prometheus, _served(HERE / "dist") as base:
+    history = last_week("otcache-demo", targets["otcache-demo"][0], "default", options.seconds)
+    with Prometheus(targets, interval="1s", history=history) as prometheus, _served(HERE / "dist") as base:
         asyncio.run(_feed(options.seconds, targets["otcache-demo"][0], targets["otcache-regress"][0]))
         return _shoot(base, prometheus.url, options.seconds, options.out)
 
@@ -93,7 +94,12 @@ def _shoot(base: str, prometheus: str, seconds: float, out: Path) -> int:
     times = {"from": now - int(seconds), "to": now, "step": 2, "rate": "10s"}
     query = urlencode({"prometheus": prometheus, "cache": "default", **times})
     command = ["node", "shoot.mjs", base, str(out.resolve()), browser, query]
-    return subprocess.run([*command, *(path.stem for path in sorted(FOLDER.glob("*.json")))], cwd=HERE).returncode
+    names = [path.stem for path in sorted(FOLDER.glob("*.json"))]
+    status = subprocess.run([*command, *names], cwd=HERE).returncode
+    if status == 0 and shutil.which("pngquant") is not None:  # a third of the size
+        pictures = [out.resolve() / f"{name}.png" for name in names]
+        subprocess.run(["pngquant", "--force", "--ext", ".png", "--strip", "64", *pictures], check=True)
+    return status
 
 
 # --- what they show -----------------------------------------------------------------------------------

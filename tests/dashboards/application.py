@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from dashboards.preview.verdicts import report
+from dashboards.preview.invented import TURN, report
 from otcache.config import AICacheConfig
 from otcache.telemetry import setup
 from otcache.telemetry.metrics import Metrics, metrics_for
@@ -106,7 +106,7 @@ async def _play(providers: Providers, server: RedisServer, metrics: Metrics) -> 
     """Act after act, each with caches of its own, so that counters grow and gauges do not pile up."""
     chance = random.Random(1)
     for act in itertools.count():
-        report(metrics, act, chance)
+        report(metrics, TURN + act, chance)
         async with stage(providers, server, f"act-{act}:") as playing:
             await play(playing, (*STEPS, responses_with_a_price))
             await asyncio.sleep(1.5)  # the last act's gauges are seen by a scrape

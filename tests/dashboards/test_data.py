@@ -9,14 +9,15 @@ from typing import Final
 
 import pytest
 
-from otcache.telemetry.catalog import LOOKUPS
+from dashboards.common import circuit_state
+from dashboards.preview.invented import last_week
+from otcache.telemetry import catalog
 from tests.dashboards.application import Application
-from tests.dashboards.model import filled, promql
+from tests.dashboards.model import PANELS, Panel, filled, promql
 from tests.servers import wait_for
 from tests.stack.prometheus import Prometheus
 
 SECONDS: Final = 120.0
-WEEK: Final = 7 * 24 * 3600
 RULE: Final = """
 groups:
   - name: otcache
@@ -27,28 +28,23 @@ NEEDS: Final[dict[str, str]] = {}
 """Queries that something else is needed for, and what."""
 
 
-def last_week(port: int) -> str:
-    """Look-ups at this time a week ago, as OpenMetrics."""
-    labels = f'job="shop",instance="127.0.0.1:{port}",otcache_cache_name="users",otcache_tier="l1"'
-    name = LOOKUPS.prometheus
-    start = time.time() - WEEK - 60
-    samples = [
-        f'{name}{{{labels},otcache_miss_reason="none",otcache_result="{result}"}} {10 * step} {start + step * 5:.3f}'
-        for result in ("hit", "miss")
-        for step in range(60)
-    ]
-    return "\n".join([f"# TYPE {name.removesuffix('_total')} counter", *samples, "# EOF", ""])
-
-
 @pytest.fixture(scope="module")
 def prometheus() -> Iterator[Prometheus]:
     """It scrapes an application that keeps playing."""
     with (
         Application() as application,
-        Prometheus({"shop": [application.port]}, rules=[RULE], history=last_week(application.port)) as started,
+        Prometheus(
+            {"shop": [application.port]}, rules=[RULE], history=last_week("shop", application.port, "users", 180)
+        ) as started,
     ):
         started.wait_for_targets(60)
         yield started
+
+
+def states(panel: Panel) -> set[str]:
+    """The numbers that a panel has words for."""
+    mappings = panel.model["fieldConfig"]["defaults"].get("mappings", [])
+    return {number for mapping in mappings for number in mapping["options"]}
 
 
 def silent(prometheus: Prometheus, queries: dict[str, str]) -> list[str]:
@@ -65,6 +61,30 @@ def test_every_query_of_every_panel_returns_data(prometheus: Prometheus) -> None
         wait_for(lambda: not silent(prometheus, waiting), "data", SECONDS)
 
     assert waiting == {}
+
+
+@pytest.mark.parametrize(
+    "panel", [panel for panel in PANELS if panel.model["type"] == "stat" and states(panel)], ids=str
+)
+def test_a_state_is_one_that_has_a_name(panel: Panel, prometheus: Prometheus) -> None:
+    (query,) = panel.queries("prometheus")
+
+    shown = {f"{series.value:g}" for series in prometheus.wait_for_series(filled(query))}
+
+    assert shown
+    assert shown <= states(panel)
+
+
+def test_two_open_breakers_of_one_process_are_one_open_state() -> None:
+    now, row = time.time(), catalog.CIRCUIT_STATUS.prometheus
+    labels = 'job="shop",instance="one",otcache_backend_name="redis",otcache_component="l2"'
+    numbers = {"closed": 0, "half_open": 0, "open": 2}
+    samples = [f'{row}{{{labels},otcache_circuit_state="{s}"}} {n} {now - 60:.3f}' for s, n in numbers.items()]
+
+    with Prometheus(history="\n".join([f"# TYPE {row} gauge", *samples, "# EOF", ""])) as prometheus:
+        (state,) = prometheus.query(filled(circuit_state().text), at=now - 50)
+
+    assert (state.labels, state.value) == ({"otcache_backend_name": "redis"}, 2)
 
 
 def test_no_query_that_has_data_is_excused(prometheus: Prometheus) -> None:

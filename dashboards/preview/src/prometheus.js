@@ -1,5 +1,5 @@
 // The queries of a panel as data frames, in the shapes of Grafana's Prometheus data source.
-import { applyFieldOverrides, FieldType, toDataFrame, transformDataFrame } from "@grafana/data";
+import { applyFieldOverrides, cacheFieldDisplayNames, FieldType, toDataFrame, transformDataFrame } from "@grafana/data";
 import { lastValueFrom } from "rxjs";
 
 import { registry } from "./grafana.js";
@@ -26,7 +26,7 @@ function legend(format, labels) {
   return format.replaceAll(/{{\s*(\w+)\s*}}/g, (_, name) => labels[name] ?? "");
 }
 
-const number = (text) => (text === "NaN" ? NaN : Number(text));
+const number = (text) => (text === null ? null : text === "NaN" ? NaN : Number(text));
 
 function seriesFrame(target, { metric, values }) {
   const { __name__, ...labels } = metric;
@@ -43,7 +43,7 @@ function withGaps({ metric, values }, { from, to, step }) {
   const found = [];
   for (let at = Number(from); at <= Number(to); at += Number(step)) {
     const value = known.get(Math.round(at * 1000));
-    found.push([at, value ?? "NaN"]);
+    found.push([at, value ?? null]);
   }
   return { metric, values: found.map(([at, value]) => [at, value]) };
 }
@@ -81,7 +81,7 @@ export async function framesOf(panel, asked, theme) {
   const changed = panel.transformations?.length && found.length
     ? await lastValueFrom(transformDataFrame(panel.transformations, found, { interpolate: plain }))
     : found;
-  return applyFieldOverrides({
+  const shown = applyFieldOverrides({
     data: changed,
     fieldConfig: fieldConfig(panel),
     fieldConfigRegistry: registry,
@@ -89,6 +89,8 @@ export async function framesOf(panel, asked, theme) {
     theme,
     timeZone: "utc",
   });
+  cacheFieldDisplayNames(shown);
+  return shown;
 }
 
 // Defaults that the plugins would add.

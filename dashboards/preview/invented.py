@@ -1,8 +1,9 @@
-"""Invented verdicts and benchmarks, reported as the detector and the benchmarks report theirs."""
+"""Invented verdicts and benchmarks, reported as the detector and the benchmarks report theirs; and a last week."""
 
 from __future__ import annotations
 
 import random
+import time
 from typing import Final
 
 from otcache.telemetry import catalog
@@ -51,3 +52,19 @@ def _measure(metrics: Metrics, name: str, seconds: float) -> None:
         metrics.set(catalog.BENCHMARK_DURATION, seconds * factor, name, statistic)
     metrics.set(catalog.BENCHMARK_THROUGHPUT, 1 / seconds, name)
     metrics.set(catalog.BENCHMARK_MEMORY, 3_000_000 + 40_000 * len(name), name)
+
+
+WEEK: Final = 7 * 24 * 3600
+
+
+def last_week(job: str, port: int, cache: str, seconds: float) -> str:
+    """Look-ups at this time a week ago, as OpenMetrics with timestamps: nine of ten were hits."""
+    name = catalog.LOOKUPS.prometheus
+    where = f'job="{job}",instance="127.0.0.1:{port}",otcache_cache_name="{cache}",otcache_tier="l1"'
+    start = time.time() - WEEK - 60
+    samples = [
+        f'{name}{{{where},otcache_miss_reason="none",otcache_result="{result}"}} {each * step} {start + step * 2:.3f}'
+        for result, each in (("hit", 180), ("miss", 20))
+        for step in range(int(seconds + 120) // 2)
+    ]
+    return "\n".join([f"# TYPE {name.removesuffix('_total')} counter", *samples, "# EOF", ""])
