@@ -66,7 +66,7 @@ def _operations() -> Row:
                Column("Hit ratio", "percentunit", ratio(
                    _total(AI_LOOKUPS, one_of(RESULT, "hit", "stale"), by=by),
                    _total(AI_LOOKUPS, one_of(RESULT, "hit", "stale", "miss"), by=by)), limits=HIT_RATIO, decimals=1),
-               Column("Lookups", "short", _total(AI_LOOKUPS, by=by), decimals=0),
+               Column("Lookups", "locale", _total(AI_LOOKUPS, by=by), decimals=0),
                Column("Saved", "currencyUSD", _total(AI_COST, SAVED, by=by), decimals=2),
                Column("Spent", "currencyUSD", _total(AI_COST, one_of(AI_DISPOSITION, "spent"), by=by), decimals=2),
                Column("Tokens saved", "short", _total(AI_TOKENS, SAVED, by=by)),

@@ -66,11 +66,12 @@ def _coverage() -> Row:
 def _builds() -> Row:
     keys: tuple[Label, ...] = (JOB, VERSION, SCHEMA, PYTHON_VERSION, REDIS_CLIENT_VERSION)
     titles = ("Service", "otcache", "Schema", "Python", "redis-py")
-    columns = [Column(title, of=key) for title, key in zip(titles, keys, strict=True)]
+    columns = [Column(titles[0], of=keys[0])]
+    columns += [Column(title, of=key, width=85) for title, key in zip(titles[1:], keys[1:], strict=True)]
     counted = top(20, count_by(everything(), NAME))
     return Row("Who reports, and how much?", [
         table("Which versions run?", "Two versions of one service long after a deployment: it got stuck.",
-              [*columns, Column("Instances", "short", count_by(series(BUILD_INFO), *keys), decimals=0)],
+              [*columns, Column("Instances", "short", count_by(series(BUILD_INFO), *keys), decimals=0, width=95)],
               none="none reports", width=14, height=9),
         table("Which metrics have the most series?", "The twenty largest. Histograms lead; a counter up here has an "
               "attribute that explodes.",

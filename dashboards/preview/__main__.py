@@ -47,8 +47,8 @@ def main() -> int:
     targets = {"otcache-demo": [free_port()], "otcache-regress": [free_port()]}
     history = last_week("otcache-demo", targets["otcache-demo"][0], "default", options.seconds)
     with Prometheus(targets, interval="1s", history=history) as prometheus, _served(HERE / "dist") as base:
-        asyncio.run(_feed(options.seconds, targets["otcache-demo"][0], targets["otcache-regress"][0]))
-        return _shoot(base, prometheus.url, options.seconds, options.out)
+        until = asyncio.run(_feed(options.seconds, targets["otcache-demo"][0], targets["otcache-regress"][0]))
+        return _shoot(base, prometheus.url, until - options.seconds, until, options.out)
 
 
 def _say(text: str) -> None:
@@ -86,12 +86,11 @@ def _served(folder: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def _shoot(base: str, prometheus: str, seconds: float, out: Path) -> int:
+def _shoot(base: str, prometheus: str, start: float, until: float, out: Path) -> int:
     browser = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
     if browser is None:
         sys.exit("preview: chromium is missing: apt-get install -y --no-install-recommends chromium")
-    now = int(time.time())
-    times = {"from": now - int(seconds), "to": now, "step": 2, "rate": "10s"}
+    times = {"from": int(start), "to": int(until), "step": 2, "rate": "10s"}
     query = urlencode({"prometheus": prometheus, "cache": "default", **times})
     command = ["node", "shoot.mjs", base, str(out.resolve()), browser, query]
     names = [path.stem for path in sorted(FOLDER.glob("*.json"))]
@@ -105,8 +104,8 @@ def _shoot(base: str, prometheus: str, seconds: float, out: Path) -> int:
 # --- what they show -----------------------------------------------------------------------------------
 
 
-async def _feed(seconds: float, port: int, judging: int) -> None:
-    """The demo's application and clients; Redis dies in the middle, and what judges says so later."""
+async def _feed(seconds: float, port: int, judging: int) -> float:
+    """The demo's application and clients; Redis dies in the middle; the time up to which all of it ran."""
     _say(f"{seconds:.0f} s of traffic")
     judge = setup("otcache-regress", "prometheus", metrics_port=judging, set_global=False, configure_logging=False)
     async with _demo(port) as (traffic, redis), asyncio.TaskGroup() as tasks:
@@ -117,7 +116,9 @@ async def _feed(seconds: float, port: int, judging: int) -> None:
         for act in range(acts):
             report(metrics, act, chance)
             await asyncio.sleep(seconds / acts)
+        until = time.time() - 1  # scraped by now
         traffic.stop()
+    return until
 
 
 @contextlib.asynccontextmanager

@@ -127,7 +127,7 @@ def test_a_place_that_can_not_be_written_is_named(tmp_path: Path, capsys: pytest
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of a fresh environment with the built wheel in it."""
     place = tmp_path_factory.mktemp("wheel")
-    _run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", place, ROOT)
+    _run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", place, ROOT)
     _run(sys.executable, "-m", "venv", "--without-pip", place / "venv")
     (wheel,) = place.glob("*.whl")
     packages = next((place / "venv").glob("lib/python*/site-packages"))
