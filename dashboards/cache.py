@@ -6,7 +6,9 @@ from dashboards import parameters
 from dashboards.board import Board, Row
 from dashboards.common import (
     ASKED,
+    CODEC_COLOURS,
     FOUND,
+    OPERATION_COLOURS,
     REASON_COLOURS,
     REASON_TEXTS,
     RESULT_COLOURS,
@@ -95,7 +97,8 @@ def _latency() -> Row:
     spread = sum_by(rate(series(OPERATION_DURATION, part="_bucket")), LE)
     return Row("How long do calls take?", [
         lines("Which calls are slow?", "p99 by operation. Click a point for traces of calls at least as slow.",
-              [Query(by_operation, names(OPERATION), exemplar=True)], "s", log=True, links=[link]),
+              [Query(by_operation, names(OPERATION), exemplar=True)], "s", log=True, links=[link],
+              colours=OPERATION_COLOURS),
         lines("What does a hit cost, and a miss?",
               "Mean of calls that hit, and that missed; the loader's time is not in it. A miss far above a hit "
               "means Redis was asked in vain.",
@@ -112,7 +115,8 @@ def _traffic() -> Row:
     age = {q: quantile(q, ENTRY_AGE) for q in (0.5, 0.95)}
     return Row("What is called, stored and thrown out?", [
         lines("What is called?", "Calls per second by operation; a batch counts once.",
-              [Query(per_second(OPERATIONS, by=(OPERATION,)), names(OPERATION))], "ops", stacked=True),
+              [Query(per_second(OPERATIONS, by=(OPERATION,)), names(OPERATION))], "ops", stacked=True,
+              colours=OPERATION_COLOURS),
         lines("What is stored, and where?",
               "Entries per second by tier and reason; backfill is a copy of a Redis hit into L1. L2 below L1 in an "
               "outage: what Redis did not take is lost on a restart.",
@@ -151,7 +155,7 @@ def _payload() -> Row:
         lines("How long does encoding take?",
               "Mean per value. If it nears the time of a round trip, values are too large or compressed too hard.",
               [Query(mean(CODEC_DURATION, by=(CODEC_OPERATION,)), names(CODEC_OPERATION))], "s", log=True,
-              none=NO_REDIS),
+              colours=CODEC_COLOURS, none=NO_REDIS),
     ])  # fmt: skip
 
 

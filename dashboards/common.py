@@ -23,9 +23,12 @@ from otcache.telemetry.catalog import (
     BACKEND,
     CIRCUIT_STATE,
     CIRCUIT_STATUS,
+    CODEC_OPERATION,
     COMPONENT_STATE,
     COMPONENT_STATUS,
+    DEGRADED_REASON,
     LOOKUPS,
+    OPERATION,
     OPERATIONS,
     RESULT,
     TIER,
@@ -36,6 +39,25 @@ FOUND: Final = one_of(RESULT, "hit", "stale")
 ASKED: Final = one_of(RESULT, "hit", "stale", "miss")
 """What a hit ratio counts; `bypass` is in neither."""
 
+_SHADES: Final = [
+    f"{shade}{colour}" for shade in ("", "super-light-", "semi-dark-", "dark-")
+    for colour in ("green", "blue", "orange", "purple", "yellow")
+]  # fmt: skip
+"""Without red, which Grafana's own palette has: red means something here."""
+
+
+def coloured(*values: str) -> dict[str, str]:
+    """A colour for each value, the same on every panel."""
+    return dict(zip(values, _SHADES, strict=False))
+
+
+OPERATION_COLOURS: Final = coloured(*(OPERATION.values or ()))
+COMMAND_COLOURS: Final = coloured(
+    "GET", "SET", "MGET", "UNLINK", "PIPELINE SET", "PING", "TIME", "EVALSHA", "EXISTS", "PTTL", "SCAN"
+)
+DIRECTION_COLOURS: Final = {"read": "green", "write": "blue"}
+REASON_TO_DEGRADE_COLOURS: Final = coloured(*(DEGRADED_REASON.values or ()))
+CODEC_COLOURS: Final = coloured(*(CODEC_OPERATION.values or ()))
 RESULT_COLOURS: Final = {"hit": "green", "stale": "yellow", "miss": "blue", "bypass": "purple"}
 TIER_COLOURS: Final = {"l1": "green", "l2": "blue", "none": "orange"}
 TIER_TEXTS: Final = {"l1": "memory (L1)", "l2": "Redis (L2)", "none": "no tier: a miss"}

@@ -6,7 +6,10 @@ from dashboards import parameters
 from dashboards.board import Board, Row
 from dashboards.common import (
     CIRCUIT_STATES,
+    COMMAND_COLOURS,
     COMPONENT_STATES,
+    DIRECTION_COLOURS,
+    REASON_TO_DEGRADE_COLOURS,
     WARNINGS,
     circuit_state,
     component_state,
@@ -107,7 +110,7 @@ def _round_trips() -> Row:
     return Row("What is asked of Redis?", [
         lines("Which commands?", "Round trips per second by command; a pipeline is one.",
               [Query(per_second(L2_OPERATIONS, by=by), names(DB_OPERATION))], "ops", stacked=True, none=NO_REDIS,
-              width=12),
+              colours=COMMAND_COLOURS, width=12),
         lines("Which errors?",
               "Failed round trips per second by type. TimeoutError: a busy server or the network. ConnectionError: "
               "it is gone. OOM: it is full. READONLY: it is a replica. WRONGPASS, NOAUTH: credentials.",
@@ -115,14 +118,15 @@ def _round_trips() -> Row:
               none="no errors", width=12),
         lines("How long does a typical round trip take?", "Median by command. All up together: the server or the "
               "network. One alone: its values have grown.",
-              [Query(quantile(0.5, L2_DURATION, by=by), names(DB_OPERATION), exemplar=True)], "s", links=[link],
-              none=NO_REDIS),
+              [Query(quantile(0.5, L2_DURATION, by=by), names(DB_OPERATION), exemplar=True)], "s", log=True,
+              links=[link], colours=COMMAND_COLOURS, none=NO_REDIS),
         lines("How long do slow round trips take?", "p99 by command. Click a point for traces of round trips at "
               "least as slow.",
-              [Query(quantile(0.99, L2_DURATION, by=by), names(DB_OPERATION), exemplar=True)], "s", limits=LATENCY,
-              links=[link], none=NO_REDIS),
+              [Query(quantile(0.99, L2_DURATION, by=by), names(DB_OPERATION), exemplar=True)], "s", log=True,
+              limits=LATENCY, links=[link], colours=COMMAND_COLOURS, none=NO_REDIS),
         lines("How much is carried?", "Payload bytes per second, without the protocol's. A jump means larger values.",
-              [Query(per_second(L2_IO, by=(IO_DIRECTION,)), names(IO_DIRECTION))], "Bps", none=NO_REDIS),
+              [Query(per_second(L2_IO, by=(IO_DIRECTION,)), names(IO_DIRECTION))], "Bps", colours=DIRECTION_COLOURS,
+              none=NO_REDIS),
     ])  # fmt: skip
 
 
@@ -155,7 +159,7 @@ def _resilience() -> Row:
               "Calls per second that did without, by reason. Circuit open is the rest of an outage whose start is the "
               "other reason.",
               [Query(per_second(DEGRADED_OPERATIONS, by=(DEGRADED_REASON,)), names(DEGRADED_REASON))], "ops",
-              stacked=True, none="none does"),
+              stacked=True, colours=REASON_TO_DEGRADE_COLOURS, none="none does"),
         lines("How many lookups missed for that?", "Keys per second, by cache, that Redis might have had. They go to "
               "the origin: watch its load.",
               [Query(unanswered, names(CACHE))], "ops", none="none", width=12),

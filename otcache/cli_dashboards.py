@@ -43,18 +43,25 @@ class Threshold:
     places: Mapping[str, tuple[str, ...]]
 
 
+class Variable(NamedTuple):
+    """What can be chosen beforehand; `places` are JSON pointers, by file."""
+
+    meaning: str
+    places: Mapping[str, str]
+
+
 class Folder(NamedTuple):
     """The dashboards that come with otcache.
 
     Attributes:
         files: Their JSON, by file name.
         thresholds: By name.
-        variables: What can be chosen beforehand: pointers, by variable and file.
+        variables: By name.
     """
 
     files: Mapping[str, dict[str, Any]]
     thresholds: Mapping[str, Threshold]
-    variables: Mapping[str, Mapping[str, str]]
+    variables: Mapping[str, Variable]
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -118,7 +125,7 @@ def _read(place: Path) -> Folder:
     said = json.loads((place / "parameters.json").read_text(encoding="utf-8"))
     files = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(place.glob("grafana/*.json"))}
     thresholds = {name: Threshold(name, **facts) for name, facts in said["thresholds"].items()}
-    return Folder(files, thresholds, {name: facts["places"] for name, facts in said["variables"].items()})
+    return Folder(files, thresholds, {name: Variable(**facts) for name, facts in said["variables"].items()})
 
 
 def _listed(folder: Folder) -> Iterator[str]:
@@ -126,6 +133,8 @@ def _listed(folder: Folder) -> Iterator[str]:
     for each in folder.thresholds.values():
         limits = f"{each.minimum:g}..{each.maximum:g}"
         yield f"{each.name:<24}{each.default:>9g}  {each.unit:<7}{limits:<15}{each.meaning}"
+    yield f"\n{'choice':<24}{'default':>9}  meaning"
+    yield from (f"--{name:<22}{'all':>9}  {each.meaning}" for name, each in folder.variables.items())
     yield "\nshare: of 1. s: seconds. change: a share of the baseline, 0.1 is 10 % worse."
 
 
@@ -185,7 +194,7 @@ def adapted(folder: Folder, thresholds: Mapping[str, float], variables: Mapping[
     for name, choice in variables.items():
         if not choice.strip():
             raise DashboardsError(f"--{name} needs a name")
-        for file, pointer in folder.variables[name].items():
+        for file, pointer in folder.variables[name].places.items():
             _choose(_parent(made[file], f"{pointer}/current")[0], choice)
     return made
 
