@@ -33,6 +33,10 @@ from tests.stack.prometheus import Prometheus
 
 HERE: Final = Path(__file__).parent
 CHROMIUM: Final = ("chromium", "chromium-browser", "google-chrome")
+DOWN, BACK = 0.55, 0.63
+"""When Redis dies and when it is back, as shares of the whole time."""
+OUTAGE: Final = "otcache-outage"
+"""The picture of the overview in between."""
 ENVIRONMENT: Final = {"OTCACHE_MEMORY_CACHE_SIZE": "40", "OTCACHE_AI__TOKEN_PRICES": '{"input": 2.5, "output": 10.0}'}
 """Of the application: a small memory, so that Redis has something to do, and what tokens cost."""
 
@@ -94,9 +98,10 @@ def _shoot(base: str, prometheus: str, start: float, until: float, out: Path) ->
     query = urlencode({"prometheus": prometheus, "cache": "default", **times})
     command = ["node", "shoot.mjs", base, str(out.resolve()), browser, query]
     names = [path.stem for path in sorted(FOLDER.glob("*.json"))]
-    status = subprocess.run([*command, *names], cwd=HERE).returncode
+    outage = int(start + (until - start) * (DOWN + BACK) / 2)
+    status = subprocess.run([*command, *names, f"{OUTAGE}=otcache-overview&to={outage}"], cwd=HERE).returncode
     if status == 0 and shutil.which("pngquant") is not None:  # a third of the size
-        pictures = [out.resolve() / f"{name}.png" for name in names]
+        pictures = [out.resolve() / f"{name}.png" for name in (*names, OUTAGE)]
         subprocess.run(["pngquant", "--force", "--ext", ".png", "--strip", "64", *pictures], check=True)
     return status
 
@@ -138,9 +143,9 @@ async def _demo(port: int) -> AsyncIterator[tuple[Traffic, RedisServer]]:
 
 
 async def _break(redis: RedisServer, seconds: float) -> None:
-    await asyncio.sleep(seconds * 0.55)
+    await asyncio.sleep(seconds * DOWN)
     await redis.kill()
-    await asyncio.sleep(seconds * 0.08)
+    await asyncio.sleep(seconds * (BACK - DOWN))
     await redis.start()
 
 
