@@ -249,20 +249,6 @@ def times(number: int, of: Expr) -> Expr:
     return Expr(f"{number} * {of.operand}", of.labels, atom=False)
 
 
-def share(part: Expr, whole: Expr) -> Expr:
-    """What share of `whole`, which has no labels, each series of `part` is."""
-    if whole.labels:
-        raise ValueError(f"{whole.text} has labels")
-    return Expr(f"{part.operand} / on () group_left () ({whole.operand} > 0)", part.labels, atom=False)
-
-
-def difference(whole: Expr, without: Expr) -> Expr:
-    """`whole - without`, label by label."""
-    if whole.labels != without.labels:
-        raise ValueError(f"{whole.text} and {without.text} have different labels")
-    return Expr(f"{whole.operand} - {without.operand}", whole.labels, atom=False)
-
-
 def some(of: Expr) -> Expr:
     """1 where there is at least one, else 0: several caches of one process add up what states they are in."""
     return Expr(f"{of.operand} > bool 0", of.labels, atom=False)

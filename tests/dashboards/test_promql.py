@@ -18,7 +18,6 @@ from dashboards.promql import (
     rate,
     ratio,
     series,
-    share,
     sum_by,
 )
 from otcache.telemetry.catalog import (
@@ -95,12 +94,6 @@ def test_zero_stands_in_for_what_has_never_happened() -> None:
     assert or_zero(sum_by(rate(series(LOOKUPS)))).text.endswith(" or vector(0)")
 
 
-def test_a_share_is_of_one_whole() -> None:
-    whole = sum_by(rate(series(LOOKUPS)))
-
-    assert share(sum_by(rate(series(LOOKUPS)), TIER), whole).labels == {"otcache_tier"}
-
-
 def test_everything_of_ours_is_found_by_its_name() -> None:
     assert everything().text == '{__name__=~"otcache_.+", job=~"$job", instance=~"$instance"}'
 
@@ -119,7 +112,6 @@ def test_everything_of_ours_is_found_by_its_name() -> None:
         (lambda: quantile(99, OPERATION_DURATION), "q=99 is outside 0..1"),
         (lambda: ratio(sum_by(rate(series(LOOKUPS)), TIER), sum_by(rate(series(LOOKUPS)))), "different labels"),
         (lambda: or_zero(rate(series(LOOKUPS))), "has labels, and 0 has none"),
-        (lambda: share(rate(series(LOOKUPS)), rate(series(LOOKUPS))), "has labels"),
     ],
 )
 def test_what_nothing_emits_can_not_be_written(make, complaint: str) -> None:  # type: ignore[no-untyped-def]
