@@ -11,10 +11,10 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint bench docs-tables clean venv-demo venv-dev
+.PHONY: help demo test lint bench dashboards dashboards-preview docs-tables clean venv-demo venv-dev
 
 help: ## Show this
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-12s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-18s %s\n", $$1, $$2}'
 
 demo: venv-demo ## Watch a cached application live; ARGS="--seconds 20" ends it by itself
 	@$(RUN) -m otcache demo $(ARGS)
@@ -30,6 +30,12 @@ lint: venv-dev ## Check style, format and types
 
 bench: venv-dev ## Measure operations, and memory look-ups at 100, 10 000 and 1 000 000 entries
 	@$(RUN) -m benchmarks $(ARGS)
+
+dashboards: venv-dev ## Write the generated dashboards; ARGS="--check" only says whether they differ
+	@$(RUN) -m dashboards $(ARGS)
+
+dashboards-preview: venv-dev ## Draw the dashboards with Grafana's own panels, as pictures
+	@$(RUN) -m dashboards.preview $(ARGS)
 
 docs-tables: venv-dev ## Write the generated tables of docs/
 	@$(RUN) docs/tables.py

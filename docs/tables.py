@@ -11,15 +11,28 @@ import re
 import sys
 from pathlib import Path
 
+from otcache import cli_dashboards
 from otcache.alerts.tables import alert_table, threshold_table
 from otcache.config.model import options_table
 from otcache.telemetry import tables
 
 DOCS = Path(__file__).parent
+
+
+def dashboard_thresholds() -> str:
+    """The thresholds of the dashboards."""
+    rows = [
+        (f"`{each.name}`", f"{each.default:g}", each.unit, f"{each.minimum:g}..{each.maximum:g}", each.meaning)
+        for each in cli_dashboards.load().thresholds.values()
+    ]
+    return tables.table(("threshold", "default", "unit", "range", "meaning"), rows)
+
+
 TABLES = {
     "options": options_table,
     "alerts": alert_table,
     "thresholds": threshold_table,
+    "dashboard_thresholds": dashboard_thresholds,
     "instruments": tables.instruments,
     "buckets": tables.buckets,
     "attributes": tables.attributes,

@@ -13,7 +13,7 @@ from io import TextIOWrapper
 from types import ModuleType
 from typing import Any, Final
 
-from otcache import cli_alerts, cli_bench, cli_metrics, cli_regress
+from otcache import cli_alerts, cli_bench, cli_dashboards, cli_metrics, cli_regress
 from otcache.config import CacheConfig, CacheConfigBuilder
 from otcache.config.model import default_of, environment_name, facts_of, options_table
 from otcache.exceptions import CacheError
@@ -191,4 +191,5 @@ COMMANDS: Final = (
     Command(
         "alerts", "Write the alert rules for Prometheus, with your own thresholds.", cli_alerts.declare, cli_alerts.run
     ),
+    Command("dashboards", "Hand out the Grafana dashboards.", cli_dashboards.declare, cli_dashboards.run),
 )

@@ -23,7 +23,7 @@ RANKS: Final = {
     6: "dependencies registry health telemetry.sdk telemetry.profiles telemetry.prometheus telemetry.logs testing"
     " regression alerts",
     7: "benchmarks",
-    8: "cli cli_alerts cli_bench cli_metrics cli_regress demo __main__",
+    8: "cli cli_alerts cli_bench cli_dashboards cli_metrics cli_regress demo __main__",
 }
 """docs/architecture.md, "Layers": a package stands for what is inside of it, unless that has a rank of its own."""
 

@@ -1,0 +1,135 @@
+"""Quantities that several dashboards show, each defined once, and the colours that mean the same everywhere."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dashboards.board import Row
+from dashboards.panels import BAD, FAIR, GOOD, State, logs, traces
+from dashboards.promql import (
+    Expr,
+    Label,
+    Matcher,
+    max_by,
+    one_of,
+    plus,
+    rate,
+    ratio,
+    series,
+    some,
+    sum_by,
+)
+from otcache.telemetry.catalog import (
+    BACKEND,
+    CIRCUIT_STATE,
+    CIRCUIT_STATUS,
+    CODEC_OPERATION,
+    COMPONENT_STATE,
+    COMPONENT_STATUS,
+    DEGRADED_REASON,
+    LOOKUPS,
+    OPERATION,
+    OPERATIONS,
+    RESULT,
+    TIER,
+    Instrument,
+)
+
+FOUND: Final = one_of(RESULT, "hit", "stale")
+ASKED: Final = one_of(RESULT, "hit", "stale", "miss")
+"""What a hit ratio counts; `bypass` is in neither."""
+
+_SHADES: Final = [
+    f"{shade}{colour}" for shade in ("", "super-light-", "semi-dark-", "dark-")
+    for colour in ("green", "blue", "orange", "purple", "yellow")
+]  # fmt: skip
+"""Without red, which Grafana's own palette has: red means something here."""
+
+
+def coloured(*values: str) -> dict[str, str]:
+    """A colour for each value, the same on every panel."""
+    return dict(zip(values, _SHADES, strict=False))
+
+
+OPERATION_COLOURS: Final = coloured(*(OPERATION.values or ()))
+COMMAND_COLOURS: Final = coloured(
+    "GET", "SET", "MGET", "UNLINK", "PIPELINE SET", "PING", "TIME", "EVALSHA", "EXISTS", "PTTL", "SCAN"
+)
+DIRECTION_COLOURS: Final = {"read": "green", "write": "blue"}
+REASON_TO_DEGRADE_COLOURS: Final = coloured(*(DEGRADED_REASON.values or ()))
+CODEC_COLOURS: Final = coloured(*(CODEC_OPERATION.values or ()))
+RESULT_COLOURS: Final = {"hit": "green", "stale": "yellow", "miss": "blue", "bypass": "purple"}
+TIER_COLOURS: Final = {"l1": "green", "l2": "blue", "none": "orange"}
+TIER_TEXTS: Final = {"l1": "memory (L1)", "l2": "Redis (L2)", "none": "no tier: a miss"}
+REASON_COLOURS: Final = {
+    "absent": "blue", "expired": "green", "evicted": "yellow", "deleted": "purple", "decode_error": "orange",
+    "backend_unavailable": "red",
+}  # fmt: skip
+REASON_TEXTS: Final = {
+    "absent": "absent: never stored, or long gone", "expired": "expired", "evicted": "evicted: L1 is full",
+    "deleted": "deleted by the application", "decode_error": "could not be decoded",
+    "backend_unavailable": "Redis did not answer",
+}  # fmt: skip
+COMPONENT_STATES: Final = (
+    State(0, "available", GOOD), State(1, "degraded", FAIR), State(2, "UNAVAILABLE", BAD),
+    State(3, "UNAVAILABLE, not everywhere", BAD),
+)  # fmt: skip
+CIRCUIT_STATES: Final = (
+    State(0, "closed: Redis is asked", GOOD), State(1, "half open: trying", FAIR),
+    State(2, "OPEN: Redis is left alone", BAD), State(3, "OPEN, not everywhere", BAD),
+)  # fmt: skip
+
+
+def per_second(row: Instrument, *matchers: Matcher, by: tuple[Label, ...] = ()) -> Expr:
+    """A counter's rate, summed."""
+    return sum_by(rate(series(row, *matchers)), *by)
+
+
+def hit_ratio(*matchers: Matcher, by: tuple[Label, ...] = (), row: Instrument = LOOKUPS, offset: str = "") -> Expr:
+    """(hit + stale) / (hit + stale + miss), per key."""
+    found = sum_by(rate(series(row, FOUND, *matchers, offset=offset)), *by)
+    return ratio(found, sum_by(rate(series(row, ASKED, *matchers, offset=offset)), *by))
+
+
+def component_state() -> Expr:
+    """0 available, 1 degraded, 2 unavailable in the worst instance, 3 both in different ones; per far tier."""
+    worst = {state: max_by(some(series(COMPONENT_STATUS, one_of(COMPONENT_STATE, state))), BACKEND) for state in
+             ("degraded", "unavailable")}  # fmt: skip
+    return plus(worst["degraded"], worst["unavailable"], times=2)
+
+
+def circuit_state() -> Expr:
+    """0 closed, 1 half open, 2 open in the worst instance, 3 both in different ones; per far tier."""
+    worst = {state: max_by(some(series(CIRCUIT_STATUS, one_of(CIRCUIT_STATE, state))), BACKEND) for state in
+             ("half_open", "open")}  # fmt: skip
+    return plus(worst["half_open"], worst["open"], times=2)
+
+
+def operations_share(*matchers: Matcher) -> tuple[Expr, Expr]:
+    """Calls that `matchers` select, and all."""
+    return per_second(OPERATIONS, *matchers), per_second(OPERATIONS)
+
+
+def slow_traces() -> str:
+    """TraceQL behind a latency panel: calls that took at least as long as the point that was clicked."""
+    return '{ instrumentation:name = "otcache" && duration > ${__value.raw}s }'
+
+
+def slow_traces_by_tier() -> str:
+    """The same for the tier of the series."""
+    tier = f'span.{TIER.name} = "${{__field.labels.{TIER.name.replace(".", "_")}}}"'
+    return f'{{ instrumentation:name = "otcache" && {tier} && duration > ${{__value.raw}}s }}'
+
+
+def evidence(*found: tuple[str, str, str], logql: str) -> Row:
+    """The closed row with traces, each a title, a description and TraceQL, and what the logs say."""
+    tiles = [traces(title, description, query) for title, description, query in found]
+    says = "Warnings and errors of otcache's own events. Open a line for its trace id and its attributes."
+    return Row("Traces and logs (needs Tempo and Loki)", [*tiles, logs("What do the logs say?", says, logql)],
+               optional=True)  # fmt: skip
+
+
+WARNINGS: Final = (
+    '{service_name=~"$service"} | event_name =~ "(otcache|db.client)[.].+" | severity_text =~ "WARN|ERROR"'
+)
+"""LogQL for every event that is a warning."""

@@ -1,0 +1,200 @@
+"""Redis and resilience: for those who run Redis."""
+
+from __future__ import annotations
+
+from dashboards import parameters
+from dashboards.board import Board, Row
+from dashboards.common import (
+    CIRCUIT_STATES,
+    COMMAND_COLOURS,
+    COMPONENT_STATES,
+    DIRECTION_COLOURS,
+    REASON_TO_DEGRADE_COLOURS,
+    WARNINGS,
+    circuit_state,
+    component_state,
+    evidence,
+    per_second,
+)
+from dashboards.foreign import (
+    REDIS_CONNECTIONS,
+    REDIS_CREATED,
+    REDIS_DURATION,
+    REDIS_ERROR_CATEGORY,
+    REDIS_ERRORS,
+)
+from dashboards.overview import NO_REDIS
+from dashboards.panels import Limits, Query, lines, names, stat, traces_link
+from dashboards.promql import (
+    Expr,
+    increase,
+    mean,
+    one_of,
+    or_zero,
+    present,
+    quantile,
+    rate,
+    ratio,
+    series,
+    sum_by,
+)
+from otcache.telemetry.catalog import (
+    BACKEND,
+    CACHE,
+    CIRCUIT_STATE,
+    CIRCUIT_STATUS,
+    CIRCUIT_TRANSITIONS,
+    CONNECTION_LIMIT,
+    CONNECTION_STATE,
+    CONNECTIONS,
+    DB_OPERATION,
+    DEGRADED,
+    DEGRADED_OPERATIONS,
+    DEGRADED_REASON,
+    ERROR_TYPE,
+    IO_DIRECTION,
+    L2_DURATION,
+    L2_IO,
+    L2_OPERATIONS,
+    LOOKUPS,
+    MISS_REASON,
+    OPERATIONS,
+    RESULT,
+)
+
+LATENCY = Limits(parameters.L2_LATENCY_WARNING, parameters.L2_LATENCY_CRITICAL)
+POOL = Limits(parameters.POOL_WARNING, parameters.POOL_CRITICAL)
+ERRORS = Limits(parameters.ERROR_RATIO_WARNING, parameters.ERROR_RATIO_CRITICAL)
+CIRCUIT_COLOURS = {"closed": "green", "half_open": "yellow", "open": "red"}
+CONNECTION_COLOURS = {"used": "blue", "idle": "green"}
+
+
+def _pool(by_cache: bool) -> Expr:
+    by = (CACHE,) if by_cache else ()
+    used = sum_by(series(CONNECTIONS, one_of(CONNECTION_STATE, "used")), *by)
+    return ratio(used, sum_by(series(CONNECTION_LIMIT), *by))
+
+
+def _now() -> Row:
+    failed, made = per_second(L2_OPERATIONS, present(ERROR_TYPE)), per_second(L2_OPERATIONS)
+    return Row("Is Redis there?", [
+        stat("Is Redis there?",
+             "The worst state as the chosen instances see it. If unavailable: check the server, then its network; "
+             "otcache comes back by itself.",
+             Query(component_state(), names(BACKEND)), "short", states=COMPONENT_STATES, none=NO_REDIS, width=5,
+             height=5),
+        stat("Is Redis being asked?",
+             "The breaker of the worst instance. Open: Redis failed several times in a row and is left alone until "
+             "a probe succeeds.",
+             Query(circuit_state(), names(BACKEND)), "short", states=CIRCUIT_STATES, none=NO_REDIS, width=5, height=5),
+        stat("Round trips per second", "Commands and pipelines sent to Redis. 0 with traffic: the breaker "
+             "is open, or L1 answers everything.",
+             Query(made, "round trips"), "ops", none=NO_REDIS, width=4, height=5),
+        stat("Round trips that fail",
+             "Round trips that ended with an error. If red: see “Which errors?” below for the type.",
+             Query(ratio(or_zero(failed), made), "failed"), "percentunit", limits=ERRORS, none="no round trips",
+             width=5, height=5),
+        stat("Slowest 1 % of round trips",
+             "p99 of round trips. If red: a slow command below, a busy server, or the network.",
+             Query(quantile(0.99, L2_DURATION), "p99"), "s", limits=LATENCY, none="no round trips", width=5, height=5),
+    ])  # fmt: skip
+
+
+def _round_trips() -> Row:
+    command = f'span.{DB_OPERATION.name} = "${{__field.labels.{DB_OPERATION.name.replace(".", "_")}}}"'
+    link = traces_link(
+        "Traces of slower round trips", f'{{ instrumentation:name = "otcache.redis" && {command} && '
+        "duration > ${__value.raw}s }",
+    )  # fmt: skip
+    by = (DB_OPERATION,)
+    return Row("What is asked of Redis?", [
+        lines("Which commands?", "Round trips per second by command; a pipeline is one.",
+              [Query(per_second(L2_OPERATIONS, by=by), names(DB_OPERATION))], "ops", stacked=True, none=NO_REDIS,
+              colours=COMMAND_COLOURS, width=12),
+        lines("Which errors?",
+              "Failed round trips per second by type. TimeoutError: a busy server or the network. ConnectionError: "
+              "it is gone. OOM: it is full. READONLY: it is a replica. WRONGPASS, NOAUTH: credentials.",
+              [Query(per_second(L2_OPERATIONS, present(ERROR_TYPE), by=(ERROR_TYPE,)), names(ERROR_TYPE))], "ops",
+              none="no errors", width=12),
+        lines("How long does a typical round trip take?", "Median by command. All up together: the server or the "
+              "network. One alone: its values have grown.",
+              [Query(quantile(0.5, L2_DURATION, by=by), names(DB_OPERATION), exemplar=True)], "s", log=True,
+              links=[link], colours=COMMAND_COLOURS, none=NO_REDIS),
+        lines("How long do slow round trips take?", "p99 by command. Click a point for traces of round trips at "
+              "least as slow.",
+              [Query(quantile(0.99, L2_DURATION, by=by), names(DB_OPERATION), exemplar=True)], "s", log=True,
+              limits=LATENCY, links=[link], colours=COMMAND_COLOURS, none=NO_REDIS),
+        lines("How much is carried?", "Payload bytes per second, without the protocol's. A jump means larger values.",
+              [Query(per_second(L2_IO, by=(IO_DIRECTION,)), names(IO_DIRECTION))], "Bps", colours=DIRECTION_COLOURS,
+              none=NO_REDIS),
+    ])  # fmt: skip
+
+
+def _connections() -> Row:
+    return Row("Are there enough connections?", [
+        lines("How many connections are open?", "By state, all chosen instances together, and how many there may be.",
+              [Query(sum_by(series(CONNECTIONS), CONNECTION_STATE), names(CONNECTION_STATE)),
+               Query(sum_by(series(CONNECTION_LIMIT)), "limit")], "short", decimals=0,
+              colours=CONNECTION_COLOURS, dashed="limit", none=NO_REDIS, width=12),
+        lines("What share of the limit is in use?",
+              "By cache. At 100 % further calls fail at once: raise max_connections, or find what holds them.",
+              [Query(_pool(by_cache=True), names(CACHE))], "percentunit", limits=POOL, none="no limit", width=12),
+    ])  # fmt: skip
+
+
+def _resilience() -> Row:
+    dropped = per_second(OPERATIONS, one_of(RESULT, "dropped"), by=(CACHE,))
+    unanswered = per_second(LOOKUPS, one_of(MISS_REASON, "backend_unavailable"), by=(CACHE,))
+    transitions = sum_by(increase(series(CIRCUIT_TRANSITIONS)), CIRCUIT_STATE)
+    return Row("What happens while Redis fails?", [
+        lines("In which state are breakers?",
+              "One per cache and instance. One open alone: its network. All: the server.",
+              [Query(sum_by(series(CIRCUIT_STATUS), CIRCUIT_STATE), names(CIRCUIT_STATE))], "short", steps=True,
+              stacked=True, decimals=0, colours=CIRCUIT_COLOURS, none=NO_REDIS),
+        lines("When did breakers change?",
+              "Changes by the state entered, around each point. Open and half open in turns: probes of a Redis that "
+              "is still away.",
+              [Query(transitions, names(CIRCUIT_STATE))], "short", bars=True, colours=CIRCUIT_COLOURS, none=NO_REDIS),
+        lines("Why do calls go without Redis?",
+              "Calls per second that did without, by reason. Circuit open is the rest of an outage whose start is the "
+              "other reason.",
+              [Query(per_second(DEGRADED_OPERATIONS, by=(DEGRADED_REASON,)), names(DEGRADED_REASON))], "ops",
+              stacked=True, colours=REASON_TO_DEGRADE_COLOURS, none="none does"),
+        lines("How many lookups missed for that?", "Keys per second, by cache, that Redis might have had. They go to "
+              "the origin: watch its load.",
+              [Query(unanswered, names(CACHE))], "ops", none="none", width=12),
+        lines("How many writes were lost for that?",
+              "Calls per second, by cache, whose value no tier kept. It costs a later miss, nothing else.",
+              [Query(dropped, names(CACHE))], "ops", none="none", width=12),
+    ])  # fmt: skip
+
+
+def _native() -> Row:
+    opened = sum_by(rate(series(REDIS_CREATED, part="_count")))
+    errors = per_second(REDIS_ERRORS, by=(REDIS_ERROR_CATEGORY,))
+    return Row("redis-py's own metrics (opt-in)", [
+        lines("Connections by state", "As redis-py counts them, for comparison with the ones above.",
+              [Query(sum_by(series(REDIS_CONNECTIONS), CONNECTION_STATE), names(CONNECTION_STATE))], "short",
+              stacked=True, colours=CONNECTION_COLOURS, width=6),
+        lines("Connections opened per second", "Far above 0 all the time: connections do not live long; look for an "
+              "idle timeout on the way.", [Query(opened, "opened")], "ops", width=6),
+        lines("Errors by category", "Errors of the client, retried or not.",
+              [Query(errors, names(REDIS_ERROR_CATEGORY))], "ops", width=6),
+        lines("Mean time of a command", "As redis-py measures it: commands that failed are not in it.",
+              [Query(mean(REDIS_DURATION), "mean")], "s", width=6),
+    ], optional=True)  # fmt: skip
+
+
+def board() -> Board:
+    """The dashboard."""
+    failed = '{ instrumentation:name = "otcache.redis" && status = error }'
+    traces = evidence(
+        ("Failed round trips", "Each with the command and the error; the call above it usually did not raise.",
+         f"{failed} | select(span.{DB_OPERATION.name}, span.{ERROR_TYPE.name})"),
+        ("What went without Redis?", "Traced calls per second by reason.",
+         f"{{ span.{DEGRADED.name} = true }} | rate() by (span.{DEGRADED_REASON.name})"),
+        logql=WARNINGS,
+    )  # fmt: skip
+    says = "Is Redis there, how fast does it answer, are there enough connections, and what happens while it fails?"
+    rows = [_now(), _round_trips(), _connections(), _resilience(), _native(), traces]
+    return Board("redis", "otcache / Redis and resilience", says, rows)
