@@ -31,8 +31,9 @@ lint: venv-dev ## Check style, format and types
 bench: venv-dev ## Measure operations, and memory look-ups at 100, 10 000 and 1 000 000 entries
 	@$(RUN) -m benchmarks $(ARGS)
 
-dashboards: venv-dev ## Write the generated dashboards; ARGS="--check" only says whether they differ
+dashboards: venv-dev ## Write the generated dashboards and alert rules
 	@$(RUN) -m dashboards $(ARGS)
+	@$(RUN) -m otcache alerts export dashboards/prometheus
 
 dashboards-preview: venv-dev ## Draw the dashboards with Grafana's own panels, as pictures
 	@$(RUN) -m dashboards.preview $(ARGS)

@@ -21,13 +21,13 @@ from urllib.parse import urlencode
 
 import httpx
 
-from dashboards.preview.invented import last_week, report
+from dashboards.preview.invented import TARGET, last_week, report
 from dashboards.render import FOLDER
 from otcache.demo.servers import AppServer, RedisServer, start_redis
 from otcache.demo.traffic import Traffic
+from otcache.regression.emit import Verdicts
 from otcache.telemetry import setup
-from otcache.telemetry.metrics import metrics_for
-from otcache.version import __version__
+from otcache.telemetry.providers import Providers
 from tests.servers import free_port
 from tests.stack.prometheus import Prometheus
 
@@ -116,10 +116,14 @@ async def _feed(seconds: float, port: int, judging: int) -> float:
     async with _demo(port) as (traffic, redis), asyncio.TaskGroup() as tasks:
         tasks.create_task(traffic.run())
         tasks.create_task(_break(redis, seconds))
-        metrics, chance = metrics_for(judge.meter_provider, __version__), random.Random(1)
+        providers, chance = (
+            Providers(judge.tracer_provider, judge.meter_provider, judge.logger_provider),
+            random.Random(1),
+        )
+        verdicts = Verdicts(TARGET, providers)
         acts = 20
         for act in range(acts):
-            report(metrics, act, chance)
+            report(verdicts, providers, act, chance)
             await asyncio.sleep(seconds / acts)
         until = time.time() - 1  # scraped by now
         traffic.stop()

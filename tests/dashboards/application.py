@@ -19,12 +19,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from dashboards.preview.invented import TURN, report
+from dashboards.preview.invented import TARGET, TURN, report
 from otcache.config import AICacheConfig
+from otcache.regression.emit import Verdicts
 from otcache.telemetry import setup
-from otcache.telemetry.metrics import Metrics, metrics_for
 from otcache.telemetry.providers import Providers
-from otcache.version import __version__
 from tests.servers import RedisServer, end, free_port, spawn
 from tests.telemetry.scenario import STEPS, Stage, play, stage
 
@@ -83,8 +82,7 @@ async def _serve(port: int, server: RedisServer) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"  # spans can't be exported: that is a panel, too
     handle = setup("shop", "prometheus", endpoint=nobody, metrics_port=port, configure_logging=False)
     _measure_redis_too()
-    metrics = metrics_for(handle.meter_provider, __version__)
-    playing = asyncio.create_task(_play(Providers(handle.tracer_provider, handle.meter_provider), server, metrics))
+    playing = asyncio.create_task(_play(Providers(handle.tracer_provider, handle.meter_provider), server))
     stop = asyncio.create_task(ended.wait())
     await asyncio.wait([playing, stop], return_when=asyncio.FIRST_COMPLETED)
     if playing.done():
@@ -102,11 +100,11 @@ def _measure_redis_too() -> None:
     get_observability_instance().init(OTelConfig(metric_groups=[groups, MetricGroup.RESILIENCY]))
 
 
-async def _play(providers: Providers, server: RedisServer, metrics: Metrics) -> None:
+async def _play(providers: Providers, server: RedisServer) -> None:
     """Act after act, each with caches of its own, so that counters grow and gauges do not pile up."""
-    chance = random.Random(1)
+    chance, verdicts = random.Random(1), Verdicts(TARGET, providers)
     for act in itertools.count():
-        report(metrics, TURN + act, chance)
+        report(verdicts, providers, TURN + act, chance)
         async with stage(providers, server, f"act-{act}:") as playing:
             await play(playing, (*STEPS, responses_with_a_price))
             await asyncio.sleep(1.5)  # the last act's gauges are seen by a scrape
