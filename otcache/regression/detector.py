@@ -248,9 +248,7 @@ def overall(findings: Iterable[Finding], blind: bool) -> Verdict:
     return next((verdict for verdict in WORST if verdict in found), "inconclusive")
 
 
-def _can_not_see(
-    findings: Sequence[Finding], baseline: Dataset, current: Dataset, specs: Sequence[MetricSpec]
-) -> bool:
+def _can_not_see(findings: Sequence[Finding], baseline: Dataset, current: Dataset, specs: Sequence[MetricSpec]) -> bool:
     """Whether more than a rare series of a metric was not judged, or is gone."""
     bare = {_without_resource(key): verdict for key, verdict in series_verdicts(findings).items()}
     gone: dict[SeriesKey, Verdict] = {_without_resource(key): "inconclusive" for key in baseline}
