@@ -161,7 +161,7 @@ def _sensitivity(reports: list[Report], warning: float) -> Iterator[str]:
 
 
 def _smallest(finding: Finding, warning: float) -> float:
-    """The estimate at which both would have held: its lower bound clears half of the threshold, its upper reaches it."""
+    """The estimate whose lower bound would have cleared half of the threshold."""
     width = (finding.change or 0.0) - (finding.low or 0.0)
     return warning / 2 + max(width, 0.0)
 

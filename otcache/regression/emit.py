@@ -140,8 +140,8 @@ class Verdicts:
             if judged is not None:
                 worst[judged] = _worse(worst.get(judged, verdict), verdict)
         for judged, now in sorted(worst.items(), key=lambda item: -ORDER.index(item[1])):
-            for verdict in catalog.VERDICT.values or ():
-                yield (catalog.REGRESSION_STATUS, (*judged, verdict)), int(verdict == now)
+            for state_name in catalog.VERDICT.values or ():
+                yield (catalog.REGRESSION_STATUS, (*judged, state_name)), int(state_name == now)
 
     def _evidence(self, finding: Finding) -> Iterator[tuple[Place, float]]:
         judged = identity(self._target, finding.key)

@@ -10,6 +10,7 @@ from dataclasses import fields
 from typing import Any, Final, Literal
 from xml.etree import ElementTree
 
+from otcache.regression.detector import series_verdicts
 from otcache.regression.model import SEVERITY, Finding, Report, SeriesKey, Verdict
 from otcache.regression.runs import BENCHMARK
 from otcache.regression.specs import DEFAULT_SPECS, MEMORY
@@ -118,13 +119,21 @@ def headline(report: Report) -> str:
     """The answer in one line."""
     sides = f" ({report.current} against {report.baseline})" if report.baseline or report.current else ""
     counts = ", ".join(f"{number} {verdict}" for verdict, number in tally(report).items())
-    return printable(f"{report.verdict}: {_SAID[report.verdict]}{sides}; {counts or 'nothing was judged'}")
+    return printable(f"{report.verdict}: {_SAID[report.verdict]}{sides}; {counts or 'no'} series")
 
 
 def tally(report: Report) -> dict[Verdict, int]:
-    """How many findings have each verdict, the worst first."""
-    counts = {verdict: sum(each.verdict == verdict for each in report.findings) for verdict in ORDER}
-    return {verdict: number for verdict, number in counts.items() if number}
+    """How many series have each verdict, the worst first."""
+    verdicts = list(series_verdicts(report.findings).values())
+    return {verdict: verdicts.count(verdict) for verdict in ORDER if verdict in verdicts}
+
+
+def loud(report: Report) -> list[Finding]:
+    """What is not ok; a statistic that can't be told is left out where another one decides for its series."""
+    verdicts = series_verdicts(report.findings)
+    unknown = {key for key, verdict in verdicts.items() if verdict == "inconclusive"}
+    shown = (each for each in report.findings if each.verdict != "ok")
+    return worst_first(each for each in shown if each.verdict != "inconclusive" or each.key in unknown)
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
@@ -138,10 +147,11 @@ def is_alarm(report: Report, least: Verdict) -> bool:
 
 
 def _explained(findings: Iterable[Finding]) -> list[str]:
-    """Why they are what they are; one line for all that share a reason."""
+    """What the table does not say of them; one line for all that share a reason."""
     reasons: dict[str, list[str]] = {}
     for each in findings:
-        if each.verdict not in ("ok", "improved") and each.reason:
+        alarm_by_its_bounds = SEVERITY[each.verdict] and "; " not in each.reason and "against" not in each.reason
+        if each.verdict not in ("ok", "improved") and each.reason and not alarm_by_its_bounds:
             reasons.setdefault(each.reason, []).append(f"{series(each.key)} {each.statistic}")
     return [f"{', '.join(names)}: {printable(reason)}" for reason, names in reasons.items()]
 
@@ -170,7 +180,7 @@ def _row(finding: Finding) -> tuple[str, ...]:
 
 def text(report: Report, *, everything: bool = False) -> str:
     """A table for a terminal: what is not ok, or everything."""
-    shown = [each for each in worst_first(report.findings) if everything or each.verdict != "ok"]
+    shown = worst_first(report.findings) if everything else loud(report)
     why = [f"  {line}" for line in _explained(shown)]
     return "\n".join([headline(report), *_aligned(shown), *(["why:", *why] if why else []), *_left_out(report)])
 
@@ -183,17 +193,16 @@ def _aligned(findings: Sequence[Finding]) -> list[str]:
 
 def markdown(report: Report) -> str:
     """A comment for a pull request; what is ok is folded."""
-    ordered = worst_first(report.findings)
-    loud = [each for each in ordered if each.verdict != "ok"]
-    quiet = [each for each in ordered if each.verdict == "ok"]
+    shown = loud(report)
+    rest = [each for each in worst_first(report.findings) if each not in shown]
     parts = [f"**{_escaped(headline(report))}**"]
-    if loud:
-        parts.append(_table(loud))
-    lines = [f"- {_escaped(line)}" for line in (*_explained(loud), *_left_out(report))]
+    if shown:
+        parts.append(_table(shown))
+    lines = [f"- {_escaped(line)}" for line in (*_explained(shown), *_left_out(report))]
     if lines:
         parts.append("\n".join(lines))
-    if quiet:
-        parts.append(f"<details><summary>{len(quiet)} ok</summary>\n\n{_table(quiet)}\n\n</details>")
+    if rest:
+        parts.append(f"<details><summary>{len(rest)} more</summary>\n\n{_table(rest)}\n\n</details>")
     return "\n\n".join(parts) + "\n"
 
 
@@ -304,7 +313,7 @@ _LEVELS: Final[Mapping[Verdict, str]] = {
 
 def github(report: Report) -> str:
     """Workflow commands that GitHub shows beside the change; it shows ten of each level."""
-    lines = [_annotation(each) for each in worst_first(report.findings) if each.verdict in _LEVELS]
+    lines = [_annotation(each) for each in loud(report) if each.verdict in _LEVELS]
     return "\n".join([*lines, f"::notice title={_ALL}::{_message(headline(report))}"])
 
 
