@@ -10,12 +10,12 @@ from xml.sax.saxutils import escape
 from otcache.regression.model import Finding, Report, Verdict
 from otcache.regression.report import (
     change,
-    headline,
     interval,
     is_in_points,
-    percent,
     printable,
     series,
+    sides,
+    summary,
     value,
     worst_first,
 )
@@ -27,11 +27,11 @@ COLORS: Final[Mapping[Verdict, str]] = {
     "critical": "#c4162a", "warning": "#e0752d", "inconclusive": "#8e8e8e", "minor": "#d8a200",
     "improved": "#1f60c4", "ok": "#37872d",
 }  # fmt: skip
-_ROW, _TOP, _BOTTOM = 24, 92, 46
-_NAMES, _PLOT, _SAID = 440, 460, 400
+_ROW, _TOP, _BOTTOM = 24, 112, 46
+_NAMES, _PLOT, _SAID = 500, 460, 400
 _WIDTH: Final = _NAMES + _PLOT + _SAID
-_FARTHEST: Final = 2.0
-"""No change needs more room than a tripled value; what is beyond is drawn at the edge, and said in numbers."""
+_FARTHEST: Final = 3.0
+"""Critical thresholds that are shown; what is beyond is drawn at the edge, as an arrow, and said in numbers."""
 _HOW_TO_READ: Final = (
     "Right of 0 is worse. Dot: estimated change; bar: what it may be; dashes: warning and critical threshold. "
     "An alarm's bar reaches its threshold and lies right of half-way to it."
@@ -70,12 +70,16 @@ class _Scale:
 
     def __init__(self, findings: Iterable[Finding], critical: float) -> None:
         known = [n for each in findings for n in (each.change, each.low, each.high) if n is not None]
-        finite = [min(abs(number), _FARTHEST) for number in known if math.isfinite(number)]
-        self.reach = max([critical * 1.2, *(number * 1.05 for number in finite)])
+        farthest = max((abs(number) for number in known if math.isfinite(number)), default=0.0)
+        self.reach = min(max(critical * 1.2, farthest * 1.05), critical * _FARTHEST)
 
     def x(self, number: float) -> float:
         inside = min(max(number, -self.reach), self.reach)
         return _NAMES + _PLOT / 2 * (1 + inside / self.reach)
+
+    def is_beyond(self, number: float) -> bool:
+        """Whether it has no place of its own."""
+        return abs(number) > self.reach
 
     def ticks(self) -> list[float]:
         """Round numbers, three or four on each side."""
@@ -90,8 +94,9 @@ def _header(report: Report, height: int) -> str:
     parts = (
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="12">',
         f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>',
-        _text(16, 26, _cut(headline(report), 160), size=15, color=COLORS[report.verdict]),
-        _text(16, 48, _HOW_TO_READ),
+        _text(16, 26, summary(report), size=15, color=COLORS[report.verdict]),
+        _text(16, 48, _cut(sides(report), 200)),
+        _text(16, 68, _HOW_TO_READ),
     )
     return "\n".join(parts)
 
@@ -100,21 +105,31 @@ def _axis(scale: _Scale, bottom: int) -> Iterator[str]:
     for tick in scale.ticks():
         color = "#444444" if tick == 0 else "#e5e5e5"
         yield _line(scale.x(tick), _TOP - 8, scale.x(tick), bottom, color)
-        yield _text(scale.x(tick), _TOP - 14, percent(tick) if tick else "0", anchor="middle")
+        yield _text(scale.x(tick), _TOP - 14, f"{tick * 100:+.3g} %" if tick else "0", anchor="middle")
 
 
 def _finding(finding: Finding, y: int, scale: _Scale, thresholds: tuple[float, float]) -> Iterator[str]:
     color = COLORS[finding.verdict]
     low = -math.inf if finding.low is None else finding.low
     high = math.inf if finding.high is None else finding.high
-    yield _text(16, y + 4, _cut(f"{series(finding.key)} {finding.statistic}", 64))
+    yield _text(16, y + 4, _cut(series(finding.key), 72), size=11)
+    yield _text(_NAMES - 12, y + 4, finding.statistic, size=11, anchor="end")
     for at, line in zip(map(scale.x, thresholds), (COLORS["warning"], COLORS["critical"]), strict=True):
         yield _line(at, y - _ROW / 2, at, y + _ROW / 2, line, dashes=3)
     yield _line(scale.x(low), y, scale.x(high), y, color, 7, opacity=0.4)
-    yield f'<circle cx="{scale.x(finding.change or 0.0):.1f}" cy="{y}" r="4.5" fill="{color}"/>'
-    sides = f"{value(finding, finding.baseline)} to {value(finding, finding.current)}"
-    said = f"{finding.verdict}  {change(finding)} ({interval(finding)}), {sides}"
+    yield _mark(finding.change or 0.0, y, scale, color)
+    values = f"{value(finding, finding.baseline)} to {value(finding, finding.current)}"
+    said = f"{finding.verdict}  {change(finding)} ({interval(finding)}), {values}"
     yield _text(_NAMES + _PLOT + 12, y + 4, said, color=color, size=11)
+
+
+def _mark(change: float, y: int, scale: _Scale, color: str) -> str:
+    """A dot; an arrow at the edge for what lies beyond it."""
+    x = scale.x(change)
+    if not scale.is_beyond(change):
+        return f'<circle cx="{x:.1f}" cy="{y}" r="4.5" fill="{color}"/>'
+    back = x - math.copysign(10, change)
+    return f'<polygon points="{x:.1f},{y} {back:.1f},{y - 6} {back:.1f},{y + 6}" fill="{color}"/>'
 
 
 def _cut(words: str, most: int) -> str:

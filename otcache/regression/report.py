@@ -117,9 +117,19 @@ def span(seconds: float, end: float) -> str:
 
 def headline(report: Report) -> str:
     """The answer in one line."""
-    sides = f" ({report.current} against {report.baseline})" if report.baseline or report.current else ""
+    said = sides(report)
+    return f"{summary(report)} ({said})" if said else summary(report)
+
+
+def summary(report: Report) -> str:
+    """The answer without what was compared."""
     counts = ", ".join(f"{number} {verdict}" for verdict, number in tally(report).items())
-    return printable(f"{report.verdict}: {_SAID[report.verdict]}{sides}; {counts or 'no'} series")
+    return f"{report.verdict}: {_SAID[report.verdict]}; series: {counts or 'none was judged'}"
+
+
+def sides(report: Report) -> str:
+    """What was compared with what; empty if nobody said."""
+    return printable(f"{report.current} against {report.baseline}") if report.baseline or report.current else ""
 
 
 def tally(report: Report) -> dict[Verdict, int]:
