@@ -13,6 +13,9 @@ def write_whole(path: Path, text: str) -> None:
         OSError: It can't be written; what it held is still there.
     """
     target = path.resolve()  # a link stays one
+    if target.exists() and not target.is_file():  # a device, a pipe
+        target.write_text(text, encoding="utf-8")
+        return
     part = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         part.write_text(text, encoding="utf-8")

@@ -328,7 +328,9 @@ def github(report: Report) -> str:
 
 
 def _annotation(finding: Finding) -> str:
-    said = f"{series(finding.key)} {finding.statistic} {change(finding)} ({interval(finding)}): {finding.reason}"
+    known = f" {change(finding)} ({interval(finding)})" if finding.change is not None else ""
+    reason = f": {finding.reason}" if finding.reason else ""
+    said = f"{series(finding.key)} {finding.statistic}{known}{reason}"
     return f"::{_LEVELS[finding.verdict]} title={_ALL} {finding.verdict}::{_message(said)}"
 
 
