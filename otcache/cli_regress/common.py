@@ -81,6 +81,19 @@ def seconds(text: str) -> float:
     return number
 
 
+def between(low: str, high: str) -> Callable[[str], float]:
+    """Takes lengths of time from one to another: `between("1s", "1d")`."""
+    shortest, longest = seconds(low), seconds(high)
+
+    def take(text: str) -> float:
+        number = seconds(text)
+        if not shortest <= number <= longest:
+            raise argparse.ArgumentTypeError(f"{text} is outside {low}..{high}")
+        return number
+
+    return take
+
+
 def whole(low: int, high: int) -> Callable[[str], int]:
     """Takes whole numbers of a range."""
 

@@ -40,11 +40,15 @@ def declare_source(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--prometheus", required=True, metavar="URL", help="base URL, such as http://localhost:9090")
     group.add_argument("--target", required=True, metavar="JOB", help="the job that is judged")
     group.add_argument("--match", action="append", default=[], metavar="M", help="conditions: env=prod, az=~a|b")
-    group.add_argument("--step", type=common.seconds, default=60.0, metavar="T", help="one window (default: 60s)")
+    group.add_argument(
+        "--step", type=common.between("1s", "1d"), default=60.0, metavar="T", help="one window (default: 60s)"
+    )
     group.add_argument("--user", help=f"for basic authentication; its password is in {_PASSWORD}")
     group.add_argument("--tenant", help="X-Scope-OrgID")
     group.add_argument("--ca-file", metavar="FILE", help="certificates to trust instead of the system's")
-    group.add_argument("--timeout", type=common.seconds, default=30.0, metavar="T", help="of one answer (default: 30s)")
+    group.add_argument(
+        "--timeout", type=common.between("0.1s", "1h"), default=30.0, metavar="T", help="of one answer (default: 30s)"
+    )
 
 
 def reader(arguments: argparse.Namespace) -> Read:
@@ -173,9 +177,15 @@ def declare_watch(parser: argparse.ArgumentParser) -> None:
     """What is compared how often, and where the verdicts go."""
     declare_source(parser)
     plan, group = Plan(), parser.add_argument_group("watch")
-    group.add_argument("--window", type=common.seconds, default=plan.window, metavar="T", help="current (default: 15m)")
-    group.add_argument("--baseline", type=common.seconds, default=plan.baseline, metavar="T", help="(default: 1h)")
-    group.add_argument("--every", type=common.seconds, default=plan.step, metavar="T", help="a look (default: 5m)")
+    group.add_argument(
+        "--window", type=common.between("6s", "7d"), default=plan.window, metavar="T", help="current (default: 15m)"
+    )
+    group.add_argument(
+        "--baseline", type=common.between("6s", "7d"), default=plan.baseline, metavar="T", help="(default: 1h)"
+    )
+    group.add_argument(
+        "--every", type=common.between("1s", "1d"), default=plan.step, metavar="T", help="a look (default: 5m)"
+    )
     group.add_argument(
         "--raise",
         dest="confirm",
@@ -185,7 +195,7 @@ def declare_watch(parser: argparse.ArgumentParser) -> None:
         help="looks in a row that raise an alarm, or clear it (default: 3)",
     )
     group.add_argument(
-        "--repin", type=common.seconds, default=plan.repin, metavar="T", help="a new baseline after (1d)"
+        "--repin", type=common.between("1s", "366d"), default=plan.repin, metavar="T", help="a new baseline after (1d)"
     )
     group.add_argument(
         "--reference", action="append", choices=(*_REFERENCES, "none"), default=[],

@@ -35,7 +35,11 @@ def declare_compare(parser: argparse.ArgumentParser) -> None:
             f"--{side}", nargs="+", required=True, metavar="FILE", help="OTLP JSON, or a saved benchmark"
         )
     parser.add_argument(
-        "--step", type=common.seconds, default=60.0, metavar="T", help="length of a window of OTLP JSON (default: 60s)"
+        "--step",
+        type=common.between("1s", "1d"),
+        default=60.0,
+        metavar="T",
+        help="length of a window of OTLP JSON (default: 60s)",
     )
     common.declare_outputs(parser)
 

@@ -55,7 +55,7 @@ def test_of_a_comparison(
     ("options", "said"),
     [
         (["prometheus", "--step", "m"], "argument --step: 'm' is no length of time such as 90s, 15m, 1h, 7d"),
-        (["prometheus", "--step", "0.5s"], "step=0.5 is outside 1..86400 s"),
+        (["prometheus", "--step", "0.5s"], "argument --step: 0.5s is outside 1s..1d"),
         (["prometheus", "--window", "-5m"], "argument --window: expected one argument"),
         (["prometheus", "--window", "0"], "argument --window: 0 is outside 0..366d, 0 excluded"),
         (["prometheus", "--window", "inf"], "argument --window: inf is outside 0..366d"),
@@ -67,7 +67,7 @@ def test_of_a_comparison(
         (["watch", "--looks", "0"], "argument --looks: 0 is outside 1..1000000000"),
         (["watch", "--raise", "x"], "argument --raise: 'x' is no whole number of 1..100"),
         (["watch", "--metrics-port", "70000"], "argument --metrics-port: 70000 is outside 0..65535"),
-        (["watch", "--every", "2d"], "step=172800 is outside 1..86400 s"),
+        (["watch", "--every", "2d"], "argument --every: 2d is outside 1s..1d"),
         (["watch", "--state", "none/state.json"], "none is no directory: no state can be kept in it"),
     ],
 )
