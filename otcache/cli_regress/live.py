@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from otcache.regression.model import Finding, Report
 from otcache.regression.sources.prometheus import Prometheus
 from otcache.regression.sources.prometheus_api import Access
 from otcache.regression.sources.selection import Matcher, Reading, Selection
+from otcache.regression.specs import ERROR_RATIO
 from otcache.regression.stats import wilson
 from otcache.regression.watch import DAY, Look, Plan, StateFile, Watch
 
@@ -38,11 +40,15 @@ def declare_source(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--prometheus", required=True, metavar="URL", help="base URL, such as http://localhost:9090")
     group.add_argument("--target", required=True, metavar="JOB", help="the job that is judged")
     group.add_argument("--match", action="append", default=[], metavar="M", help="conditions: env=prod, az=~a|b")
-    group.add_argument("--step", type=common.seconds, default=60.0, metavar="T", help="one window (default: 60s)")
+    group.add_argument(
+        "--step", type=common.between("1s", "1d"), default=60.0, metavar="T", help="one window (default: 60s)"
+    )
     group.add_argument("--user", help=f"for basic authentication; its password is in {_PASSWORD}")
     group.add_argument("--tenant", help="X-Scope-OrgID")
     group.add_argument("--ca-file", metavar="FILE", help="certificates to trust instead of the system's")
-    group.add_argument("--timeout", type=common.seconds, default=30.0, metavar="T", help="of one answer (default: 30s)")
+    group.add_argument(
+        "--timeout", type=common.between("0.1s", "1h"), default=30.0, metavar="T", help="of one answer (default: 30s)"
+    )
 
 
 def reader(arguments: argparse.Namespace) -> Read:
@@ -90,18 +96,14 @@ def compare(arguments: argparse.Namespace) -> int:
     before = arguments.baseline_end if arguments.baseline_end is not None else end - arguments.window
     read = reader(arguments)
     old, new = read(before - arguments.baseline, before), read(end - arguments.window, end)
-    references = {}
-    for name, back in (_REFERENCES[each] for each in arguments.reference):
-        references[name] = read(end - back - arguments.window, end - back).series
+    references = {
+        name: read(end - back - arguments.window, end - back).series
+        for name, back in (_REFERENCES[each] for each in arguments.reference)
+    }
     found = detector.compare(old.series, new.series, common.specs(arguments), references)
+    sides = report.span(arguments.baseline, before), report.span(arguments.window, end)
     notes = (*found.notes, *dict.fromkeys((*old.notes, *new.notes)))
-    found = replace(found, notes=notes, baseline=span(arguments.baseline, before), current=span(arguments.window, end))
-    return common.finish(found, arguments)
-
-
-def span(length: float, end: float) -> str:
-    """A stretch of time for people."""
-    return f"{length / 60:g} min to {time.strftime('%Y-%m-%d %H:%M:%SZ', time.gmtime(end))}"
+    return common.finish(replace(found, notes=notes, baseline=sides[0], current=sides[1]), arguments)
 
 
 # --- selftest -----------------------------------------------------------------------------------------
@@ -113,54 +115,59 @@ def declare_selftest(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--past", type=common.seconds, default=DAY, metavar="T", help="how much of it (default: 1d)")
     parser.add_argument("--end", type=common.moment, metavar="TIME", help="where it ends (default: now)")
     parser.add_argument("--window", type=common.seconds, default=1800.0, metavar="T", help="each side (default: 30m)")
-    parser.add_argument("--warning", type=common.percent, default=0.10, metavar="P")
-    parser.add_argument("--critical", type=common.percent, default=0.25, metavar="P")
+    common.declare_thresholds(parser)
 
 
 def selftest(arguments: argparse.Namespace) -> int:
     """Compare the past with itself: how often it would have been an alarm, and what it could have found."""
-    if arguments.warning >= arguments.critical:
-        raise ConfigurationError("--warning is not below --critical")
+    common.check_thresholds(arguments)
+    if arguments.past < 2 * arguments.window:
+        raise ConfigurationError(f"--past {arguments.past:g} s is shorter than two windows of {arguments.window:g} s")
     reports = list(_past(arguments))
     judged = [each for each in reports if each.verdict != "inconclusive"]
-    if not judged:
-        common.say(f"inconclusive: none of {len(reports)} comparisons had data enough")
-        return common.INCONCLUSIVE
-    alarms = sum(each.verdict in ("warning", "critical") for each in judged)
-    low, high = wilson(alarms, len(judged))
     minutes = f"{arguments.window / 60:g} min"
     common.say(f"{len(reports)} comparisons of {minutes} with the {minutes} before")
-    common.say(f"{alarms} of {len(judged)} would have been alarms ({low:.1%} to {high:.1%}); each real change counts")
-    common.say(f"{len(reports) - len(judged)} were inconclusive")
-    for line in _sensitivity(judged, arguments.warning):
+    if not judged:
+        common.say("inconclusive: none of them had data enough")
+        return common.INCONCLUSIVE
+    for line in _rates(judged, len(reports), arguments.warning):
         common.say(line)
     return common.OK
 
 
+def _rates(judged: list[Report], compared: int, warning: float) -> Iterator[str]:
+    alarms = sum(each.verdict in ("warning", "critical") for each in judged)
+    low, high = wilson(alarms, len(judged))
+    yield f"{alarms} of {len(judged)} would have been alarms ({low:.1%} to {high:.1%}); each real change counts"
+    yield f"{compared - len(judged)} were inconclusive"
+    yield from _sensitivity(judged, warning)
+
+
 def _past(arguments: argparse.Namespace) -> Iterator[Report]:
-    read, window = reader(arguments), arguments.window
+    read, window, judged_by = reader(arguments), arguments.window, common.specs(arguments)
     end = arguments.end if arguments.end is not None else time.time()
-    at, judged_by = end - arguments.past + 2 * window, common.specs(arguments)
-    while at <= end:
-        sides = read(at - 2 * window, at - window), read(at - window, at)
-        yield detector.compare(sides[0].series, sides[1].series, judged_by)
-        at += window
+    count = int(arguments.past / window)
+    sides = (read(end - (left + 1) * window, end - left * window).series for left in reversed(range(count)))
+    for old, new in pairwise(sides):
+        yield detector.compare(old, new, judged_by)
 
 
 def _sensitivity(reports: list[Report], warning: float) -> Iterator[str]:
     """Per series and statistic the change that half of the comparisons would have called a warning."""
-    found: dict[tuple[str, str], list[float]] = {}
+    found: dict[tuple[str, str, str], list[float]] = {}
     for finding in (finding for each in reports for finding in each.findings):
         if finding.change is not None and finding.low is not None:
-            found.setdefault((report.series(finding.key), finding.statistic), []).append(_smallest(finding, warning))
-    for (name, statistic), sizes in sorted(found.items()):
-        yield f"  {name} {statistic}: from {statistics.median(sizes):+.1%} on"
+            unit = "points" if report.is_in_points(finding) else "%"
+            smallest = _smallest(finding, ERROR_RATIO.warning if unit == "points" else warning)
+            found.setdefault((report.series(finding.key), finding.statistic, unit), []).append(smallest)
+    for (name, statistic, unit), sizes in sorted(found.items()):
+        yield f"  {name} {statistic}: from {report.percent(statistics.median(sizes), unit)} on"
 
 
 def _smallest(finding: Finding, warning: float) -> float:
-    """The estimate at which the lower bound would have cleared half of the threshold."""
+    """The estimate whose lower bound would have cleared half of the threshold."""
     width = (finding.change or 0.0) - (finding.low or 0.0)
-    return max(warning / 2 + width, warning / 2)
+    return warning / 2 + max(width, 0.0)
 
 
 # --- watch --------------------------------------------------------------------------------------------
@@ -170,41 +177,57 @@ def declare_watch(parser: argparse.ArgumentParser) -> None:
     """What is compared how often, and where the verdicts go."""
     declare_source(parser)
     plan, group = Plan(), parser.add_argument_group("watch")
-    group.add_argument("--window", type=common.seconds, default=plan.window, metavar="T", help="current (default: 15m)")
-    group.add_argument("--baseline", type=common.seconds, default=plan.baseline, metavar="T", help="(default: 1h)")
-    group.add_argument("--every", type=common.seconds, default=plan.step, metavar="T", help="a look (default: 5m)")
     group.add_argument(
-        "--raise", dest="confirm", type=int, default=plan.confirm, metavar="N", help="looks that raise or clear (3)"
+        "--window", type=common.between("6s", "7d"), default=plan.window, metavar="T", help="current (default: 15m)"
     )
     group.add_argument(
-        "--repin", type=common.seconds, default=plan.repin, metavar="T", help="a new baseline after (1d)"
+        "--baseline", type=common.between("6s", "7d"), default=plan.baseline, metavar="T", help="(default: 1h)"
+    )
+    group.add_argument(
+        "--every", type=common.between("1s", "1d"), default=plan.step, metavar="T", help="a look (default: 5m)"
+    )
+    group.add_argument(
+        "--raise",
+        dest="confirm",
+        type=common.whole(1, 100),
+        default=plan.confirm,
+        metavar="N",
+        help="looks in a row that raise an alarm, or clear it (default: 3)",
+    )
+    group.add_argument(
+        "--repin", type=common.between("1s", "366d"), default=plan.repin, metavar="T", help="a new baseline after (1d)"
     )
     group.add_argument(
         "--reference", action="append", choices=(*_REFERENCES, "none"), default=[],
         help="further baselines: day, week (default: both), none",
     )  # fmt: skip
     group.add_argument("--state", type=Path, metavar="FILE", help="what is kept over restarts")
-    group.add_argument("--looks", type=int, metavar="N", help="end after N looks")
-    group.add_argument("--warning", type=common.percent, default=0.10, metavar="P", help="%% (default: 10)")
-    group.add_argument("--critical", type=common.percent, default=0.25, metavar="P", help="%% (default: 25)")
+    group.add_argument("--looks", type=common.whole(1, 10**9), metavar="N", help="end after N looks")
+    common.declare_thresholds(group)
     group.add_argument("--exporter", choices=("prometheus", "otlp", "none"), default="prometheus", help="of verdicts")
-    group.add_argument("--metrics-port", type=int, default=9464, metavar="P", help="of the page (default: 9464)")
+    group.add_argument(
+        "--metrics-port", type=common.whole(0, 65_535), default=9464, metavar="P",
+        help="of the page; 0 is any (default: 9464)",
+    )  # fmt: skip
 
 
 def watch(arguments: argparse.Namespace) -> int:
-    """Look until a signal ends it; the exit status."""
-    if arguments.warning >= arguments.critical:
-        raise ConfigurationError("--warning is not below --critical")
-    if arguments.looks is not None and arguments.looks < 1:
-        raise ConfigurationError(f"--looks {arguments.looks} is below 1")
+    """Look until a signal, or `--looks`, ends it.
+
+    Returns:
+        0, whatever is in force: that is for who reads the verdicts; 5 if the last look could not be made.
+    """
+    common.check_thresholds(arguments)
+    state, plan, read = StateFile(arguments.state, arguments.target), _plan(arguments), reader(arguments)
+    state.load()  # what is wrong with it is said before anything is started
     port = arguments.metrics_port if arguments.exporter == "prometheus" else None
     handle = telemetry.setup("otcache-regression", arguments.exporter, metrics_port=port)
     try:
-        watching = Watch(reader(arguments), Verdicts(arguments.target), _plan(arguments), StateFile(arguments.state))
-        _run(watching, arguments.looks)
+        if handle.metrics_port is not None:
+            common.say(f"verdicts are on port {handle.metrics_port}, /metrics")
+        return _run(Watch(read, Verdicts(arguments.target), plan, state), arguments.looks)
     finally:
         handle.shutdown()
-    return common.OK
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
@@ -220,8 +243,8 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     )
 
 
-def _run(watching: Watch, looks: int | None) -> None:
-    over, left = threading.Event(), looks
+def _run(watching: Watch, looks: int | None) -> int:
+    over, left, was_read = threading.Event(), looks, True
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: over.set())
 
@@ -230,7 +253,13 @@ def _run(watching: Watch, looks: int | None) -> None:
         left = None if left is None else left - 1
         return left != 0 and not over.wait(seconds)
 
-    watching.run(wait, _tell)
+    def tell(look: Look) -> None:
+        nonlocal was_read
+        was_read = look.report is not None
+        _tell(look)
+
+    watching.run(wait, tell)
+    return common.OK if was_read or looks is None else common.UNREADABLE
 
 
 def _tell(look: Look) -> None:
@@ -240,5 +269,5 @@ def _tell(look: Look) -> None:
         return
     common.say(f"{now}  {report.headline(look.report)}")
     for each in look.transitions:
-        said = f"{each.before} -> {each.after}, {each.finding.statistic} {report.change(each.finding.change)}"
+        said = f"{each.before} -> {each.after}, {each.finding.statistic} {report.change(each.finding)}"
         common.say(f"{now}  {report.series(each.key)}: {said} ({report.interval(each.finding)})")

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from otcache.cli_regress import common
 from otcache.exceptions import ConfigurationError
 from otcache.regression import acks, changepoint, detector, report
-from otcache.regression.model import Finding, MetricSpec, Report, Run, SeriesKey, Verdict
+from otcache.regression.model import Finding, MetricSpec, Report, Run, SeriesKey
 from otcache.regression.runs import BENCHMARK, compare_runs
 from otcache.regression.sources import Benchmark, Reading, Selection, bench_json, open_source
+from otcache.regression.specs import DEFAULT_SPECS
 from otcache.telemetry import catalog
 
+GONE: Final = "not in the current file"
 _LONGEST_ACK: Final = 366
+_JUDGED: Final = tuple(dict.fromkeys((*(spec.metric for spec in DEFAULT_SPECS), BENCHMARK.metric)))
+_STATISTICS: Final = tuple(dict.fromkeys(name for spec in (*DEFAULT_SPECS, BENCHMARK) for name in spec.statistics))
 
 
 # --- compare, bench -----------------------------------------------------------------------------------
@@ -30,7 +35,11 @@ def declare_compare(parser: argparse.ArgumentParser) -> None:
             f"--{side}", nargs="+", required=True, metavar="FILE", help="OTLP JSON, or a saved benchmark"
         )
     parser.add_argument(
-        "--step", type=common.seconds, default=60.0, metavar="T", help="length of a window of OTLP JSON (default: 60s)"
+        "--step",
+        type=common.between("1s", "1d"),
+        default=60.0,
+        metavar="T",
+        help="length of a window of OTLP JSON (default: 60s)",
     )
     common.declare_outputs(parser)
 
@@ -69,16 +78,16 @@ def of_benchmarks(old: Benchmark, new: Benchmark, arguments: argparse.Namespace)
     spec = benchmark_spec(arguments)
     both = [name for name in old if name in new]
     findings = [compare_runs(old[name], new[name], spec, benchmark_key(name)) for name in both]
-    skipped = {name: "not in the current file" for name in old if name not in new}
+    skipped = {name: GONE for name in old if name not in new}
     skipped |= {name: "not in the baseline" for name in new if name not in old}
     return of_findings(findings, skipped)
 
 
 def of_findings(findings: Sequence[Finding], skipped: Mapping[str, str]) -> Report:
-    """One verdict of several benchmarks: the worst; inconclusive where nothing was judged."""
-    verdicts = {finding.verdict for finding in findings}
-    verdict: Verdict = next((each for each in detector.WORST if each in verdicts), "inconclusive")
-    return Report(tuple(findings), verdict, skipped=skipped, started=datetime.now(UTC).timestamp())
+    """One verdict of several benchmarks: the worst; inconclusive where one was not judged, or is gone."""
+    blind = GONE in skipped.values() or any(finding.verdict == "inconclusive" for finding in findings)
+    verdict = detector.overall(findings, blind)
+    return Report(tuple(findings), verdict, skipped=skipped, started=datetime.now(UTC).timestamp(), blind=blind)
 
 
 def benchmark_spec(arguments: argparse.Namespace) -> MetricSpec:
@@ -100,6 +109,10 @@ def _named(found: Report, arguments: argparse.Namespace) -> Report:
 # --- series -------------------------------------------------------------------------------------------
 
 
+SHORTEST: Final = changepoint.CRITICAL[0][0]
+"""Files that show a step: fewer can't."""
+
+
 def declare_series(parser: argparse.ArgumentParser) -> None:
     """Files in the order of time."""
     parser.add_argument("files", nargs="+", metavar="FILE", help="saved benchmarks, the oldest first")
@@ -110,40 +123,53 @@ def declare_series(parser: argparse.ArgumentParser) -> None:
 
 
 def series(arguments: argparse.Namespace) -> int:
-    """Where a history of benchmarks changed its level: 1 if the last step of one is for the worse."""
+    """Where a history of benchmarks changed its level.
+
+    Returns:
+        1 if the last step of one is for the worse, 4 if none is long enough to show a step.
+    """
     history = [bench_json.read(file) for file in arguments.files]
-    found = {
-        name: changepoint.find([_level(each.get(name, ())) for each in history], arguments.smallest)
+    levels = {
+        name: [_level(each.get(name, ())) for each in history]
         for name in dict.fromkeys(name for each in history for name in each)
     }
+    long = {name: values for name, values in levels.items() if sum(map(math.isfinite, values)) >= SHORTEST}
+    found = {name: changepoint.find(values, arguments.smallest) for name, values in long.items()}
     steps = {name: [_step(point, arguments.files) for point in points] for name, points in found.items()}
-    common.say(_as_json(steps) if arguments.format == "json" else "\n".join(_told(steps, len(history))))
-    worse = any(points and (points[-1].change or 0.0) > 0 for points in found.values())
-    return common.REGRESSION if worse else common.OK
+    short = [name for name in levels if name not in long]
+    common.say(_as_json(steps, short) if arguments.format == "json" else "\n".join(_told(steps, short)))
+    if any(points and (points[-1].change or 0.0) > 0 for points in found.values()):
+        return common.REGRESSION
+    return common.OK if long else common.INCONCLUSIVE
 
 
 def _level(runs: Iterable[Run]) -> float:
     """One value of one file: the median of its processes' medians; NaN where it has none."""
     medians = [statistics.median(run.rounds) for run in runs]
-    return statistics.median(medians) if medians else float("nan")
+    return statistics.median(medians) if medians else math.nan
 
 
 def _step(point: changepoint.ChangePoint, files: Sequence[str]) -> dict[str, Any]:
     return {"file": files[point.index], "before": point.before, "after": point.after, "change": point.change}
 
 
-def _as_json(steps: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    return report.dumps({"schema_version": report.SCHEMA_VERSION, "series": steps})
+Steps = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
-def _told(steps: Mapping[str, Sequence[Mapping[str, Any]]], length: int) -> Iterator[str]:
-    if length < changepoint.CRITICAL[0][0]:
-        yield f"{length} files are too few: a step shows from {changepoint.CRITICAL[0][0]} on"
+def _as_json(steps: Steps, short: Sequence[str]) -> str:
+    return report.dumps({"schema_version": report.SCHEMA_VERSION, "series": steps, "too_short": short})
+
+
+def _told(steps: Steps, short: Sequence[str]) -> Iterator[str]:
     for name, found in steps.items():
-        yield f"{name}: {'no step' if not found else ''}".rstrip()
+        yield report.printable(f"{name}: {'' if found else 'no step'}".rstrip())
         for step in found:
             sides = f"{report.duration(step['before'])} to {report.duration(step['after'])}"
-            yield f"  at {step['file']}: {report.change(step['change'])}, {sides}"
+            yield report.printable(f"  at {step['file']}: {report.percent(step['change'])}, {sides}")
+    for name in short:
+        yield report.printable(
+            f"{name}: inconclusive: a step shows from {SHORTEST} files on that have raw rounds of it"
+        )
 
 
 # --- ack ----------------------------------------------------------------------------------------------
@@ -152,28 +178,30 @@ def _told(steps: Mapping[str, Sequence[Mapping[str, Any]]], length: int) -> Iter
 def declare_ack(parser: argparse.ArgumentParser) -> None:
     """What is accepted, until when and why."""
     parser.add_argument("file", metavar="FILE", help="the file of acknowledgements; made if it is not there")
-    parser.add_argument("--metric", required=True, help="the metric's name in the catalogue, or benchmark")
-    parser.add_argument("--attribute", action="append", default=[], metavar="NAME=VALUE", help="only series with it")
-    parser.add_argument("--statistic", help="only this one: mean, p95, ...")
-    parser.add_argument("--days", type=int, default=30, metavar="N", help="how long it holds (default: 30)")
+    parser.add_argument("--metric", required=True, choices=_JUDGED, help="which metric, or benchmark")
+    parser.add_argument(
+        "--attribute", action="append", default=[], metavar="NAME=VALUE", type=_attribute, help="only series with it"
+    )
+    parser.add_argument("--statistic", choices=_STATISTICS, help="only this one")
+    parser.add_argument(
+        "--days", type=common.whole(1, _LONGEST_ACK), default=30, metavar="N", help="how long it holds (default: 30)"
+    )
     parser.add_argument("--most", type=common.percent, metavar="P", help="the largest change that is accepted, %%")
     parser.add_argument("--reason", required=True, help="why; it is shown with the finding")
 
 
+def _attribute(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, such as cache=users")
+    return name, value
+
+
 def ack(arguments: argparse.Namespace) -> int:
     """Add an acknowledgement to a file; the exit status."""
-    if not 1 <= arguments.days <= _LONGEST_ACK:
-        raise ConfigurationError(f"--days {arguments.days} is outside 1..{_LONGEST_ACK}")
-    pairs = [each.partition("=") for each in arguments.attribute]
-    if not all(name and equals for name, equals, _ in pairs):
-        raise ConfigurationError("--attribute is not NAME=VALUE")
-    attributes = {name: value for name, _, value in pairs}
-    until = _today() + timedelta(days=arguments.days)
+    until = datetime.now(UTC).date() + timedelta(days=arguments.days)
+    attributes = dict(arguments.attribute)
     added = acks.Ack(arguments.metric, until, arguments.reason, attributes, arguments.statistic, arguments.most)
     acks.save(arguments.file, (*acks.load(arguments.file), added))
     common.say(f"{arguments.file}: {arguments.metric} is acknowledged until {until}")
     return common.OK
-
-
-def _today() -> date:
-    return datetime.now(UTC).date()

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from otcache.exceptions import ConfigurationError
-from otcache.regression.detector import WORST
-from otcache.regression.model import Finding, Report
+from otcache.regression.detector import overall
+from otcache.regression.files import write_whole
+from otcache.regression.model import Finding, Report, short
 
+_LARGEST: Final = 1000
 _NAMES: Final = ("metric", "until", "reason", "attributes", "statistic", "most")
 
 
@@ -24,7 +26,7 @@ class Ack:
         metric: Which metric, by its name in the catalogue.
         until: The last day on which it holds, UTC.
         reason: Why it is accepted.
-        attributes: Which series of it: those that have all of these.
+        attributes: Which series of it: those that have all of these; names as in the catalogue, or as in a report.
         statistic: Which statistic; `None` for every one.
         most: The largest change that is accepted, a fraction; `None` for any.
     """
@@ -38,10 +40,11 @@ class Ack:
 
     def covers(self, finding: Finding, today: date) -> bool:
         """Whether it speaks of this finding."""
+        known = {name: said for full, said in finding.key.attributes for name in (full, short(full))}
         return (
             finding.key.metric == self.metric
             and today <= self.until
-            and self.attributes.items() <= dict(finding.key.attributes).items()
+            and self.attributes.items() <= known.items()
             and self.statistic in (None, finding.statistic)
             and (self.most is None or (finding.change or 0.0) <= self.most)
         )
@@ -59,7 +62,7 @@ def load(path: str | Path) -> tuple[Ack, ...]:
         return ()
     except OSError as exc:
         raise ConfigurationError(f"{path} can't be read: {exc.strerror}") from exc
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise ConfigurationError(f"{path} is not JSON") from exc
     if not isinstance(found, list):
         raise ConfigurationError(f"{path} holds {type(found).__name__}, not a list of acknowledgements")
@@ -69,29 +72,40 @@ def load(path: str | Path) -> tuple[Ack, ...]:
 def _ack(found: Any, where: str) -> Ack:
     if not isinstance(found, dict) or not set(found) <= set(_NAMES) or not {"metric", "until", "reason"} <= set(found):
         raise ConfigurationError(f"{where} does not have metric, until and reason, and of {', '.join(_NAMES[3:])}")
-    try:
-        until = date.fromisoformat(found["until"])
-    except (TypeError, ValueError) as exc:
-        raise ConfigurationError(f"{where}: until is no date such as 2026-12-31") from exc
     attributes = found.get("attributes") or {}
-    texts = [found["metric"], found["reason"], found.get("statistic") or "", *attributes, *attributes.values()]
+    if not isinstance(attributes, dict):
+        raise ConfigurationError(f"{where}: attributes is {type(attributes).__name__}, not an object")
+    texts = [found["metric"], found["reason"], found.get("statistic") or "", *attributes.values()]
     if not all(isinstance(each, str) for each in texts):
         raise ConfigurationError(f"{where}: metric, reason, statistic and attributes are texts")
-    most = found.get("most")
-    if most is not None and (isinstance(most, bool) or not isinstance(most, int | float) or not 0 < most < 1000):
-        raise ConfigurationError(f"{where}: most={most!r} is outside 0..1000, 0 excluded")
+    until, most = _until(found["until"], where), _most(found.get("most"), where)
     return Ack(found["metric"], until, found["reason"], attributes, found.get("statistic"), most)
 
 
+def _until(found: Any, where: str) -> date:
+    try:
+        return date.fromisoformat(found)
+    except (TypeError, ValueError) as exc:
+        raise ConfigurationError(f"{where}: until={found!r} is no date such as 2026-12-31") from exc
+
+
+def _most(found: Any, where: str) -> float | None:
+    if found is None:
+        return None
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found < _LARGEST:
+        raise ConfigurationError(f"{where}: most={found!r} is outside 0..{_LARGEST}, both excluded")
+    return float(found)
+
+
 def save(path: str | Path, acks: Iterable[Ack]) -> None:
-    """Write them.
+    """Write them; what was in the file stays if that fails.
 
     Raises:
         ConfigurationError: The file can't be written.
     """
     rows = [{name: said for name, said in asdict(ack).items() if said} | {"until": str(ack.until)} for ack in acks]
     try:
-        Path(path).write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+        write_whole(Path(path), json.dumps(rows, indent=2) + "\n")
     except OSError as exc:
         raise ConfigurationError(f"{path} can't be written: {exc.strerror}") from exc
 
@@ -102,10 +116,7 @@ def apply(report: Report, acks: Iterable[Ack], today: date) -> Report:
     findings = tuple(_acknowledged(finding, known, today) for finding in report.findings)
     if findings == report.findings:
         return report
-    verdicts = {finding.verdict for finding in findings}
-    blind = report.verdict == "inconclusive"
-    verdict = "inconclusive" if blind else next(each for each in WORST if each in verdicts - {"inconclusive"})
-    return replace(report, findings=findings, verdict=verdict)
+    return replace(report, findings=findings, verdict=overall(findings, report.blind))
 
 
 def _acknowledged(finding: Finding, acks: tuple[Ack, ...], today: date) -> Finding:

@@ -80,9 +80,9 @@ def compare(
         others, _ = _against(reference, current, specs)
         judged = {place: _mildest(finding, others.get(place), name) for place, finding in judged.items()}
     findings = tuple(judged.values())
-    return Report(
-        findings, _overall(findings, baseline, current, specs), skipped=skipped, notes=_notes(findings), started=started
-    )
+    blind = _can_not_see(findings, baseline, current, specs)
+    verdict = overall(findings, blind)
+    return Report(findings, verdict, skipped=skipped, notes=_notes(findings), started=started, blind=blind)
 
 
 Place = tuple[SeriesKey, Statistic]
@@ -240,15 +240,19 @@ def _mildest(finding: Finding, other: Finding | None, name: str) -> Finding:
     return first
 
 
-def _overall(findings: Sequence[Finding], baseline: Dataset, current: Dataset, specs: Sequence[MetricSpec]) -> Verdict:
-    """The worst verdict; inconclusive where more than a rare series of a metric was not judged, or is gone."""
-    verdicts = series_verdicts(findings)
-    bare = {_without_resource(key): verdict for key, verdict in verdicts.items()}
-    gone: dict[SeriesKey, Verdict] = {_without_resource(key): "inconclusive" for key in baseline}
-    found = set(verdicts.values()) - {"inconclusive"}
-    if _is_blind(baseline, gone | bare, specs) or _is_blind(current, bare, specs):
+def overall(findings: Iterable[Finding], blind: bool) -> Verdict:
+    """The worst verdict; inconclusive where there is none, and where too much was not judged."""
+    found = set(series_verdicts(findings).values()) - {"inconclusive"}
+    if blind:
         found.add("inconclusive")
     return next((verdict for verdict in WORST if verdict in found), "inconclusive")
+
+
+def _can_not_see(findings: Sequence[Finding], baseline: Dataset, current: Dataset, specs: Sequence[MetricSpec]) -> bool:
+    """Whether more than a rare series of a metric was not judged, or is gone."""
+    bare = {_without_resource(key): verdict for key, verdict in series_verdicts(findings).items()}
+    gone: dict[SeriesKey, Verdict] = {_without_resource(key): "inconclusive" for key in baseline}
+    return _is_blind(baseline, gone | bare, specs) or _is_blind(current, bare, specs)
 
 
 def series_verdicts(findings: Iterable[Finding]) -> dict[SeriesKey, Verdict]:

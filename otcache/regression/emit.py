@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from otcache.regression.detector import series_verdicts
 from otcache.regression.hysteresis import Transition, alarms, in_force
 from otcache.regression.model import Finding, Report, SeriesKey, Verdict
-from otcache.regression.report import change, interval, series
+from otcache.regression.report import ORDER, change, interval, series, worst_first
 from otcache.telemetry import catalog
 from otcache.telemetry.catalog import Instrument
 from otcache.telemetry.events import Events
@@ -57,6 +58,10 @@ def identity(target: str, key: SeriesKey) -> Identity | None:
     return Identity(target, indicator, told, known.get(catalog.CACHE.name, "all"), tier)
 
 
+Place = tuple[Instrument, tuple[str, ...]]
+"""One series of a gauge or status: its row and its attributes' values."""
+
+
 class Verdicts:
     """Reports verdicts about one service.
 
@@ -69,11 +74,18 @@ class Verdicts:
         where = providers or Providers()
         self._target = target
         self._metrics: Metrics = metrics_for(where.meter_provider, __version__)
-        self._events = Events(__version__, where.logger_provider, dropped=lambda: None)
-        self._shown: set[tuple[Instrument, tuple[str, ...]]] = set()
+        self._events = Events(__version__, where.logger_provider, dropped=self._dropped)
+        self._shown: set[Place] = set()
         for indicator in catalog.INDICATOR.values or ():
             for verdict in catalog.VERDICT.values or ():
                 self._metrics.cell(catalog.EVALUATIONS, target, indicator, verdict, None)
+
+    def _dropped(self) -> None:
+        self._metrics.add(catalog.DROPPED, 1, "logs", "rate_limited")
+
+    def restored(self, state: Mapping[str, Any]) -> None:
+        """Show what was in force before a restart, until there is more to say."""
+        self._show(dict(self._statuses(state, {})))
 
     def evaluated(
         self, report: Report, state: Mapping[str, Any], transitions: Iterable[Transition], seconds: float
@@ -87,20 +99,13 @@ class Verdicts:
             seconds: How long it took.
         """
         self._metrics.record(catalog.EVALUATION_DURATION, round(seconds * catalog.NS), self._target)
-        shown: set[tuple[Instrument, tuple[str, ...]]] = set()
-        for key, level in alarms(state).items():  # also of series that are not there any more: that is not clean
-            judged = identity(self._target, key)
-            shown.update(self._status(judged, level) if judged is not None else ())
-        for key, verdict in series_verdicts(report.findings).items():
+        latest = series_verdicts(report.findings)
+        for key, verdict in latest.items():
             judged = identity(self._target, key)
             if judged is not None:
                 self._metrics.add(catalog.EVALUATIONS, 1, self._target, judged.indicator, verdict, None)
-                shown.update(self._status(judged, _in_force(state, key, verdict)))
-        for finding in report.findings:
-            shown.update(self._evidence(finding))
-        for row, values in self._shown - shown:
-            self._metrics.drop(row, *values)
-        self._shown = shown
+        evidence = (place for finding in reversed(worst_first(report.findings)) for place in self._evidence(finding))
+        self._show({**dict(self._statuses(state, latest)), **dict(evidence)})
         for transition in transitions:
             self._tell(transition)
 
@@ -115,12 +120,30 @@ class Verdicts:
         for indicator in catalog.INDICATOR.values or ():
             self._metrics.add(catalog.EVALUATIONS, 1, self._target, indicator, "inconclusive", error)
 
-    def _status(self, judged: Identity, now: Verdict) -> Iterator[tuple[Instrument, tuple[str, ...]]]:
-        for verdict in catalog.VERDICT.values or ():
-            self._metrics.set(catalog.REGRESSION_STATUS, int(verdict == now), *judged, verdict)
-            yield catalog.REGRESSION_STATUS, (*judged, verdict)
+    # --- what is shown ------------------------------------------------------------------------------
 
-    def _evidence(self, finding: Finding) -> Iterator[tuple[Instrument, tuple[str, ...]]]:
+    def _show(self, numbers: Mapping[Place, float]) -> None:
+        """Let gauges show these and nothing else. The last is seen where several are folded into one."""
+        for row, values in self._shown - numbers.keys():
+            self._metrics.drop(row, *values)
+        for (row, values), number in numbers.items():
+            self._metrics.set(row, number, *values)
+        self._shown = set(numbers)
+
+    def _statuses(self, state: Mapping[str, Any], latest: Mapping[SeriesKey, Verdict]) -> Iterator[tuple[Place, float]]:
+        """The worst last. An alarm whose series is gone is still in force: that is not clean."""
+        shown: dict[SeriesKey, Verdict] = {**alarms(state)}
+        shown |= {key: _in_force(state, key, verdict) for key, verdict in latest.items()}
+        worst: dict[Identity, Verdict] = {}
+        for key, verdict in shown.items():
+            judged = identity(self._target, key)
+            if judged is not None:
+                worst[judged] = _worse(worst.get(judged, verdict), verdict)
+        for judged, now in sorted(worst.items(), key=lambda item: -ORDER.index(item[1])):
+            for state_name in catalog.VERDICT.values or ():
+                yield (catalog.REGRESSION_STATUS, (*judged, state_name)), int(state_name == now)
+
+    def _evidence(self, finding: Finding) -> Iterator[tuple[Place, float]]:
         judged = identity(self._target, finding.key)
         if judged is None or finding.statistic not in (catalog.STATISTIC.values or ()):
             return
@@ -128,27 +151,38 @@ class Verdicts:
         before, now = _SIDES.get(unit, (None, None))
         for row, number in ((catalog.REGRESSION_CHANGE, finding.change), (before, finding.baseline),
                             (now, finding.current)):  # fmt: skip
-            if row is not None and number is not None:
-                self._metrics.set(row, number, *judged, finding.statistic)
-                yield row, (*judged, finding.statistic)
+            if row is not None and number is not None and math.isfinite(number):
+                yield (row, (*judged, finding.statistic)), number
+
+    # --- what is told -------------------------------------------------------------------------------
 
     def _tell(self, transition: Transition) -> None:
         judged, finding = identity(self._target, transition.key), transition.finding
         if judged is None:
             return
         over = transition.after == "ok"
-        row = catalog.REGRESSION_RESOLVED if over else catalog.REGRESSION_DETECTED
-        names = (catalog.TARGET, catalog.INDICATOR, catalog.SERIES, catalog.CACHE, catalog.TIER)
-        facts: dict[str, Any] = {each.name: said for each, said in zip(names, judged, strict=True)}
-        facts |= {catalog.STATISTIC.name: finding.statistic, catalog.VERDICT.name: transition.after}
-        bounds = {catalog.CHANGE: finding.change, catalog.CHANGE_LOW: finding.low, catalog.CHANGE_HIGH: finding.high}
-        facts |= {each.name: number for each, number in bounds.items() if number is not None}
         said = "is over" if over else f"is {transition.after}"
         body = (
             f"regression of {series(transition.key)} in {self._target} {said}: "
-            f"{finding.statistic} {change(finding.change)} ({interval(finding)})"
+            f"{finding.statistic} {change(finding)} ({interval(finding)})"
         )
-        self._events.emit(row, body, facts)
+        row = catalog.REGRESSION_RESOLVED if over else catalog.REGRESSION_DETECTED
+        self._events.emit(row, body, _facts(judged, transition))
+
+
+def _facts(judged: Identity, transition: Transition) -> dict[str, Any]:
+    names, finding = (
+        (catalog.TARGET, catalog.INDICATOR, catalog.SERIES, catalog.CACHE, catalog.TIER),
+        transition.finding,
+    )
+    facts: dict[str, Any] = {each.name: said for each, said in zip(names, judged, strict=True)}
+    facts |= {catalog.STATISTIC.name: finding.statistic, catalog.VERDICT.name: transition.after}
+    bounds = {catalog.CHANGE: finding.change, catalog.CHANGE_LOW: finding.low, catalog.CHANGE_HIGH: finding.high}
+    return facts | {each.name: n for each, n in bounds.items() if n is not None and math.isfinite(n)}
+
+
+def _worse(one: Verdict, other: Verdict) -> Verdict:
+    return one if ORDER.index(one) < ORDER.index(other) else other
 
 
 def _in_force(state: Mapping[str, Any], key: SeriesKey, latest: Verdict) -> Verdict:

@@ -76,6 +76,27 @@ def alarms(state: Mapping[str, Any]) -> dict[SeriesKey, Level]:
     return {_key(name): LEVELS[known["level"]] for name, known in state.items() if known["level"]}
 
 
+def checked(found: object) -> State:
+    """A state that was read from somewhere.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not isinstance(found, dict) or not all(_is_known(*item) for item in found.items()):
+        raise ValueError("it is no state of alarms")
+    return found
+
+
+def _is_known(name: str, known: object) -> bool:
+    try:
+        _key(name)
+    except (TypeError, AttributeError) as exc:
+        raise ValueError(f"{name[:80]!r} is no series") from exc
+    if not isinstance(known, dict) or not isinstance(known.get("recent"), list):
+        return False
+    return all(type(level) is int and 0 <= level < len(LEVELS) for level in (known.get("level"), *known["recent"]))
+
+
 def _key(name: str) -> SeriesKey:
     """The series that `identity` made this of."""
     metric, attributes, resource = json.loads(name)

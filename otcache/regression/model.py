@@ -112,8 +112,13 @@ class SeriesKey:
     resource: frozenset[tuple[str, str]] = frozenset()
 
     def __str__(self) -> str:
-        shown = ", ".join(f"{name.rpartition('.')[2]}={value}" for name, value in sorted(self.attributes))
+        shown = ", ".join(f"{short(name)}={value}" for name, value in sorted(self.attributes))
         return f"{self.metric}{{{shown}}}" if shown else self.metric
+
+
+def short(attribute: str) -> str:
+    """The word of an attribute's name that says most: `operation` of `db.operation.name`."""
+    return attribute.removesuffix(".name").rpartition(".")[2]
 
 
 Dataset = Mapping[SeriesKey, tuple[Window, ...]]
@@ -233,6 +238,7 @@ class Report:
         notes: What else a reader must know: warnings of a source.
         started: Seconds since the epoch.
         facts: Whatever else a source or command adds: versions, commands.
+        blind: Whether so much could not be judged that the verdict is inconclusive as soon as there is no alarm.
     """
 
     findings: tuple[Finding, ...]
@@ -243,3 +249,4 @@ class Report:
     notes: tuple[str, ...] = ()
     started: float = 0.0
     facts: Mapping[str, Any] = field(default_factory=dict)
+    blind: bool = False

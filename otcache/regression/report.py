@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, Final
+from typing import Any, Final, Literal
 from xml.etree import ElementTree
 
+from otcache.regression.detector import series_verdicts
 from otcache.regression.model import SEVERITY, Finding, Report, SeriesKey, Verdict
+from otcache.regression.runs import BENCHMARK
+from otcache.regression.specs import DEFAULT_SPECS, MEMORY
 from otcache.telemetry import catalog
 
 SCHEMA_VERSION: Final = 1
 """Of the JSON form; it changes when a reader of the last one would be misled."""
 ORDER: Final[Sequence[Verdict]] = ("critical", "warning", "inconclusive", "minor", "improved", "ok")
-_UNITS: Final = {row.name: row.unit for row in catalog.INSTRUMENTS}
+FailOn = Literal["critical", "warning", "never"]
+_UNITS: Final = {row.name: row.unit for row in catalog.INSTRUMENTS} | {BENCHMARK.metric: "s", MEMORY.metric: "By"}
+_POINTS: Final = frozenset(spec.metric for spec in DEFAULT_SPECS if spec.scale == "points")
+_COMMON: Final = catalog.OPERATIONS.name.rpartition(".")[0] + "."
 _SAID: Final[Mapping[Verdict, str]] = {
     "critical": "a critical regression",
     "warning": "a regression",
@@ -26,7 +33,12 @@ _SAID: Final[Mapping[Verdict, str]] = {
 }
 
 
-# --- values for people --------------------------------------------------------------------------------
+# --- words for people ---------------------------------------------------------------------------------
+
+
+def printable(words: str) -> str:
+    """Without what a terminal, or XML, would take for a command: names come from outside."""
+    return "".join(each if each.isprintable() else " " for each in words)
 
 
 def value(finding: Finding, number: float | None) -> str:
@@ -35,8 +47,10 @@ def value(finding: Finding, number: float | None) -> str:
         return "-"
     if finding.statistic == "ratio":
         return f"{number * 100:.2f} %"
-    unit = _UNITS.get(finding.key.metric, "s")
-    return duration(number) if unit == "s" else f"{number:,.0f}{' B' if unit == 'By' else ''}"
+    unit = _UNITS.get(finding.key.metric, "")
+    if unit == "s":
+        return duration(number)
+    return size(number) if unit == "By" else f"{number:,.6g}"
 
 
 def duration(seconds: float) -> str:
@@ -44,23 +58,43 @@ def duration(seconds: float) -> str:
     for scale, unit in ((1e9, "ns"), (1e6, "µs"), (1e3, "ms")):
         if seconds * scale < 999.5:
             return f"{seconds * scale:.3g} {unit}"
-    return f"{seconds:.3g} s"
+    return f"{seconds:,.0f} s" if seconds >= 999.5 else f"{seconds:.3g} s"
 
 
-def change(number: float | None) -> str:
+def size(number: float) -> str:
+    """Bytes in the unit that fits, decimal."""
+    for scale, unit in ((1, "B"), (1e3, "kB"), (1e6, "MB")):
+        if number / scale < 999.5:
+            return f"{number / scale:.3g} {unit}"
+    return f"{number / 1e9:,.3g} GB"
+
+
+def is_in_points(finding: Finding) -> bool:
+    """Whether its change is in percentage points, and not a share of the baseline."""
+    return finding.key.metric in _POINTS
+
+
+def percent(number: float | None, unit: str = "%") -> str:
     """A worsening with its sign; `-` where nothing is known."""
     if number is None or math.isnan(number):
         return "-"
     if math.isinf(number):
         return "any" if number > 0 else "none"
-    return f"{number * 100:+.1f} %"
+    return f"{number * 100:+.1f} {unit}"
+
+
+def change(finding: Finding) -> str:
+    """The estimated change of a finding, `+12.3 %` or `+1.2 points`; positive is worse."""
+    return percent(finding.change, "points" if is_in_points(finding) else "%")
 
 
 def interval(finding: Finding) -> str:
-    """The bounds of the change."""
-    if finding.low is None and finding.high is None:
-        return "-"
-    return f"{change(finding.low)} .. {change(finding.high)}"
+    """The bounds of the change; an open side has no number."""
+    unit = "points" if is_in_points(finding) else "%"
+    if finding.low is None or finding.high is None:
+        known = [percent(each, unit) for each in (finding.low, finding.high) if each is not None]
+        return "-" if not known else f"{'below' if finding.low is None else 'above'} {known[0]}"
+    return f"{percent(finding.low, unit)} .. {percent(finding.high, unit)}"
 
 
 def blocks(finding: Finding) -> str:
@@ -68,17 +102,48 @@ def blocks(finding: Finding) -> str:
     return f"{finding.n_baseline}/{finding.n_current}"
 
 
+def series(key: SeriesKey) -> str:
+    """A series without the words that all of them share."""
+    return printable(str(key).removeprefix(_COMMON))
+
+
+def span(seconds: float, end: float) -> str:
+    """A stretch of time: `30 min to 2026-11-24 20:00:00Z`."""
+    return f"{seconds / 60:g} min to {time.strftime('%Y-%m-%d %H:%M:%SZ', time.gmtime(end))}"
+
+
+# --- what a report says -------------------------------------------------------------------------------
+
+
 def headline(report: Report) -> str:
     """The answer in one line."""
-    sides = f" ({report.current} against {report.baseline})" if report.baseline or report.current else ""
+    said = sides(report)
+    return f"{summary(report)} ({said})" if said else summary(report)
+
+
+def summary(report: Report) -> str:
+    """The answer without what was compared."""
     counts = ", ".join(f"{number} {verdict}" for verdict, number in tally(report).items())
-    return f"{report.verdict}: {_SAID[report.verdict]}{sides}; {counts or 'nothing was judged'}"
+    return f"{report.verdict}: {_SAID[report.verdict]}; series: {counts or 'none was judged'}"
+
+
+def sides(report: Report) -> str:
+    """What was compared with what; empty if nobody said."""
+    return printable(f"{report.current} against {report.baseline}") if report.baseline or report.current else ""
 
 
 def tally(report: Report) -> dict[Verdict, int]:
-    """How many findings have each verdict, the worst first."""
-    counts = {verdict: sum(each.verdict == verdict for each in report.findings) for verdict in ORDER}
-    return {verdict: number for verdict, number in counts.items() if number}
+    """How many series have each verdict, the worst first."""
+    verdicts = list(series_verdicts(report.findings).values())
+    return {verdict: verdicts.count(verdict) for verdict in ORDER if verdict in verdicts}
+
+
+def loud(report: Report) -> list[Finding]:
+    """What is not ok; a statistic that can't be told is left out where another one decides for its series."""
+    verdicts = series_verdicts(report.findings)
+    unknown = {key for key, verdict in verdicts.items() if verdict == "inconclusive"}
+    shown = (each for each in report.findings if each.verdict != "ok")
+    return worst_first(each for each in shown if each.verdict != "inconclusive" or each.key in unknown)
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
@@ -86,15 +151,29 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda each: (ORDER.index(each.verdict), -(each.change or 0.0), str(each.key)))
 
 
-def series(key: SeriesKey) -> str:
-    """A series without the words that all of them share."""
-    return str(key).removeprefix(_COMMON)
+def is_alarm(report: Report, least: Verdict) -> bool:
+    """Whether the verdict is `least` (warning or critical) or worse."""
+    return SEVERITY[report.verdict] >= SEVERITY[least] > 0
 
 
-_COMMON: Final = catalog.OPERATIONS.name.rpartition(".")[0] + "."
+def _explained(findings: Iterable[Finding]) -> list[str]:
+    """What the table does not say of them; one line for all that share a reason."""
+    reasons: dict[str, list[str]] = {}
+    for each in findings:
+        alarm_by_its_bounds = SEVERITY[each.verdict] and "; " not in each.reason and "against" not in each.reason
+        if each.verdict not in ("ok", "improved") and each.reason and not alarm_by_its_bounds:
+            reasons.setdefault(each.reason, []).append(f"{series(each.key)} {each.statistic}")
+    return [f"{', '.join(names)}: {printable(reason)}" for reason, names in reasons.items()]
 
 
-# --- forms --------------------------------------------------------------------------------------------
+def _left_out(report: Report) -> list[str]:
+    """Notes, and what was not compared; one line for all series that share a reason."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in report.skipped.items():
+        reasons.setdefault(reason, []).append(name.removeprefix(_COMMON))
+    skipped = [f"not compared, {reason}: {', '.join(names)}" for reason, names in reasons.items()]
+    return [printable(line) for line in (*(f"note: {note}" for note in report.notes), *skipped)]
+
 
 _COLUMNS: Final = ("verdict", "series", "statistic", "baseline", "current", "change", "between", "n")
 
@@ -102,50 +181,56 @@ _COLUMNS: Final = ("verdict", "series", "statistic", "baseline", "current", "cha
 def _row(finding: Finding) -> tuple[str, ...]:
     return (
         finding.verdict, series(finding.key), finding.statistic, value(finding, finding.baseline),
-        value(finding, finding.current), change(finding.change), interval(finding), blocks(finding),
+        value(finding, finding.current), change(finding), interval(finding), blocks(finding),
     )  # fmt: skip
+
+
+# --- text, Markdown -----------------------------------------------------------------------------------
 
 
 def text(report: Report, *, everything: bool = False) -> str:
     """A table for a terminal: what is not ok, or everything."""
-    shown = [each for each in worst_first(report.findings) if everything or each.verdict != "ok"]
-    rows = [_COLUMNS, *map(_row, shown)] if shown else []
-    widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))] if rows else []
-    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    reasons = [f"  {series(each.key)} {each.statistic}: {each.reason}" for each in _explained(shown)]
-    return "\n".join([headline(report), *table, *(["why:", *reasons] if reasons else []), *_left_out(report)])
+    shown = worst_first(report.findings) if everything else loud(report)
+    why = [f"  {line}" for line in _explained(shown)]
+    return "\n".join([headline(report), *_aligned(shown), *(["why:", *why] if why else []), *_left_out(report)])
 
 
-def _explained(findings: Iterable[Finding]) -> list[Finding]:
-    return [each for each in findings if each.verdict in ("critical", "warning", "inconclusive") and each.reason]
-
-
-def _left_out(report: Report) -> list[str]:
-    notes = [f"note: {note}" for note in report.notes]
-    return notes + [f"not compared: {name}: {reason}" for name, reason in report.skipped.items()]
+def _aligned(findings: Sequence[Finding]) -> list[str]:
+    rows = [_COLUMNS, *map(_row, findings)] if findings else []
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def markdown(report: Report) -> str:
     """A comment for a pull request; what is ok is folded."""
-    loud = [each for each in worst_first(report.findings) if each.verdict != "ok"]
-    quiet = [each for each in worst_first(report.findings) if each.verdict == "ok"]
+    shown = loud(report)
+    rest = [each for each in worst_first(report.findings) if each not in shown]
     parts = [f"**{_escaped(headline(report))}**"]
-    if loud:
-        parts.append(_table(loud))
-    if quiet:
-        parts.append(f"<details><summary>{len(quiet)} ok</summary>\n\n{_table(quiet)}\n\n</details>")
-    parts.extend(f"- {_escaped(line)}" for line in _left_out(report))
+    if shown:
+        parts.append(_table(shown))
+    lines = [f"- {_escaped(line)}" for line in (*_explained(shown), *_left_out(report))]
+    if lines:
+        parts.append("\n".join(lines))
+    if rest:
+        parts.append(f"<details><summary>{len(rest)} more</summary>\n\n{_table(rest)}\n\n</details>")
     return "\n\n".join(parts) + "\n"
 
 
 def _table(findings: Iterable[Finding]) -> str:
-    rows = [_COLUMNS, tuple("---" for _ in _COLUMNS), *map(_row, findings)]
-    return "\n".join("| " + " | ".join(_escaped(cell) for cell in row) + " |" for row in rows)
+    rows = ["| " + " | ".join(map(_escaped, row)) + " |" for row in (_COLUMNS, *map(_row, findings))]
+    return "\n".join([rows[0], _RULE, *rows[1:]])
+
+
+_RULE: Final = "|---" * len(_COLUMNS) + "|"
+_MARKS: Final = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]<>|~#!&"} | {"@": "@\u200b"})
+"""What Markdown would read as its own; an @ followed by nothing visible calls nobody."""
 
 
 def _escaped(words: str) -> str:
-    """What stands between a program and its Markdown: names come from outside."""
-    return words.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    return words.translate(_MARKS)
+
+
+# --- JSON ---------------------------------------------------------------------------------------------
 
 
 def to_dict(report: Report) -> dict[str, Any]:
@@ -165,12 +250,8 @@ def to_dict(report: Report) -> dict[str, Any]:
 
 def _plain(finding: Finding) -> dict[str, Any]:
     key, names = finding.key, (f.name for f in fields(finding) if f.name != "key")
-    found = {name: _finite(getattr(finding, name)) for name in names}
+    found = {name: getattr(finding, name) for name in names}
     return {"metric": key.metric, "attributes": dict(key.attributes), "resource": dict(key.resource), **found}
-
-
-def _finite(number: Any) -> Any:
-    return None if isinstance(number, float) and not math.isfinite(number) else number
 
 
 def as_json(report: Report) -> str:
@@ -179,67 +260,86 @@ def as_json(report: Report) -> str:
 
 
 def dumps(data: Any) -> str:
-    """Plain data as JSON, the same in every run."""
-    return json.dumps(data, indent=2, sort_keys=True, allow_nan=False)
+    """Plain data as JSON, the same in every run; a number that is none is null."""
+    return json.dumps(_finite(data), indent=2, sort_keys=True, allow_nan=False)
 
 
-def junit(report: Report) -> str:
-    """A test suite per metric: critical fails, inconclusive is skipped, a warning is said."""
-    root = ElementTree.Element("testsuites", name="otcache regress")
+def _finite(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {name: _finite(each) for name, each in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(each) for each in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+# --- JUnit --------------------------------------------------------------------------------------------
+
+_ALL: Final = "otcache regress"
+
+
+def junit(report: Report, *, fail_on: FailOn = "critical") -> str:
+    """A test suite per metric, and one of the whole: alarms fail, inconclusive is skipped, the rest is said.
+
+    Args:
+        report: What was found.
+        fail_on: From which verdict on a test has failed.
+    """
+    root = ElementTree.Element("testsuites", name=_ALL)
     for metric in sorted({each.key.metric for each in report.findings}):
         found = [each for each in worst_first(report.findings) if each.key.metric == metric]
-        critical, unknown = (sum(each.verdict == kind for each in found) for kind in ("critical", "inconclusive"))
-        counts = {"name": metric, "tests": str(len(found)), "failures": str(critical), "skipped": str(unknown)}
-        suite = ElementTree.SubElement(root, "testsuite", counts)
-        for each in found:
-            _case(suite, each)
+        names = [f"{series(each.key)} {each.statistic}" for each in found]
+        said = [f"{each.verdict}: {change(each)} ({interval(each)}); {each.reason}" for each in found]
+        _suite(root, metric, list(zip(names, (each.verdict for each in found), said, strict=True)), fail_on)
+    _suite(root, _ALL, [("verdict", report.verdict, headline(report))], fail_on)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
 
 
-def _case(suite: ElementTree.Element, finding: Finding) -> None:
-    case = ElementTree.SubElement(
-        suite, "testcase", classname=_xml(finding.key.metric), name=_xml(f"{series(finding.key)} {finding.statistic}")
-    )
-    said = _xml(f"{finding.verdict}: {change(finding.change)} ({interval(finding)}); {finding.reason}")
-    if finding.verdict in ("critical", "inconclusive"):
-        tag = "failure" if finding.verdict == "critical" else "skipped"
-        ElementTree.SubElement(case, tag, message=said)
-    elif finding.verdict != "ok":
-        ElementTree.SubElement(case, "system-out").text = said
+def _suite(root: ElementTree.Element, name: str, cases: Sequence[tuple[str, Verdict, str]], fail_on: FailOn) -> None:
+    tags = [_tag(verdict, fail_on) for _, verdict, _ in cases]
+    counts = {"tests": len(cases), "failures": tags.count("failure"), "skipped": tags.count("skipped")}
+    facts = {"name": printable(name)} | {each: str(number) for each, number in counts.items()}
+    suite = ElementTree.SubElement(root, "testsuite", facts)
+    for (case_name, verdict, said), tag in zip(cases, tags, strict=True):
+        case = ElementTree.SubElement(suite, "testcase", classname=printable(name), name=printable(case_name))
+        if tag:
+            ElementTree.SubElement(case, tag, message=printable(said))
+        elif verdict != "ok":
+            ElementTree.SubElement(case, "system-out").text = printable(said)
 
 
-def _xml(words: str) -> str:
-    """Without the control characters that XML can't hold."""
-    return "".join(each if each.isprintable() else " " for each in words)
+def _tag(verdict: Verdict, fail_on: FailOn) -> str:
+    if verdict == "inconclusive":
+        return "skipped"
+    return "failure" if fail_on != "never" and SEVERITY[verdict] >= SEVERITY[fail_on] else ""
+
+
+# --- annotations of GitHub ----------------------------------------------------------------------------
+
+_LEVELS: Final[Mapping[Verdict, str]] = {
+    "critical": "error", "warning": "warning", "inconclusive": "notice", "minor": "notice",
+}  # fmt: skip
 
 
 def github(report: Report) -> str:
-    """Workflow commands that GitHub shows beside the change."""
-    levels = {"critical": "error", "warning": "warning", "inconclusive": "notice", "minor": "notice"}
-    lines = []
-    for each in worst_first(report.findings):
-        if each.verdict in levels:
-            said = f"{series(each.key)} {each.statistic} {change(each.change)} ({interval(each)}): {each.reason}"
-            lines.append(
-                f"::{levels[each.verdict]} title={_command(f'otcache regress {each.verdict}')}::{_command(said)}"
-            )
-    return "\n".join([*lines, f"::notice title=otcache regress::{_command(headline(report))}"])
+    """Workflow commands that GitHub shows beside the change; it shows ten of each level."""
+    lines = [_annotation(each) for each in loud(report) if each.verdict in _LEVELS]
+    return "\n".join([*lines, f"::notice title={_ALL}::{_message(headline(report))}"])
 
 
-def _command(words: str) -> str:
-    """Escaped, so that no name can begin a command of its own."""
-    for plain, escaped in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"), (":", "%3A"), (",", "%2C")):
-        words = words.replace(plain, escaped)
-    return words
+def _annotation(finding: Finding) -> str:
+    known = f" {change(finding)} ({interval(finding)})" if finding.change is not None else ""
+    reason = f": {finding.reason}" if finding.reason else ""
+    said = f"{series(finding.key)} {finding.statistic}{known}{reason}"
+    return f"::{_LEVELS[finding.verdict]} title={_ALL} {finding.verdict}::{_message(said)}"
+
+
+def _message(words: str) -> str:
+    """Escaped as GitHub unescapes it; without a line's end, no name can begin a command of its own."""
+    return printable(words).replace("%", "%25")
 
 
 FORMATS: Final[Mapping[str, Callable[[Report], str]]] = {
     "text": text, "json": as_json, "markdown": markdown, "junit": junit, "github": github,
 }  # fmt: skip
 """What `--format` takes."""
-
-
-def is_alarm(report: Report, least: Verdict) -> bool:
-    """Whether the verdict is `least` (warning or critical) or worse."""
-    return SEVERITY[report.verdict] >= SEVERITY[least] > 0

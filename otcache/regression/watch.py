@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import tempfile
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,8 +14,10 @@ from typing import Any, Final
 from otcache.exceptions import ConfigurationError
 from otcache.regression import detector, hysteresis
 from otcache.regression.emit import Verdicts
+from otcache.regression.files import write_whole
 from otcache.regression.hysteresis import Transition
 from otcache.regression.model import Dataset, MetricSpec, Report
+from otcache.regression.report import span
 from otcache.regression.sources.selection import Reading
 from otcache.regression.specs import DEFAULT_SPECS
 from otcache.telemetry.source import SourceError
@@ -24,6 +25,8 @@ from otcache.telemetry.source import SourceError
 DAY: Final = 86_400.0
 REFERENCES: Final[Mapping[str, float]] = {"yesterday": DAY, "a week ago": 7 * DAY}
 """Names of further baselines, and how many seconds back they lie."""
+SPARSE: Final = 0.2
+"""Share of the baseline that may be empty at its beginning before it is taken anew."""
 STATE_VERSION: Final = 1
 
 _log: Final = logging.getLogger("otcache.regression")
@@ -70,7 +73,7 @@ class Memory:
     """What is kept over restarts.
 
     Attributes:
-        pinned: Where the baseline ends, seconds since the epoch; 0 before the first look.
+        pinned: Where the baseline ends, seconds since the epoch; 0 where it has to be taken anew.
         alarms: The state of `hysteresis.step`.
     """
 
@@ -78,10 +81,24 @@ class Memory:
     alarms: dict[str, Any] = field(default_factory=dict)
 
     def pin(self, now: float, plan: Plan) -> None:
-        """Take the baseline anew where there is none, or where it is old and nothing is in force."""
+        """Take the baseline anew where there is none, and where it is old and nothing is in force.
+
+        One that lies in the future, or within the current windows, is none: the clock was set back, or a restart
+        made the windows longer.
+        """
         old = now - self.pinned > plan.repin + plan.window
         if self.pinned <= 0 or self.pinned > now - plan.window or (old and not hysteresis.alarms(self.alarms)):
             self.pinned = now - plan.window
+
+    def release(self, baseline: Dataset, plan: Plan) -> None:
+        """Let go of a baseline in whose beginning nothing was measured, unless something is suspected already.
+
+        Who starts with the service that it watches would compare it with its first minutes for a day.
+        """
+        begin = self.pinned - plan.baseline
+        first = min((window.start for windows in baseline.values() for window in windows), default=math.inf)
+        if first - begin > plan.baseline * SPARSE and not self.alarms:
+            self.pinned = 0.0
 
 
 class StateFile:
@@ -89,40 +106,49 @@ class StateFile:
 
     Args:
         path: The file; `None` forgets everything at the end.
+        target: Whose alarms they are: those of another are not taken over.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, target: str = "") -> None:
         self._path = path
+        self._target = target
 
     def load(self) -> Memory:
         """What was kept; a new memory where there is no file.
 
         Raises:
-            ConfigurationError: The file can't be read, or is not of this command.
+            ConfigurationError: The file can't be read, can't be made, or is not of this command and target.
         """
-        if self._path is None or not self._path.exists():
+        if self._path is None:
             return Memory()
         try:
-            found = json.loads(self._path.read_text(encoding="utf-8"))
-            if found["version"] != STATE_VERSION:
-                raise ConfigurationError(f"{self._path} is of version {found['version']!r}, not {STATE_VERSION}")
-            memory = Memory(float(found["pinned"]), dict(found["alarms"]))
-            hysteresis.alarms(memory.alarms)
+            if not self._path.parent.is_dir():
+                raise ConfigurationError(f"{self._path.parent} is no directory: no state can be kept in it")
+            return self._memory(json.loads(self._path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return Memory()
         except OSError as exc:
             raise ConfigurationError(f"{self._path} can't be read: {exc.strerror}") from exc
-        except (ValueError, KeyError, TypeError, IndexError) as exc:
+        except (ValueError, KeyError, TypeError, RecursionError) as exc:
             raise ConfigurationError(f"{self._path} is not a state of this command: {type(exc).__name__}") from exc
-        return memory
+
+    def _memory(self, found: Any) -> Memory:
+        if found["version"] != STATE_VERSION:
+            raise ConfigurationError(f"{self._path} is of version {found['version']!r}, not {STATE_VERSION}")
+        if found["target"] != self._target:
+            raise ConfigurationError(f"{self._path} is of target {found['target']!r}, not {self._target!r}")
+        pinned = float(found["pinned"])
+        if not math.isfinite(pinned):
+            raise ValueError("pinned is no time")
+        return Memory(pinned, hysteresis.checked(found["alarms"]))
 
     def save(self, memory: Memory) -> None:
         """Keep it; a disk that is full is said and does not end the watch."""
         if self._path is None:
             return
-        kept = json.dumps({"version": STATE_VERSION, "pinned": memory.pinned, "alarms": memory.alarms})
+        kept = {"version": STATE_VERSION, "target": self._target, "pinned": memory.pinned, "alarms": memory.alarms}
         try:
-            with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False, encoding="utf-8") as file:
-                file.write(kept)
-            os.replace(file.name, self._path)
+            write_whole(self._path, json.dumps(kept))
         except OSError as exc:
             _log.warning("the state can't be kept in %s: %s", self._path, exc.strerror)
 
@@ -167,21 +193,24 @@ class Watch:
         self._state = state
         self._clock = clock
         self.memory = state.load()
+        verdicts.restored(self.memory.alarms)
 
     def look(self) -> Look:
         """One look. A source that can't be read changes nothing that is in force, and is counted."""
         began = time.perf_counter()
         try:
-            report = self._compare(self._clock())
+            baseline, report = self._compare(self._clock())
         except SourceError as exc:
             self._verdicts.failed(f"{type(exc).__module__}.{type(exc).__qualname__}", time.perf_counter() - began)
             return Look(None, error=str(exc))
         self.memory.alarms, transitions = hysteresis.step(self.memory.alarms, report, self._plan.confirm)
+        self.memory.release(baseline, self._plan)
         self._verdicts.evaluated(report, self.memory.alarms, transitions, time.perf_counter() - began)
         self._state.save(self.memory)
         return Look(report, transitions)
 
-    def _compare(self, now: float) -> Report:
+    def _compare(self, now: float) -> tuple[Dataset, Report]:
+        """The baseline, and what comparing the present with it found."""
         plan = self._plan
         self.memory.pin(now, plan)
         pinned = self.memory.pinned
@@ -189,7 +218,8 @@ class Watch:
         references = {name: self._around(now - back) for name, back in plan.references.items()}
         report = detector.compare(baseline.series, current.series, plan.specs, references)
         notes = (*report.notes, *dict.fromkeys((*baseline.notes, *current.notes)))
-        return replace(report, notes=notes, baseline=_span(plan.baseline, pinned), current=_span(plan.window, now))
+        sides = span(plan.baseline, pinned), span(plan.window, now)
+        return baseline.series, replace(report, notes=notes, baseline=sides[0], current=sides[1])
 
     def _around(self, then: float) -> Dataset:
         """The same minutes of another day, with some before and after: a day is never exactly as long."""
@@ -208,8 +238,3 @@ class Watch:
             tell(self.look())
             if not wait(max(0.0, self._plan.step - (time.monotonic() - began))):
                 return
-
-
-def _span(seconds: float, end: float) -> str:
-    ends = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(end))
-    return f"{seconds / 60:g} min to {ends}"

@@ -118,8 +118,8 @@ class Metrics:
         self.cell(row, *values)[0] = round(value * row.scale)
 
     def drop(self, row: Instrument, *values: str | None) -> None:
-        """Export one series of a gauge or status no more."""
-        self._series[row].pop(values, None)
+        """Export one series of a gauge or status no more; a folded one goes with the first that it stands for."""
+        self._series[row].pop(self._folded(row, values), None)
 
     def record(self, row: Instrument, value: int, *values: str | None, context: Any = None) -> None:
         """Count a value (in what the row's cells count) in a histogram; a sampled context becomes its exemplar."""

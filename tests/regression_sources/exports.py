@@ -57,6 +57,12 @@ class Process:
             self._durations.record(value, GET_HIT)
             self._lookups.add(1, LOOKUP | {"otcache.result": "hit"})
 
+    def look_up(self, result: str, reason: str, number: int) -> None:
+        """Count look-ups that took no time."""
+        if number:
+            self._measured = True
+            self._lookups.add(number, LOOKUP | {"otcache.result": result, "otcache.miss.reason": reason})
+
     def export(self, at: float) -> Request | None:
         """What it hands over at a time; nothing if nothing was ever measured."""
         data, born = self._reader.get_metrics_data(), self._born

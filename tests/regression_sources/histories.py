@@ -88,7 +88,7 @@ def windows(minutes: Sequence[Minute], start: float) -> list[HistogramWindow]:
 def counted(minutes: Sequence[Minute], start: float) -> list[CounterWindow]:
     """How many values there were per minute, as hits."""
     return [
-        CounterWindow(start + at * STEP, start + (at + 1) * STEP, {"hit": len(minute.values)})
+        CounterWindow(start + at * STEP, start + (at + 1) * STEP, {"hit/none": len(minute.values)})
         for at, minute in enumerate(minutes)
         if minute.values
     ]

@@ -102,7 +102,7 @@ def test_a_series_that_appears_late_counts_since_the_export_before_it(page: Page
 
     reading = read(str(page(lines(requests))), select(LOOKUPS, minutes=9))
 
-    assert [each.by for each in of(reading, LOOKUPS)] == [{"hit": 3}] * 8 + [{"hit": 3, "stale": 28}]
+    assert [each.by for each in of(reading, LOOKUPS)] == [{"hit/none": 3}] * 8 + [{"hit/none": 3, "stale/none": 28}]
     assert reading.notes == ()
 
 
@@ -292,4 +292,4 @@ def test_ratios_are_summed_over_what_splits_their_sides(page: Page) -> None:
 
     reading = read(str(page(lines([request]))), Selection(START - STEP, START, STEP, (LOOKUPS,)))
 
-    assert list(of(reading, LOOKUPS)) == [CounterWindow(START - STEP, START, {"hit": 1, "miss": 1})]
+    assert list(of(reading, LOOKUPS)) == [CounterWindow(START - STEP, START, {"hit/none": 1, "miss/absent": 1})]

@@ -168,15 +168,16 @@ def test_a_series_that_appears_counts_from_0_if_its_process_was_scraped_before(
     prometheus: PrometheusServer, job: Job, half_an_hour_ago: float
 ) -> None:
     start, name = half_an_hour_ago, job()
-    misses = labels("otcache_lookups_total", LOOKUP | {"otcache.result": "miss"}, name)
+    missed = LOOKUP | {"otcache.result": "miss", "otcache.miss.reason": "absent"}
+    misses = labels("otcache_lookups_total", missed, name)
     prometheus.write([hits(totals(THREE, start), name), Samples(misses, [(start + 120, 7.0), (start + 180, 9.0)])])
 
     found = only(read(prometheus, catalog.LOOKUPS, name, start, 3))
 
     assert [each.by for each in found if isinstance(each, CounterWindow)] == [
-        {"hit": 2},
-        {"hit": 1, "miss": 7},
-        {"hit": 3, "miss": 2},
+        {"hit/none": 2},
+        {"hit/none": 1, "miss/absent": 7},
+        {"hit/none": 3, "miss/absent": 2},
     ]
 
 
@@ -210,7 +211,7 @@ def test_nan_is_a_gap_and_said(prometheus: PrometheusServer, job: Job, half_an_h
 
     reading = read(prometheus, catalog.LOOKUPS, name, start, 3)
 
-    assert sum(each.by["hit"] for each in only(reading) if isinstance(each, CounterWindow)) == 6
+    assert sum(each.by["hit/none"] for each in only(reading) if isinstance(each, CounterWindow)) == 6
     assert reading.notes == ("1 samples of otcache_lookups_total were NaN or incomplete and are left out",)
 
 
@@ -223,7 +224,7 @@ def test_a_rise_over_a_long_gap_is_left_out_and_said(
 
     reading = read(prometheus, catalog.LOOKUPS, name, start, 16)
 
-    assert [each.by["hit"] for each in only(reading) if isinstance(each, CounterWindow)] == [2, 3]
+    assert [each.by["hit/none"] for each in only(reading) if isinstance(each, CounterWindow)] == [2, 3]
     assert reading.notes == ("1 rises over gaps of more than 300 s are left out",)
 
 

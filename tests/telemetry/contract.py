@@ -174,6 +174,18 @@ def _never(item: Instrument | SpanType | Event, attribute: Attribute, values: st
     return {(name, attribute.name, value): why for value in values.split()}
 
 
+def _of_durations(row: Instrument) -> dict[Fact, str]:
+    others = _never(row, catalog.INDICATOR, "hit_ratio error_ratio payload_size", "it is no duration")
+    return others | _never(row, catalog.STATISTIC, "ratio", "of a share")
+
+
+def _of_shares(row: Instrument) -> dict[Fact, str]:
+    others = _never(row, catalog.INDICATOR, "operation_duration l2_duration payload_size", "it is no share")
+    others |= _never(row, catalog.STATISTIC, "mean p50 p95 p99", "of a duration or size")
+    return others | _never(row, catalog.TIER, "l1 l2", "a share is of all tiers together")
+
+
+_OF_ALARMS: Final = "warning critical"
 _NO_STALE: Final = "no operation serves stale values yet"
 _ENDS: Final = "partial ok noop dropped error cancelled"
 _OF_OPERATIONS: Final = "how an operation ends, not what a key's lookup gave"
@@ -208,5 +220,11 @@ UNREACHABLE: Final[dict[Fact, str]] = {
     ),
     **_never(catalog.COMPONENT_CHANGED, catalog.DEGRADED_REASON, "circuit_open", "the effect, not the cause"),
     **_never(catalog.COMPONENT_CHANGED, catalog.DEGRADED_REASON, "codec", "it is about one entry, not the tier"),
+    **_never(catalog.REGRESSION_DETECTED, catalog.VERDICT, "ok minor improved inconclusive", "no alarm"),
+    **_never(catalog.REGRESSION_RESOLVED, catalog.VERDICT, f"{_OF_ALARMS} minor improved inconclusive", "it is over"),
+    **_of_durations(catalog.CURRENT_DURATION),
+    **_of_durations(catalog.BASELINE_DURATION),
+    **_of_shares(catalog.CURRENT_RATIO),
+    **_of_shares(catalog.BASELINE_RATIO),
 }
 """What the catalogue lists and nothing emits -> why, one by one."""

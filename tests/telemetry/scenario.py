@@ -11,18 +11,32 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
+from opentelemetry._logs import NoOpLoggerProvider
+from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
-from opentelemetry.trace import Link, Tracer
+from opentelemetry.trace import Link, NoOpTracerProvider, Tracer
 
-from otcache import AIResponseCache, GenericRedisCache, InMemoryCache, Providers, ValidationError
+from otcache import (
+    AIResponseCache,
+    BenchmarkConfig,
+    CachePerformanceBenchmark,
+    GenericRedisCache,
+    InMemoryCache,
+    Providers,
+    ValidationError,
+)
 from otcache.config import AICacheConfig
 from otcache.pipeline import Pipeline
+from otcache.regression.emit import Verdicts
+from otcache.regression.watch import Plan, StateFile, Watch
 from otcache.telemetry import catalog
 from otcache.telemetry.events import BURST
 from otcache.testing import ManualClock
 from tests.servers import RedisServer
+from tests.telemetry.judged import PHASES, Service
 
 Cache = TypeVar("Cache", bound=Pipeline)
+NOWHERE: Final = Providers(NoOpTracerProvider(), NoOpMeterProvider(), NoOpLoggerProvider())
 PATIENT: Final = 5.0
 """Seconds that a call may take where nothing is meant to go wrong, on a busy machine too."""
 
@@ -309,10 +323,27 @@ async def a_processor_that_fails(stage: Stage) -> None:
     await stage.memory("unlucky").get("k")
 
 
+async def a_benchmark(stage: Stage) -> None:
+    """Of a cache of its own, that reports nothing itself."""
+    config = BenchmarkConfig(warmup_iterations=0, rounds=2, key_count=5, batch_size=5, progress=False)
+    async with InMemoryCache(name="measured", providers=NOWHERE) as cache:
+        await CachePerformanceBenchmark(cache, config, providers=stage.providers).run_single_benchmark("get", 20, 100)
+
+
+async def a_service_that_is_judged(stage: Stage) -> None:
+    """It becomes worse, recovers, and can't be asked any more: alarms come, go, and a look fails."""
+    service = Service()
+    plan = Plan(window=1800, baseline=1800, references={})
+    watch = Watch(service.read, Verdicts("shop", stage.providers), plan, StateFile(None), service)
+    for service.phase in PHASES:
+        service.now += plan.step
+        watch.look()
+
+
 STEPS: Final[tuple[Step, ...]] = (
     every_operation, batches, reasons_to_miss, payloads, responses_of_ai, refused_arguments, a_flood_of_events,
     callbacks, a_caller_that_gives_up, a_server_that_hangs, an_outage, a_full_server, a_server_that_only_reads,
-    a_wrong_password, a_processor_that_fails,
+    a_wrong_password, a_processor_that_fails, a_benchmark, a_service_that_is_judged,
 )  # fmt: skip
 
 
