@@ -75,6 +75,12 @@ class Verdicts:
             for verdict in catalog.VERDICT.values or ():
                 self._metrics.cell(catalog.EVALUATIONS, target, indicator, verdict, None)
 
+    def restored(self, state: Mapping[str, Any]) -> None:
+        """Show what was in force when the last process ended: the first look may take a while, or fail."""
+        for key, level in alarms(state).items():
+            judged = identity(self._target, key)
+            self._shown.update(self._status(judged, level) if judged is not None else ())
+
     def evaluated(
         self, report: Report, state: Mapping[str, Any], transitions: Iterable[Transition], seconds: float
     ) -> None:

@@ -167,6 +167,7 @@ class Watch:
         self._state = state
         self._clock = clock
         self.memory = state.load()
+        verdicts.restored(self.memory.alarms)
 
     def look(self) -> Look:
         """One look. A source that can't be read changes nothing that is in force, and is counted."""
@@ -212,4 +213,5 @@ class Watch:
 
 def _span(seconds: float, end: float) -> str:
     ends = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(end))
-    return f"{seconds / 60:g} min to {ends}"
+    length = f"{seconds:g} s" if seconds < 60 else f"{seconds / 60:g} min"
+    return f"{length} to {ends}"
