@@ -80,9 +80,9 @@ class Stage:
 
     def stay_quiet(self) -> None:
         scrapes = "sum_over_time(up{job='shop'}[5m])"
-        wait_for(lambda: (self.prometheus.value(scrapes) or 0) > BASELINE + 9, "a baseline", 90)
+        wait_for(lambda: (self.prometheus.value(scrapes) or 0) > BASELINE + 10, "a baseline", 90)
         self.detector.start()
-        wait_for(lambda: self.detector.looks() >= 4, "four looks", 60)
+        wait_for(lambda: self.detector.looks() >= 3, "three looks", 60)
         shown = self.detector.shown(catalog.REGRESSION_STATUS.prometheus)
         fine = (dict(labels) for labels, value in shown.items() if value and (label(catalog.VERDICT), "ok") in labels)
         self.story.ruled_out = frozenset(map(_about, fine))

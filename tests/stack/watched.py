@@ -28,8 +28,8 @@ from tests.servers import RedisServer, end, free_port, spawn, wait_for
 from tests.stack.web import answers, fetch
 
 ROOT: Final = Path(__file__).parents[2]
-RATE: Final = 150.0
-"""Look-ups per second of either cache: one scrape must hold the 100 that a p95 needs."""
+RATE: Final = 60.0
+"""Look-ups per second of either cache, on a busy machine half of it: one scrape must hold the 30 that a mean needs."""
 KEYS: Final = 50
 FAR: Final = 0.1
 """Seconds from the server: so much that what this machine does besides is little beside it."""
@@ -126,11 +126,11 @@ async def _ended(task: asyncio.Task[None]) -> None:
 
 
 async def _ask(cache: GenericRedisCache, known: Mapping[str, float], rng: random.Random) -> None:
-    """`RATE` look-ups per second, each at its time: an answer that is late does not delay the next question."""
+    """`RATE` look-ups per second: an answer that is late does not delay the next question, a busy machine does."""
     loop = asyncio.get_running_loop()
     due, asked = loop.time(), set[asyncio.Task[object]]()
     while True:
-        due = max(due + 1 / RATE, loop.time() - 1)
+        due = max(due + 1 / RATE, loop.time())
         await asyncio.sleep(max(0.0, due - loop.time()))
         kind = "known" if rng.random() < known[cache.name] else "absent"
         question = asyncio.create_task(cache.get(f"{kind}:{rng.randrange(KEYS)}"))
@@ -156,7 +156,7 @@ class Detector:
         self._directory = Path(tempfile.mkdtemp(prefix="otc-detector-"))
         self._command = [
             sys.executable, "-m", "otcache", "regress", "watch", "--prometheus", prometheus, "--target", "shop",
-            "--step", "1s", "--window", "8s", "--baseline", f"{BASELINE}s", "--every", "1s", "--raise", "2",
+            "--step", "1s", "--window", "9s", "--baseline", f"{BASELINE}s", "--every", "2s", "--raise", "2",
             "--reference", "none", "--warning", "25", "--critical", "50", "--timeout", "2s",
             "--state", str(self._directory / "state.json"), "--metrics-port", str(self.port),
         ]  # fmt: skip
