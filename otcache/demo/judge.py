@@ -92,6 +92,7 @@ class Judge:
                 self._in_force.pop(each.key, None)
             else:
                 self._in_force[each.key] = each.after, each.finding
+        self._renew(look)
         made = tuple(self._change(each) for each in look.transitions)
         worst = max(self._in_force.items(), key=lambda known: _weight(*known[1]), default=None)
         old = self.judgement
@@ -102,6 +103,13 @@ class Judge:
             _said(worst[0], worst[1][1]) if worst else "",
             (*old.changes, *made),
         )
+
+    def _renew(self, look: Look) -> None:
+        """Show an alarm's numbers of today: when it was raised, half of the window was still well."""
+        findings = look.report.findings if look.report is not None else ()
+        for finding in sorted(findings, key=lambda each: each.change or 0.0):
+            if finding.key in self._in_force and SEVERITY[finding.verdict]:
+                self._in_force[finding.key] = self._in_force[finding.key][0], finding
 
     def _change(self, each: Transition) -> Change:
         return Change(self._clock(), each.before, each.after, _said(each.key, each.finding))

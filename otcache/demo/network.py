@@ -24,14 +24,29 @@ class Network:
     def __init__(self, port: int, delay: float) -> None:
         self._server_port = port
         self.delay = delay
+        self._connections: set[asyncio.Task[None]] = set()
 
     async def start(self) -> int:
-        """Begin; the port that clients connect to. It ends with its event loop."""
+        """Begin; the port that clients connect to."""
         self._listening = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         port: int = self._listening.sockets[0].getsockname()[1]
         return port
 
+    async def stop(self) -> None:
+        """Close the port and every connection."""
+        self._listening.close()
+        for connection in self._connections:
+            connection.cancel()
+        if self._connections:
+            await asyncio.wait(self._connections)
+
     async def _connected(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        connection = asyncio.create_task(self._connect(client, to_client))
+        self._connections.add(connection)
+        connection.add_done_callback(self._connections.discard)
+        await asyncio.wait([connection])
+
+    async def _connect(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         try:
             server, to_server = await asyncio.open_connection("127.0.0.1", self._server_port)
         except OSError:
@@ -43,8 +58,8 @@ class Network:
         finally:
             for way in ways:
                 way.cancel()
-            to_client.close()
-            to_server.close()
+            await _close(to_client)
+            await _close(to_server)
 
     async def _late(self, server: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         loop, due = asyncio.get_running_loop(), 0.0
@@ -52,6 +67,12 @@ class Network:
             while data := await server.read(_CHUNK):
                 due = max(due, loop.time() + self.delay)  # in order, also when the delay has just become shorter
                 loop.call_at(due, _write, to_client, data)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 def _write(to_client: asyncio.StreamWriter, data: bytes) -> None:

@@ -155,7 +155,7 @@ def _state(view: View) -> Table:
 
 def _alarm(view: View) -> Text:
     level = view.judgement.level if view.judgement is not None else "ok"
-    return Text(alarm(view), style=_LEVELS[level])
+    return Text(alarm(view), style=_LEVELS[level], no_wrap=True, overflow="ellipsis")
 
 
 def alarm(view: View) -> str:

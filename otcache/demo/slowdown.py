@@ -12,11 +12,12 @@ import httpx
 
 from otcache.demo.judge import Change, Judgement
 from otcache.demo.servers import Link
+from otcache.regression.model import SEVERITY
 
 USUAL: Final = 0.020
 """Seconds to Redis: in another region. So much that what a busy machine does besides is little beside it."""
 SLOW: Final = 0.040
-SHORTEST: Final = 45.0
+SHORTEST: Final = 60.0
 USUAL_LENGTH: Final = 75.0
 LONGEST: Final = 600.0
 """Seconds of a demo that shows it all."""
@@ -45,11 +46,11 @@ class Script:
 
     @classmethod
     def of(cls, seconds: float) -> Script:
-        """The script of a demo of `seconds`, 45..600."""
-        baseline, window = 0.2 * seconds, max(7.0, 0.12 * seconds)
+        """The script of a demo of `seconds`, 60..600."""
+        baseline, window = 0.2 * seconds, max(8.0, 0.12 * seconds)
         look = 0.08 * seconds + baseline + window
         slow = look + 0.04 * seconds
-        return cls(baseline, window, look, slow, slow + max(11.0, 0.24 * seconds))
+        return cls(baseline, window, look, slow, slow + 0.24 * seconds)
 
 
 @dataclass(slots=True)
@@ -76,6 +77,12 @@ class SlowDown:
         """The first alarm after it began."""
         changes = (change for change in self.found.changes if self.began and change.at >= self.began)
         return next((change for change in changes if change.before == "ok"), None)
+
+    @property
+    def worst(self) -> Change | None:
+        """The loudest alarm after it began."""
+        changes = (change for change in self.found.changes if self.began and change.at >= self.began)
+        return max(changes, key=lambda change: SEVERITY[change.after], default=None)
 
     @property
     def early(self) -> int:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from otcache.demo.measure import Window, quantile
 from otcache.demo.screen import duration, percent
-from otcache.demo.slowdown import SlowDown
+from otcache.demo.slowdown import SLOW, USUAL, SlowDown
 
 
 @dataclass(slots=True)
@@ -106,12 +106,15 @@ def _trouble(summary: Summary) -> dict[str, str]:
 def _regression(slow_down: SlowDown | None) -> dict[str, str]:
     if slow_down is None:
         return {}
-    raised, cleared, missing = slow_down.raised, slow_down.cleared, "not before the end"
+    raised, worst, cleared, missing = slow_down.raised, slow_down.worst, slow_down.cleared, "not before the end"
     length = f"{slow_down.ended - slow_down.began:.1f} s" if slow_down.ended else "not over before the end"
-    found = f"{raised.at - slow_down.began:.1f} s after it began: {raised.after}, {raised.said}" if raised else missing
+    found = f"{raised.at - slow_down.began:.1f} s after it began" if raised else missing
+    found += f"; at worst {worst.after}: {worst.said}" if raised and worst else ""
     over = f"{cleared.at - slow_down.ended:.1f} s after it ended" if cleared and slow_down.ended else missing
     return {
-        "slow-down": length if slow_down.began else missing,
+        "slow-down": f"{length} of {SLOW * 1000:g} ms to Redis instead of {USUAL * 1000:g}"
+        if slow_down.began
+        else missing,
         "alarm raised": found,
         "alarm cleared": over,
         "detector": f"{slow_down.found.looks} looks, {slow_down.early} alarms before the slow-down",
