@@ -100,6 +100,11 @@ def _declare_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=_positive, default=200.0, metavar="R", help="requests per second (default: 200)")
     parser.add_argument("--port", type=_port, default=0, metavar="P", help="port of the application (default: any)")
     parser.add_argument("--no-outage", action="store_true", help="leave Redis alone")
+    parser.add_argument(
+        "--regression", action="store_true",
+        help="instead of an outage: the network to Redis becomes slower, the regression detector raises an alarm and "
+        "clears it (75 s unless told otherwise; 60..600)",
+    )  # fmt: skip
     parser.add_argument("--plain", action="store_true", help="a line per second instead of a live table")
 
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -19,16 +20,24 @@ from rich.console import Console
 
 from otcache.demo.backends import PRICES
 from otcache.demo.play import Options, Play
-from otcache.demo.servers import AppServer, DemoError, RedisServer, start_redis
+from otcache.demo.servers import AppServer, DemoError, Link, RedisServer, start_redis
+from otcache.demo.slowdown import LONGEST, SHORTEST, SLOWEST_RATE, USUAL, USUAL_LENGTH, Script, Slowing
 from otcache.demo.summary import Summary, table
 
+USAGE: Final = 2
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the demo; 0 unless a client saw an error or the demo itself failed."""
+    """Run the demo; 0 unless a client saw an error or the demo itself failed, 2 for numbers that it can't show."""
     outage = not arguments.no_outage
     options = Options(arguments.seconds, arguments.rate, arguments.port, outage, arguments.plain)
+    if arguments.regression:
+        options = replace(options, seconds=options.seconds or USUAL_LENGTH, outage=False, regression=True)
+        if not (SHORTEST <= (options.seconds or 0.0) <= LONGEST and options.rate >= SLOWEST_RATE):
+            sys.stderr.write(f"otcache demo: --regression takes --seconds {SHORTEST:g}..{LONGEST:g} ")
+            sys.stderr.write(f"and --rate {SLOWEST_RATE:g} or more: the detector needs so much to see\n")
+            return USAGE
     errors = 1
     try:
         errors = asyncio.run(_run(options, _Terminal(highlight=False))).errors
@@ -66,20 +75,29 @@ async def _run(options: Options, console: Console) -> Summary:
 @asynccontextmanager
 async def _stage(options: Options, directory: Path) -> AsyncIterator[Play]:
     """Redis, the application and a client; all gone afterwards."""
-    app = AppServer(directory / "app.log")
+    app, link = AppServer(directory / "app.log"), Link()
     redis: RedisServer | None = None
     try:
         redis, far_tier = await start_redis(directory)
-        urls = await app.start(_environment(redis), options.port)
+        url = redis.url if redis is not None else None
+        if options.regression:
+            if redis is None:
+                raise DemoError(f"--regression slows down the way to Redis, and there is none: {far_tier}")
+            url = await link.start(redis.port, USUAL)
+        urls = await app.start(_environment(url, options), options.port, *(["--watched"] if options.regression else []))
         async with httpx.AsyncClient(base_url=urls.pop("base"), timeout=10, trust_env=False) as http:
-            yield Play(options, redis, far_tier, app, urls, http)
+            slowing = Slowing(Script.of(options.seconds or 0.0), link, http) if options.regression else None
+            yield Play(options, redis, far_tier, app, urls, http, slowing)
     finally:
         await app.stop()
+        await link.stop()
         if redis is not None:
             await redis.kill()
 
 
-def _environment(redis: RedisServer | None) -> dict[str, str]:
+def _environment(redis_url: str | None, options: Options) -> dict[str, str]:
     """How an application is configured: by its environment. Memory is small, so that Redis has something to do."""
-    where = {"OTCACHE_REDIS_URL": redis.url} if redis is not None else {}
-    return {"OTCACHE_MEMORY_CACHE_SIZE": "40", "OTCACHE_AI__TOKEN_PRICES": json.dumps(PRICES), **where}
+    where = {"OTCACHE_REDIS_URL": redis_url} if redis_url is not None else {}
+    # the detector needs more to judge; and a machine that is too busy is not what this is about
+    more = {"OTCACHE_MEMORY_CACHE_SIZE": "20", "OTCACHE_TIMEOUT": "2"} if options.regression else {}
+    return {"OTCACHE_MEMORY_CACHE_SIZE": "40", "OTCACHE_AI__TOKEN_PRICES": json.dumps(PRICES), **where, **more}

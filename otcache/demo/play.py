@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.live import Live
 
 from otcache.demo.measure import Snapshot, Window, with_requests
-from otcache.demo.screen import View, event, heading, line, live, tree
+from otcache.demo.screen import View, alarm, event, heading, line, live, tree
 from otcache.demo.servers import AppServer, DemoError, RedisServer
+from otcache.demo.slowdown import Slowing
 from otcache.demo.summary import Outage, Summary
 from otcache.demo.traces import Span, Trace, new_trace
 from otcache.demo.traffic import Traffic
@@ -36,6 +37,7 @@ class Options:
         port: Of the application; 0 for a free one.
         outage: Whether Redis is killed on the way.
         plain: A line per second instead of a live table.
+        regression: Whether the network to Redis slows down on the way, and the detector watches.
     """
 
     seconds: float | None = None
@@ -43,6 +45,7 @@ class Options:
     port: int = 0
     outage: bool = True
     plain: bool = False
+    regression: bool = False
 
 
 def outages(seconds: float | None) -> Iterator[tuple[float, float]]:
@@ -66,6 +69,7 @@ class Play:
         app: The application's process.
         urls: The application's pages.
         http: How to reach it.
+        slowing: The regression to play, if any.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Play:
         app: AppServer,
         urls: Mapping[str, str],
         http: httpx.AsyncClient,
+        slowing: Slowing | None = None,
     ) -> None:
         self._options = options
         self._redis = redis
@@ -83,6 +88,7 @@ class Play:
         self._app = app
         self._urls = urls
         self._http = http
+        self._slowing = slowing
         self._traffic = Traffic(http, options.rate)
         self._snapshots: deque[Snapshot] = deque(maxlen=int(_RECENT / _REFRESH) + 1)
         self._first: Snapshot | None = None
@@ -100,6 +106,9 @@ class Play:
             helpers = [tasks.create_task(self._show(console)), tasks.create_task(self._ask_for_trace())]
             if self._options.outage and self._redis is not None:
                 helpers.append(tasks.create_task(self._break(self._redis)))
+            if self._slowing is not None:
+                helpers.append(tasks.create_task(self._slowing.run(self._say)))
+                helpers.append(tasks.create_task(self._slowing.follow()))
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), self._options.seconds)
             for helper in helpers:
@@ -124,9 +133,12 @@ class Play:
 
     def _view(self) -> View:
         newest, whole = self._snapshots[-1], self.whole
+        slow_down = self._slowing.slow_down if self._slowing is not None else None
+        trouble = self._outage is not None or (slow_down is not None and slow_down.is_on)
         return View(
-            whole.seconds, self._options.seconds, self._far_tier, self._urls, self._now, self._outage is not None,
+            whole.seconds, self._options.seconds, self._far_tier, self._urls, self._now, trouble,
             Window(self._snapshots[0], newest), whole, self._traffic.errors, self._trace,
+            slow_down.found if slow_down is not None else None,
         )  # fmt: skip
 
     @property
@@ -149,7 +161,7 @@ class Play:
                 await asyncio.sleep(_REFRESH)
 
     async def _show_lines(self, console: Console) -> None:
-        told, traced = "", False
+        told, judged, traced = "", "", False
         console.print(f"Redis: {self._far_tier}", *self._urls.values(), heading(), sep="\n", soft_wrap=True)
         while True:
             for _ in range(2):
@@ -158,6 +170,9 @@ class Play:
             if self._now != told:
                 told = self._now
                 console.print(event(self._view()), style="bold", soft_wrap=True)
+            if (verdict := alarm(self._view())) != judged:
+                judged = verdict
+                console.print(f"      detector: {verdict}", style="bold", soft_wrap=True)
             console.print(line(self._view()), soft_wrap=True)
             if self._trace is not None and not traced:
                 traced = True
@@ -216,6 +231,8 @@ class Play:
     def summary(self) -> Summary:
         """What has happened."""
         traffic = self._traffic
+        slow_down = self._slowing.slow_down if self._slowing is not None else None
         return Summary(
-            self._far_tier, self.whole, traffic.requests, traffic.errors, traffic.last_error, tuple(self._outages)
-        )
+            self._far_tier, self.whole, traffic.requests, traffic.errors, traffic.last_error, tuple(self._outages),
+            slow_down,
+        )  # fmt: skip

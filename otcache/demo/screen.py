@@ -11,11 +11,13 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from otcache.demo.judge import Judgement
 from otcache.demo.measure import TIERS, Window, count, quantile
 from otcache.demo.traces import Span, Trace
 from otcache.telemetry import catalog
 
 _LABELS: Final = {"l1": "L1 hit", "l2": "L2 hit", "none": "miss"}
+_LEVELS: Final = {"ok": "green", "warning": "bold yellow", "critical": "bold red"}
 _COLOURS: Final = {"closed": "green", "half_open": "yellow", "open": "red"}
 
 
@@ -34,6 +36,7 @@ class View:
         whole: Everything so far.
         errors: Requests that failed, as clients see it.
         trace: The trace of one request, once there is one.
+        judgement: What the detector has found; `None` where none watches.
     """
 
     elapsed: float
@@ -46,6 +49,7 @@ class View:
     whole: Window
     errors: int
     trace: Trace | None
+    judgement: Judgement | None = None
 
 
 # --- numbers as text --------------------------------------------------------------------------------
@@ -137,6 +141,7 @@ def _state(view: View) -> Table:
     errors = Text(f"{view.errors} errors", style="bold red" if view.errors else "green")
     ratio = Text(f"{percent(recent.hit_ratio())} now   {percent(view.whole.hit_ratio())} since the start")
     requests = Text(f"{_rate(count(recent.requests), recent)} per second   p99 {_p99(recent.requests)}   ") + errors
+    detector = [("detector", _alarm(view))] if view.judgement is not None else []
     breaker = Text(newest.breaker, style=_COLOURS.get(newest.breaker, "dim"))
     degraded = Text(f"   degraded {percent(recent.degraded_share)}   L1 {newest.entries} of {newest.limit} entries")
     return _rows(
@@ -144,7 +149,25 @@ def _state(view: View) -> Table:
         ("misses", Text(_counts(recent.misses))),
         ("requests", requests),
         ("breaker", breaker + degraded),
+        *detector,
     )
+
+
+def _alarm(view: View) -> Text:
+    level = view.judgement.level if view.judgement is not None else "ok"
+    return Text(alarm(view), style=_LEVELS[level], no_wrap=True, overflow="ellipsis")
+
+
+def alarm(view: View) -> str:
+    """What the detector says; empty where none watches."""
+    found = view.judgement
+    if found is None:
+        return ""
+    if not found.alarms:
+        over = found.changes[-1].said if found.changes else ""
+        return f"no alarm any more: {over}" if over else "no alarm" if found.looks else "no baseline yet"
+    more = f", {found.alarms - 1} more" if found.alarms > 1 else ""
+    return f"{found.level}: {found.worst}{more}"
 
 
 def _p99(cell: list[int]) -> str:

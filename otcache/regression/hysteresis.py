@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -116,4 +117,4 @@ def _settle(level: int, recent: list[int], need: int) -> int:
 
 
 def _leading(findings: Iterable[Finding]) -> Finding:
-    return max(findings, key=lambda finding: (SEVERITY[finding.verdict], finding.change or 0.0))
+    return max(findings, key=lambda each: (SEVERITY[each.verdict], -math.inf if each.change is None else each.change))

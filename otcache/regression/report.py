@@ -109,7 +109,8 @@ def series(key: SeriesKey) -> str:
 
 def span(seconds: float, end: float) -> str:
     """A stretch of time: `30 min to 2026-11-24 20:00:00Z`."""
-    return f"{seconds / 60:g} min to {time.strftime('%Y-%m-%d %H:%M:%SZ', time.gmtime(end))}"
+    length = f"{seconds:g} s" if seconds < 60 else f"{seconds / 60:g} min"
+    return f"{length} to {time.strftime('%Y-%m-%d %H:%M:%SZ', time.gmtime(end))}"
 
 
 # --- what a report says -------------------------------------------------------------------------------

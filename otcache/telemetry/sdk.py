@@ -149,6 +149,7 @@ def setup(
     profile: Profile = "default",
     redis_metrics: bool = False,
     extra_views: Iterable[View] = (),
+    extra_readers: Iterable[MetricReader] = (),
     configure_logging: bool = True,
     service_version: str | None = None,
     set_global: bool = True,
@@ -173,6 +174,7 @@ def setup(
         profile: `default`, `lean` (fewer histograms and attributes), or `counters` (no histograms).
         redis_metrics: Whether redis-py's own metrics are turned on; they cost time in each command.
         extra_views: Views for metrics of the application's own.
+        extra_readers: Readers beside the exporter's, such as `otcache.regression.sources.sdk.WindowReader`.
         configure_logging: Whether lines get trace ids and are exported (docs/logging.md).
         service_version: `service.version`, the application's.
         set_global: Whether the providers become the global ones; if not, pass them to caches as `providers=`.
@@ -188,7 +190,7 @@ def setup(
     chosen = views(histograms, profile=profile, redis_metrics=redis_metrics, prometheus=exporter == "prometheus")
     exporters = _exporters(exporter, endpoint, protocol or _protocol())
     server = None if metrics_port is None else PageServer(metrics_port)
-    readers = _readers(exporter, exporters.get("metrics"), export_interval)
+    readers = [*_readers(exporter, exporters.get("metrics"), export_interval), *extra_readers]
     sampler = None if sampler_ratio is None else ParentBasedTraceIdRatio(sampler_ratio)
     tracers = TracerProvider(resource=resource, sampler=sampler, shutdown_on_exit=False)
     meters = MeterProvider(readers, resource=resource, views=[*chosen, *extra_views], shutdown_on_exit=False)

