@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import statistics
@@ -165,9 +166,10 @@ def _sensitivity(reports: list[Report], warning: float) -> Iterator[str]:
 
 
 def _smallest(finding: Finding, warning: float) -> float:
-    """The estimate whose lower bound would have cleared half of the threshold."""
-    width = (finding.change or 0.0) - (finding.low or 0.0)
-    return warning / 2 + max(width, 0.0)
+    """The estimate that would have been a warning: its lower bound above half the threshold, its upper at it."""
+    change, low, high = finding.change or 0.0, finding.low or 0.0, finding.high
+    reach = math.inf if high is None else high - change
+    return max(warning / 2 + change - low, warning - reach)
 
 
 # --- watch --------------------------------------------------------------------------------------------
@@ -176,39 +178,35 @@ def _smallest(finding: Finding, warning: float) -> float:
 def declare_watch(parser: argparse.ArgumentParser) -> None:
     """What is compared how often, and where the verdicts go."""
     declare_source(parser)
-    plan, group = Plan(), parser.add_argument_group("watch")
-    group.add_argument(
-        "--window", type=common.between("6s", "7d"), default=plan.window, metavar="T", help="current (default: 15m)"
-    )
-    group.add_argument(
-        "--baseline", type=common.between("6s", "7d"), default=plan.baseline, metavar="T", help="(default: 1h)"
-    )
-    group.add_argument(
-        "--every", type=common.between("1s", "1d"), default=plan.step, metavar="T", help="a look (default: 5m)"
-    )
-    group.add_argument(
-        "--raise",
-        dest="confirm",
-        type=common.whole(1, 100),
-        default=plan.confirm,
-        metavar="N",
-        help="looks in a row that raise an alarm, or clear it (default: 3)",
-    )
-    group.add_argument(
-        "--repin", type=common.between("1s", "366d"), default=plan.repin, metavar="T", help="a new baseline after (1d)"
-    )
-    group.add_argument(
-        "--reference", action="append", choices=(*_REFERENCES, "none"), default=[],
-        help="further baselines: day, week (default: both), none",
-    )  # fmt: skip
+    _declare_plan(parser.add_argument_group("watch"))
+    group = parser.add_argument_group("verdicts")
     group.add_argument("--state", type=Path, metavar="FILE", help="what is kept over restarts")
-    group.add_argument("--looks", type=common.whole(1, 10**9), metavar="N", help="end after N looks")
-    common.declare_thresholds(group)
     group.add_argument("--exporter", choices=("prometheus", "otlp", "none"), default="prometheus", help="of verdicts")
     group.add_argument(
         "--metrics-port", type=common.whole(0, 65_535), default=9464, metavar="P",
         help="of the page; 0 is any (default: 9464)",
     )  # fmt: skip
+
+
+def _declare_plan(group: Any) -> None:
+    plan = Plan()
+    for name, value, low, high, said in (
+        ("--window", plan.window, "6s", "7d", "current (default: 15m)"),
+        ("--baseline", plan.baseline, "6s", "7d", "baseline (default: 1h)"),
+        ("--every", plan.step, "1s", "1d", "from look to look (default: 5m)"),
+        ("--repin", plan.repin, "1s", "366d", "from baseline to baseline (default: 1d)"),
+    ):
+        group.add_argument(name, type=common.between(low, high), default=value, metavar="T", help=said)
+    group.add_argument(
+        "--raise", dest="confirm", type=common.whole(1, 100), default=plan.confirm, metavar="N",
+        help="looks in a row that raise an alarm, or clear it (default: 3)",
+    )  # fmt: skip
+    group.add_argument(
+        "--reference", action="append", choices=(*_REFERENCES, "none"), default=[],
+        help="further baselines: day, week (default: both), none",
+    )  # fmt: skip
+    group.add_argument("--looks", type=common.whole(1, 10**9), metavar="N", help="end after N looks")
+    common.declare_thresholds(group)
 
 
 def watch(arguments: argparse.Namespace) -> int:
