@@ -33,18 +33,24 @@ def alerts(parameters: Parameters) -> Iterator[Alert]:
     yield _missing(parameters)
 
 
+_RESTART: Final = 2 * MINUTE
+"""What a restart of the detector may take: it must not end an alarm and begin it anew."""
+
+
 def _verdict(parameters: Parameters, verdict: Literal["warning", "critical"], name: str, limit: float) -> Alert:
     """The value is the change; NaN where the detector told none, because a verdict is never lost for that."""
-    status = select(parameters, REGRESSION_STATUS, {VERDICT: Is([verdict])})
+    held = parameters.time(_RESTART)
+    status = f"max_over_time({select(parameters, REGRESSION_STATUS, {VERDICT: Is([verdict])})}[{held}])"
     holds = f"{summed(parameters, status, _JUDGED, 'max')} == 1"
-    change = summed(parameters, select(parameters, REGRESSION_CHANGE), _JUDGED, "max")
+    shift = f"last_over_time({select(parameters, REGRESSION_CHANGE)}[{held}])"
+    change = summed(parameters, shift, _JUDGED, "max")
     further = " ".join(f"{{{{ $labels.{label(each)} }}}}" for each in _FURTHER)
     return Alert(
         name,
         verdict,
         "otcache-regressions",
         f"{change}\nand on ({by(parameters, *_JUDGED)}) ({holds})\nor NaN * ({holds})",
-        5 * MINUTE,
+        5 * MINUTE + _RESTART,
         f"The regression detector's verdict is {verdict}.",
         told(
             f"{{indicator}} ({further}) of cache {{cache}}, tier {{tier}}, in {{target}} is worse by "
