@@ -6,13 +6,13 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from typing import Final
 
 from otcache.exceptions import ConfigurationError
-from otcache.regression.duet_process import Side, Worker, worker
+from otcache.regression.duet_process import Side, Task, Worker, worker
 from otcache.regression.model import Run
 
 OPERATIONS: Final = ("get", "get_miss", "set", "delete")
@@ -78,39 +78,34 @@ def play(
         raise ConfigurationError(f"{target!r} is neither module:function nor one of {', '.join(OPERATIONS)}")
     old: list[Run] = []
     new: list[Run] = []
-    with _environment(target) as environment:
+    # bytecode has a place of its own: both sides compile alike, once, and no __pycache__ appears in a working tree
+    with tempfile.TemporaryDirectory(prefix="otcache-duet-", ignore_cleanup_errors=True) as bytecode:
+        task = Task(target, bytecode, _environment(target), shape.patience)
         for bout in range(shape.bouts):
             began = time.time()
-            first, second = _bout(target, (baseline, current), shape, environment, bout)
+            first, second = _bout(task, (baseline, current), shape, bout)
             old.append(Run(f"baseline {bout}", first, began, paired_with=bout))
             new.append(Run(f"current {bout}", second, began, paired_with=bout))
             tell(bout + 1)
     return tuple(old), tuple(new)
 
 
-@contextmanager
-def _environment(target: str) -> Iterator[dict[str, str]]:
-    """What both sides find: ours, without what would make otcache's own operations export or change.
-
-    Bytecode goes into a directory of ours: no side is slower to start, and no `__pycache__` appears in a working tree.
-    """
+def _environment(target: str) -> dict[str, str]:
+    """Ours, without what would make otcache's own operations export or change."""
     apart = () if ":" in target else ("OTCACHE_", "OTEL_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(apart)}
-    kept.pop("PYTHONDONTWRITEBYTECODE", None)
-    with tempfile.TemporaryDirectory(prefix="otcache-duet-", ignore_cleanup_errors=True) as bytecode:
-        yield kept | {"PYTHONPYCACHEPREFIX": bytecode}
+    return {name: value for name, value in os.environ.items() if not name.startswith(apart)}
 
 
 def _bout(
-    target: str, sides: tuple[Side, Side], shape: Shape, environment: dict[str, str], number: int
+    task: Task, sides: tuple[Side, Side], shape: Shape, number: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The seconds per operation of one fresh pair; every other bout the other side is the first to start."""
     # the same seed for both: how dictionaries lie is the luck of a bout, not of a side
-    seeded = {"PYTHONHASHSEED": str(number)} | environment
+    seeded = replace(task, environment={"PYTHONHASHSEED": str(number)} | task.environment)
     order = (0, 1) if number % 2 == 0 else (1, 0)
     with ExitStack() as stack:
-        pair = {i: stack.enter_context(worker(sides[i], target, seeded, shape.patience)) for i in order}
-        count = _common_count([int(pair[i].ask(f"calibrate {shape.round_seconds}")["count"]) for i in order])
+        pair = {index: stack.enter_context(worker(sides[index], seeded)) for index in order}
+        count = _common_count([int(pair[index].ask(f"calibrate {shape.round_seconds}")["count"]) for index in order])
         taken = _rounds(pair, order, count, shape.rounds)
     return tuple(taken[0]), tuple(taken[1])
 

@@ -45,11 +45,11 @@ class Side:
     last: tuple[Path, ...] = ()
     never: Path | None = None
 
-    def order(self, target: str) -> str:
-        """What the worker is told."""
+    def order(self) -> dict[str, Any]:
+        """What the worker is told about it."""
         root, never = (None if path is None else str(path) for path in (self.root, self.never))
         first, last = ([str(path) for path in paths] for paths in (self.first, self.last))
-        return json.dumps({"target": target, "first": first, "last": last, "root": root, "never": never})
+        return {"root": root, "never": never, "first": first, "last": last}
 
 
 class Worker:
@@ -124,29 +124,41 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
     return pipe
 
 
-@contextmanager
-def worker(side: Side, target: str, environment: dict[str, str], patience: float) -> Iterator[Worker]:
-    """A process that has imported the target.
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What both sides do.
 
-    Args:
-        side: What it runs.
-        target: What it measures.
-        environment: Its environment variables.
+    Attributes:
+        target: What is measured.
+        bytecode: Where the bytecode of what they import goes.
+        environment: Their environment variables.
         patience: Seconds that one answer may take.
+    """
+
+    target: str
+    bytecode: str
+    environment: dict[str, str]
+    patience: float
+
+
+@contextmanager
+def worker(side: Side, task: Task) -> Iterator[Worker]:
+    """A process that has imported the target.
 
     Raises:
         SourceError: It can't be started, or the target can't be had.
     """
+    order = side.order() | {"target": task.target, "bytecode": task.bytecode}
     with tempfile.TemporaryFile() as errors:
         try:
             process = subprocess.Popen(  # noqa: S603  the interpreter and the code that the caller names
-                [side.python, str(_WORKER), side.order(target)], cwd=side.root, env=environment,
+                [side.python, str(_WORKER), json.dumps(order)], cwd=side.root, env=task.environment,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
                 start_new_session=True,  # Ctrl-C is ours to handle, and its children are ended with it
             )  # fmt: skip
         except OSError as exc:
             raise SourceError(f"{side.python} can't be started: {exc.strerror}") from exc
-        started = Worker(side, process, errors, patience)
+        started = Worker(side, process, errors, task.patience)
         try:
             started.hear()
             yield started

@@ -34,7 +34,8 @@ def main(order: dict[str, Any]) -> None:
 
     Args:
         order: `target`; `first` and `last`, what its search path begins and ends with; `root`, where the target must
-            come from, and `never`, where nothing may come from, both `None` for anywhere.
+            come from, and `never`, where nothing may come from, both `None` for anywhere; `bytecode`, where the
+            bytecode of all that is imported goes.
     """
     commands, answers = _private_pipes()
 
@@ -75,6 +76,7 @@ def _described(exc: Exception) -> str:
 
 def _prepared(order: dict[str, Any]) -> Timed:
     """The target imported and called once, and all that is in memory by now out of the collector's sight."""
+    sys.dont_write_bytecode, sys.pycache_prefix = False, order["bytecode"]
     here = os.path.dirname(os.path.abspath(__file__))
     others = [place for place in sys.path if os.path.abspath(place) != here]  # our own neighbours are not the target's
     sys.path[:] = [*order["first"], *others, *order["last"]]

@@ -82,7 +82,7 @@ def directory(root: Path, inside: str) -> Path:
     return found
 
 
-def _git(arguments: Sequence[str], revision: str = "", more: dict[str, str] | None = None) -> str:
+def _git(arguments: Sequence[str], revision: str | None = None, more: dict[str, str] | None = None) -> str:
     kept = {name: value for name, value in os.environ.items() if name not in _OTHERS}
     try:
         done = subprocess.run(  # noqa: S603  git, with the revision that the caller names
@@ -95,6 +95,6 @@ def _git(arguments: Sequence[str], revision: str = "", more: dict[str, str] | No
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or ["git failed"]
         said = next((line for line in lines if line.startswith("fatal: ")), lines[-1]).removeprefix("fatal: ")
-        what = f"revision {revision!r} can't be had: " if revision else ""
+        what = f"revision {revision!r} can't be had: " if revision is not None else ""
         raise ConfigurationError(f"{what}{said[:_LONGEST]}")
     return done.stdout
