@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Final
@@ -18,12 +18,14 @@ from otcache.regression.model import Run
 OPERATIONS: Final = ("get", "get_miss", "set", "delete")
 """What can be measured of otcache itself; anything else is `module:function`."""
 BOUTS: Final = 10
-ROUNDS: Final = 20
-ROUND_SECONDS: Final = 0.02
+ROUNDS: Final = 200
+ROUND_SECONDS: Final = 0.002
+"""Shorter than a scheduler's time slice: on a busy machine most rounds are then not interrupted (docs/duet.md)."""
+FEWEST_ROUNDS: Final = 20
+"""Of an operation that takes longer than a round should."""
 PATIENCE: Final = 120.0
 MOST_LONGER: Final = 4
 """A round of the slower side lasts at most so many times `round_seconds`."""
-_WARM_UP: Final = 3
 _TARGET: Final = re.compile(r"[\w.]+:[\w.]+")
 
 
@@ -33,7 +35,8 @@ class Shape:
 
     Attributes:
         bouts: Fresh pairs of processes. From 5 on a regression can be shown, from 8 on ruled out.
-        rounds: Rounds of each process, in the order ABBA; even, so that each side is first as often.
+        rounds: Rounds of each process, in the order ABBA; even, so that each side is first as often. Down to
+            `FEWEST_ROUNDS` where one operation takes longer than `round_seconds`.
         round_seconds: About how long one round is.
         patience: Seconds that one answer of a process may take: the import of the target, or a round.
     """
@@ -105,20 +108,32 @@ def _bout(
     order = (0, 1) if number % 2 == 0 else (1, 0)
     with ExitStack() as stack:
         pair = {index: stack.enter_context(worker(sides[index], seeded)) for index in order}
-        count = _common_count([int(pair[index].ask(f"calibrate {shape.round_seconds}")["count"]) for index in order])
-        taken = _rounds(pair, order, count, shape.rounds)
+        speeds = [_Speed(**pair[index].ask(f"calibrate {shape.round_seconds}")) for index in order]
+        taken = _rounds(pair, order, *_plan(speeds, shape))
     return tuple(taken[0]), tuple(taken[1])
 
 
-def _common_count(counts: list[int]) -> int:
-    """Operations per round, the same for both: as many as suit the faster side, within reason."""
-    return min(max(counts), MOST_LONGER * min(counts))
+@dataclass(frozen=True, slots=True)
+class _Speed:
+    """How many operations fit into a round, and the seconds that one takes."""
+
+    count: int
+    seconds: float
 
 
-def _rounds(pair: dict[int, Worker], order: tuple[int, int], count: int, rounds: int) -> dict[int, list[float]]:
-    """Rounds in turn, ABBA, those of the warm-up left out."""
+def _plan(speeds: Sequence[_Speed], shape: Shape) -> tuple[int, int]:
+    """Operations per round, the same for both sides, as many as suit the faster one within reason; and the rounds."""
+    counts = [speed.count for speed in speeds]
+    count = min(max(counts), MOST_LONGER * min(counts))
+    longest = count * max(speed.seconds for speed in speeds)
+    fitting = int(shape.rounds * shape.round_seconds * MOST_LONGER / longest)
+    return count, max(min(FEWEST_ROUNDS, shape.rounds), min(fitting // 2 * 2, shape.rounds))
+
+
+def _rounds(pair: Mapping[int, Worker], order: tuple[int, int], count: int, rounds: int) -> dict[int, list[float]]:
+    """Rounds in turn, ABBA; those of the warm-up, a tenth more, are left out."""
     taken: dict[int, list[float]] = {index: [] for index in order}
-    for number in range(-_WARM_UP, rounds):
+    for number in range(-(rounds // 10) - 1, rounds):
         for index in order if number % 2 else reversed(order):
             took = float(pair[index].ask(f"round {count}")["seconds"])
             if number >= 0:

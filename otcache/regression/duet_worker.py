@@ -48,7 +48,8 @@ def main(order: dict[str, Any]) -> None:
         for line in commands:
             command, _, argument = line.strip().partition(" ")
             if command == "calibrate":
-                answer(count=_calibrated(timed, float(argument)))
+                count, seconds = _calibrated(timed, float(argument))
+                answer(count=count, seconds=seconds)
             else:
                 answer(seconds=timed(int(argument)) / int(argument))
     except Exception as exc:  # noqa: BLE001  of other people's code
@@ -88,12 +89,12 @@ def _prepared(order: dict[str, Any]) -> Timed:
     return timed
 
 
-def _calibrated(timed: Timed, wanted: float) -> int:
-    """How many operations take about `wanted` seconds; this warms them up, too."""
+def _calibrated(timed: Timed, wanted: float) -> tuple[int, float]:
+    """How many operations take about `wanted` seconds, and how long one takes; this warms them up, too."""
     count = 1
     while (took := timed(count)) < wanted / 4:
         count *= 2 if took > wanted / 50 else 8
-    return max(1, round(count * wanted / took))
+    return max(1, round(count * wanted / took)), took / count
 
 
 # --- targets ------------------------------------------------------------------------------------------
