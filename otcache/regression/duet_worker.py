@@ -163,8 +163,13 @@ def _check_origin(target: str, root: str | None, never: str | None) -> None:
         raise StrayError(f"{target} comes from {home or 'the interpreter'}; is --path missing?")
     for name in [name for name in sys.modules if name != "__main__"]:
         file = _file_of(name)
-        if never and _is_below(file, never) and not _is_below(file, root) and not _is_below(file, sys.prefix):
+        if never and _is_below(file, never) and not _is_below(file, root) and not _is_in_venv(file, never):
             raise StrayError(f"{name} comes from the working tree ({file}); is --path missing?")
+
+
+def _is_in_venv(file: str, project: str) -> bool:
+    """Whether it is in this interpreter's environment, and that in the project."""
+    return _is_below(sys.prefix, project) and _is_below(file, sys.prefix)
 
 
 def _file_of(module: str) -> str:
