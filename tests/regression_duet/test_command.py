@@ -83,6 +83,17 @@ def test_several_targets_are_judged_together(shop: Project) -> None:
     assert "benchmark{name=work:__name__.upper}" in done.stdout
 
 
+def test_the_documented_example_can_be_measured(project: Project) -> None:
+    text = (ROOT / "docs" / "duet.md").read_text()
+    code = text.partition("```python\n")[2].partition("```")[0]
+    project.commit("old", bench=code)
+    project.write(bench=code.replace("    await cache", "    sum(range(5000))\n    await cache"))
+
+    done = duet(project.top, "--baseline", "HEAD", "--target", "bench:look_up")
+
+    assert done.stdout.startswith("critical: a critical regression (the working tree against HEAD)"), done.stderr
+
+
 # --- what would measure something else ----------------------------------------------------------------
 
 

@@ -125,6 +125,15 @@ def test_both_sides_do_the_same_number_of_operations(tmp_path: Path) -> None:
     assert log.endswith("b" * count + "a" * 2 * count + "b" * count)
 
 
+def test_a_long_operation_has_fewer_rounds(tmp_path: Path) -> None:
+    here = side(tmp_path, bench="import time\ndef work(): time.sleep(0.01)")
+
+    old, new = play("bench:work", here, here, Shape(bouts=1, rounds=100, round_seconds=0.001))
+
+    assert len(old[0].rounds) == len(new[0].rounds)
+    assert len(old[0].rounds) in range(20, 42, 2)
+
+
 def test_runs_are_paired_bout_by_bout(tmp_path: Path) -> None:
     here = side(tmp_path, bench="def work(): pass")
     told: list[int] = []
