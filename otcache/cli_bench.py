@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     except (ValidationError, ConfigurationError) as exc:
         return _complain(exc, USAGE)
     try:
-        with _ended_by_signals():
+        with ended_by_signals():
             suite = _measured(config, arguments.redis_url)
         _show(suite, config, arguments)
         if arguments.save is not None:
@@ -110,7 +110,7 @@ def _measured(config: BenchmarkConfig, redis_url: str | None) -> BenchmarkSuite:
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def ended_by_signals() -> Iterator[None]:
     """SIGTERM and SIGHUP end it as Ctrl-C does: with the workers."""
     before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:

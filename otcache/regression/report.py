@@ -26,7 +26,7 @@ _COMMON: Final = catalog.OPERATIONS.name.rpartition(".")[0] + "."
 _SAID: Final[Mapping[Verdict, str]] = {
     "critical": "a critical regression",
     "warning": "a regression",
-    "inconclusive": "inconclusive: a regression is neither shown nor ruled out",
+    "inconclusive": "a regression is neither shown nor ruled out",
     "minor": "no regression that counts; a small real change",
     "improved": "no regression; better than before",
     "ok": "no regression",
