@@ -107,6 +107,9 @@ class Store(Protocol):
     async def sync_clock(self) -> None:
         """Learn how far this process's clock is from the server's (`TIME`)."""
 
+    clock_error_ms: int
+    """How far `server_ms` may be off: half of the round trip that learnt it, and rounding."""
+
     def server_ms(self) -> int:
         """The server's clock now, in ms since the epoch, as last learnt; never a round trip."""
 

@@ -19,8 +19,6 @@ from otcache.telemetry.reporter import clock
 
 _SECOND: Final = 1_000_000_000
 _MS: Final = 1_000_000
-_CLOCK_ERROR_MS: Final = 2
-"""How far the learnt clock of the server may be off: rounding, and half of a round trip. L1 ends earlier by it."""
 
 
 class Tiers:
@@ -113,7 +111,7 @@ class Tiers:
         if outcome.age is not None:
             self._probe.aged("hit", outcome.age)
         if copy:
-            left = max(left_ms - _CLOCK_ERROR_MS, 1) if found.expires_at_ms else 0
+            left = max(left_ms - self._clock_error_ms(), 1) if found.expires_at_ms else 0
             if self._keep(near.key, payload if self.copies else found.value, left, self._clock(), found.facts):
                 self._probe.wrote("l1", "backfill")
         return Lookup(near.key, "hit", "l2", value=found.value, facts=found.facts)
@@ -138,6 +136,10 @@ class Tiers:
     def _age(self, found: Decoded) -> float | None:
         created = found.created_at_ms
         return None if created is None else max(0.0, (self._server_ms() - created) / 1000)
+
+    def _clock_error_ms(self) -> int:
+        """L1 ends earlier by what the learnt clock of the server may be off."""
+        return self.far.store.clock_error_ms if self.far is not None else 0
 
     def _server_ms(self) -> int:
         return self.far.store.server_ms() if self.far is not None else 0

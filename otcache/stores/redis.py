@@ -24,6 +24,9 @@ SCAN_COUNT: Final = 1000
 READONLY_SECONDS: Final = 1.0
 """Least life of a client that a READONLY answer may end: a replica by mistake must not cost a connect per call."""
 
+_ROUNDING_MS: Final = 2
+"""How far a learnt clock may be off by rounding alone, to whole milliseconds on both sides."""
+
 _GLOB: Final = re.compile(rb"[\\*?\[\]^-]")
 
 TOUCH: Final = b"""\
@@ -95,6 +98,7 @@ class RedisStore:
         self._session: _Session | None = None
         self._closed = False
         self._ahead_ms = time.time_ns() // 1_000_000 - _clock_ms()
+        self.clock_error_ms = _ROUNDING_MS
 
     @classmethod
     def from_config(cls, config: CacheConfig) -> Self:
@@ -145,8 +149,9 @@ class RedisStore:
         with self._link() as link:
             before = _clock_ms()
             seconds, micros = await link.execute("TIME")
-            here = (before + _clock_ms()) // 2
-        self._ahead_ms = seconds * 1000 + micros // 1000 - here
+            after = _clock_ms()
+        self._ahead_ms = seconds * 1000 + micros // 1000 - (before + after) // 2
+        self.clock_error_ms = (after - before + 1) // 2 + _ROUNDING_MS
 
     def server_ms(self) -> int:
         return _clock_ms() + self._ahead_ms

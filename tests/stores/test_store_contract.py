@@ -11,7 +11,8 @@ import pytest
 
 from otcache.base import StoreError
 from otcache.stores.redis import RedisStore
-from tests.conftest import Place
+from tests.conftest import Connect, Place
+from tests.servers import RedisServer
 
 ENTRY = bytes([0xCA, 1, 1, 0]) + bytes(8) + b"the body"
 EVERY_BYTE = bytes(range(256))
@@ -265,3 +266,14 @@ async def test_a_full_pool_is_no_sign_of_an_outage(redis_server: Any, prefix: st
         assert error.error_type == "redis.exceptions.MaxConnectionsError"
     assert await store.read("key") is None
     await store.close()
+
+
+async def test_a_clock_learnt_slowly_is_known_to_be_less_sure(connect: Connect, redis_server: RedisServer) -> None:
+    store = connect(redis_server.url)
+    await store.sync_clock()
+    quick = store.clock_error_ms
+    redis_server.command("CLIENT", "PAUSE", "80", "ALL")
+
+    await store.sync_clock()
+
+    assert store.clock_error_ms >= quick + 20, "half of a round trip of 80 ms"
