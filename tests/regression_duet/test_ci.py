@@ -101,9 +101,9 @@ def test_only_a_critical_regression_fails(copy: Project) -> None:
 
     assert same.returncode == 0, same.stdout
     assert same.stdout.startswith("the working tree against HEAD~1\n")
-    assert "benchmark{name=delete}" in same.stdout
+    assert "benchmark{benchmark=delete}" in same.stdout
     assert spoilt.returncode == 1, spoilt.stdout
-    assert "critical: a critical regression (the working tree against HEAD~1)" in spoilt.stdout
+    assert "critical: a critical regression; series: " in spoilt.stdout
 
 
 def test_a_baseline_that_can_t_be_measured_passes_and_says_so(copy: Project) -> None:

@@ -37,8 +37,8 @@ def test_a_heavier_revision_is_critical_and_fails(shop: Project) -> None:
 
     headline, _, row, *_ = done.stdout.splitlines()
     assert (done.returncode, done.stderr) == (1, "")
-    assert headline == "critical: a critical regression (heavy against light); 1 critical"
-    assert row.split()[:2] == ["critical", "benchmark{name=work:work}"]
+    assert headline == "critical: a critical regression; series: 1 critical (heavy against light)"
+    assert row.split()[:2] == ["critical", "benchmark{benchmark=work:work}"]
 
 
 def test_a_lighter_revision_is_an_improvement(shop: Project) -> None:
@@ -62,7 +62,7 @@ def test_the_working_tree_is_the_current_side_by_default(project: Project) -> No
 
     done = duet(project.top, "--baseline", "HEAD", *WORK)
 
-    assert done.stdout.startswith("critical: a critical regression (the working tree against HEAD)")
+    assert done.stdout.startswith("critical: a critical regression; series: 1 critical (the working tree against HEAD)")
     assert project.git("status", "--porcelain") == "M work.py"
 
 
@@ -80,7 +80,7 @@ def test_several_targets_are_judged_together(shop: Project) -> None:
     done = duet(shop.top, "--baseline", "light", "--current", "heavy", *WORK, *WORK[:1], "work:__name__.upper", "--all")
 
     assert done.returncode == 1
-    assert "benchmark{name=work:__name__.upper}" in done.stdout
+    assert "benchmark{benchmark=work:__name__.upper}" in done.stdout
 
 
 def test_the_documented_example_can_be_measured(project: Project) -> None:
@@ -91,7 +91,9 @@ def test_the_documented_example_can_be_measured(project: Project) -> None:
 
     done = duet(project.top, "--baseline", "HEAD", "--target", "bench:look_up")
 
-    assert done.stdout.startswith("critical: a critical regression (the working tree against HEAD)"), done.stderr
+    assert done.stdout.startswith(
+        "critical: a critical regression; series: 1 critical (the working tree against HEAD)"
+    ), done.stderr
 
 
 # --- what would measure something else ----------------------------------------------------------------
@@ -214,11 +216,11 @@ def test_too_few_bouts_are_inconclusive(shop: Project, passes: tuple[str, ...], 
 def test_every_form_of_the_report_can_be_had_at_once(shop: Project, tmp_path: Path) -> None:
     forms = [f"--format={name}:{tmp_path / name}" for name in ("json", "markdown", "junit", "github")]
 
-    done = duet(shop.top, "--baseline", "light", "--current", "heavy", *WORK, *forms, "--fail-on", "never")
+    done = duet(shop.top, "--baseline", "light", "--current", "heavy", *WORK, *forms)
 
-    assert (done.returncode, done.stdout) == (0, "")
+    assert (done.returncode, done.stdout) == (1, "")
     assert json.loads((tmp_path / "json").read_text())["verdict"] == "critical"
-    assert (tmp_path / "markdown").read_text().startswith("**critical: a critical regression (heavy against light)")
+    assert (tmp_path / "markdown").read_text().startswith("**critical: a critical regression; series: 1 critical")
     assert ElementTree.parse(tmp_path / "junit").find(".//failure") is not None
     assert (tmp_path / "github").read_text().startswith("::error title=otcache regress critical::")
 
