@@ -22,7 +22,11 @@ def emit(results: Iterable[BenchmarkResult], providers: Providers | None = None)
     """
     where = providers or Providers()
     metrics = metrics_for(where.meter_provider, __version__)
-    events = Events(__version__, where.logger_provider, dropped=lambda: None)
+
+    def dropped() -> None:
+        metrics.add(catalog.DROPPED, 1, "logs", "rate_limited")
+
+    events = Events(__version__, where.logger_provider, dropped=dropped)
     for result in results:
         name = _name(result)
         for statistic, milliseconds in _durations(result).items():
