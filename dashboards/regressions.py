@@ -79,7 +79,7 @@ def _verdicts() -> Row:
         table("What is not as before?", "One line per series whose verdict is not ok; its change and its evidence "
               "are beside and below.",
               [Column("Service", of=TARGET), Column("Cache", of=CACHE, width=90),
-               Column("What", of=INDICATOR, width=130), Column("Tier", of=TIER, width=60),
+               Column("What", of=INDICATOR, width=150), Column("Tier", of=TIER, width=60),
                Column("Of", of=SERIES, width=90), Column("Verdict", of=VERDICT, states=verdicts),
                Column("in force", "short", verdict)],
               none="nothing has changed", sort="Verdict", rising=True, hide=("in force",), width=12, height=9),
