@@ -6,15 +6,17 @@ two clock reads, integer cells; no lock, no task, no SDK call unless a span woul
 
 from __future__ import annotations
 
+import inspect
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from otcache.base import MISSING, CacheInterface, StoreError
 from otcache.config import CacheConfig
 from otcache.exceptions import ValidationError
 from otcache.keys import check_key
+from otcache.loads.answer import Answer, Loaded, Loader
 from otcache.serializers import Facts
 from otcache.telemetry.catalog import L1_COUNT, L1_LIMIT, Instrument
 from otcache.telemetry.gate import SPAN_KEY, current_context
@@ -26,6 +28,8 @@ from otcache.tiers import Tiers
 
 _MS: Final = 1_000_000
 _LONGEST_TTL: Final = 31_536_000
+
+T = TypeVar("T")
 
 
 class Pipeline(CacheInterface):
@@ -120,6 +124,71 @@ class Pipeline(CacheInterface):
             outcome.result = _batch_result(len(found), len(wanted))
             outcome.reason = outcome.lookups[0].reason if outcome.result == "miss" else "none"
         return found
+
+    # --- load ---------------------------------------------------------------------------------------
+
+    async def get_or_set(
+        self,
+        key: str,
+        loader: Loader[T],
+        ttl: int | None = None,
+        *,
+        type: Any = None,  # noqa: A002
+        tags: Iterable[str] = (),
+        stale_ttl: int | None = None,
+        soft_timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  how long a load may take
+        negative_ttl: int | None = None,
+        early_refresh: float | None = None,
+        ttl_jitter: float | None = None,
+        refresh: bool = False,
+        template: str | None = None,
+    ) -> T:
+        """The value under `key`, from `loader` if it is not there."""
+        answer = await self.answer(
+            key,
+            loader,
+            ttl,
+            type=type,
+            tags=tags,
+            stale_ttl=stale_ttl,
+            soft_timeout=soft_timeout,
+            timeout=timeout,
+            negative_ttl=negative_ttl,
+            early_refresh=early_refresh,
+            ttl_jitter=ttl_jitter,
+            refresh=refresh,
+            template=template,
+        )
+        return answer.value
+
+    async def answer(
+        self,
+        key: str,
+        loader: Loader[T],
+        ttl: int | None = None,
+        *,
+        type: Any = None,  # noqa: A002
+        tags: Iterable[str] = (),  # noqa: ARG002
+        stale_ttl: int | None = None,  # noqa: ARG002
+        soft_timeout: float | None = None,  # noqa: ARG002
+        timeout: float | None = None,  # noqa: ARG002, ASYNC109
+        negative_ttl: int | None = None,  # noqa: ARG002
+        early_refresh: float | None = None,  # noqa: ARG002
+        ttl_jitter: float | None = None,  # noqa: ARG002
+        refresh: bool = False,
+        template: str | None = None,  # noqa: ARG002
+    ) -> Answer[T]:
+        """As `get_or_set`, with what the caller got."""
+        found = MISSING if refresh else await self.get(key, MISSING, type=type)
+        if found is not MISSING:
+            return Answer(found, "fresh", None, None, "l1")
+        made: Any = loader()
+        made = await made if inspect.isawaitable(made) else made
+        loaded = made if isinstance(made, Loaded) else Loaded(made)
+        if loaded.store:
+            await self.set(key, loaded.value, ttl if loaded.ttl is None else loaded.ttl, type=type)
+        return Answer(loaded.value, "loaded", 0.0, None, "loader")
 
     # --- set ----------------------------------------------------------------------------------------
 

@@ -190,6 +190,38 @@ class CacheConfig:
         False, "Whether the span of a hit links to the span that stored the value; 33 bytes per entry."
     )
     callback_spans: bool = option(False, "Whether asynchronous callbacks get spans, linked to the operation's.")
+    coherence: bool = option(True, "Tell the other processes of every write, and listen to theirs.")
+    max_staleness: float = option(
+        2.0, "Longest that L1 may serve what another process has overwritten.", unit="s", low=0.2, high=3600
+    )
+    stale_ttl: int = option(
+        0, "How long past its time to live a loaded value may be served stale.", unit="s", low=0, high=LONGEST_TTL
+    )
+    loader_soft_timeout: float = option(
+        0.0, "How long a caller with a stale value waits for the new one.", unit="s", low=0, high=3600
+    )
+    loader_timeout: float = option(30.0, "After this a load is given up.", unit="s", low=0.001, high=86_400)
+    early_refresh: float = option(
+        1.0, "How eagerly a hot value is loaded anew before it expires (beta of XFetch); 0 never.", low=0, high=100
+    )
+    ttl_jitter: float = option(
+        0.0, "Share by which the time to live of a loaded value is shortened at random.", low=0, high=0.5
+    )
+    negative_ttl: int | None = option(
+        None, "Time to live of a loaded `None`; none takes the ordinary one.", unit="s", low=0, high=LONGEST_TTL
+    )
+    single_flight: Literal["process", "distributed"] = option(
+        "distributed", "Among whom one load of a key is under way.", choices=("process", "distributed")
+    )
+    lock_seconds: float = option(
+        5.0, "After this a dead process's load is taken over; a living one renews.", unit="s", low=0.1, high=3600
+    )
+    stale_retry_seconds: float = option(
+        1.0, "Time between two loads of a key that is served stale because they fail.", unit="s", low=0, high=3600
+    )
+    stamp_limit: int = option(
+        10_000, "Invalidations remembered by tag or prefix; older ones stand for everything.", low=100, high=1_000_000
+    )
     signing_secret: str | None = option(
         None, "Allows pickle for other types, signed with this.", secret=True, pattern=r"(?s:.{16,})"
     )

@@ -1,0 +1,1 @@
+"""Loading through the cache: what a caller gets, who loads, and who waits."""
