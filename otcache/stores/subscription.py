@@ -117,7 +117,7 @@ class RedisSubscription:
 
     def _require_life(self) -> None:
         if self._end is not None:
-            raise self._end
+            raise self._end.with_traceback(None)  # or it would grow with every ping
 
     def _new_line(self, place: Address) -> _Line:
         return _Line(new_connection(self._target, place), self._channel, self._receive, self._line_ended)
