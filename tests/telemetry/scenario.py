@@ -136,10 +136,13 @@ async def two_processes(stage: Stage) -> None:
     mine, other = stage.redis("users"), stage.redis("users")
     await mine.connect()
     await other.connect()
+    assert other._tiers.backplane is not None
     await mine.set("k", 1, tags=["a", "b"])
     await mine.purge()
     for invalidate in (mine.invalidate_tag("a"), mine.invalidate_prefix("k"), mine.clear()):
+        heard = other._tiers.backplane.wait("k")
         await mine.set("k", 1, tags=["a"])
+        await heard
         await other.get("k")
         await invalidate
         await until(lambda: other._tiers.stamps.newest == mine._tiers.stamps.newest)
@@ -360,8 +363,8 @@ async def a_service_that_is_judged(stage: Stage) -> None:
 
 
 STEPS: Final[tuple[Step, ...]] = (
-    every_operation, two_processes, batches, reasons_to_miss, payloads, responses_of_ai, refused_arguments, a_flood_of_events,
-    callbacks, a_caller_that_gives_up, a_server_that_hangs, an_outage, a_full_server, a_server_that_only_reads,
+    every_operation, two_processes, batches, reasons_to_miss, payloads, responses_of_ai, refused_arguments,
+    a_flood_of_events, callbacks, a_caller_that_gives_up, a_server_that_hangs, an_outage, a_full_server, a_server_that_only_reads,
     a_wrong_password, a_processor_that_fails, a_benchmark, a_service_that_is_judged,
 )  # fmt: skip
 
