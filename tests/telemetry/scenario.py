@@ -364,7 +364,8 @@ async def a_service_that_is_judged(stage: Stage) -> None:
 
 STEPS: Final[tuple[Step, ...]] = (
     every_operation, two_processes, batches, reasons_to_miss, payloads, responses_of_ai, refused_arguments,
-    a_flood_of_events, callbacks, a_caller_that_gives_up, a_server_that_hangs, an_outage, a_full_server, a_server_that_only_reads,
+    a_flood_of_events, callbacks, a_caller_that_gives_up, a_server_that_hangs, an_outage, a_full_server,
+    a_server_that_only_reads,
     a_wrong_password, a_processor_that_fails, a_benchmark, a_service_that_is_judged,
 )  # fmt: skip
 
