@@ -6,21 +6,21 @@ two clock reads, integer cells; no lock, no task, no SDK call unless a span woul
 
 from __future__ import annotations
 
-import inspect
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
 from otcache.base import MISSING, CacheInterface, StoreError
 from otcache.config import CacheConfig
 from otcache.exceptions import ValidationError
 from otcache.keys import check_key
-from otcache.loads.answer import Answer, Loaded, Loader
+from otcache.loads.engine import Loads
+from otcache.loads.methods import LoadMethods
 from otcache.serializers import Facts
 from otcache.telemetry.catalog import L1_COUNT, L1_LIMIT, Instrument
 from otcache.telemetry.gate import SPAN_KEY, current_context
-from otcache.telemetry.metrics import GRID, lookup_stats
+from otcache.telemetry.metrics import GRID, load_stats, lookup_stats
 from otcache.telemetry.outcome import AIFacts, Lookup, Result, Tier
 from otcache.telemetry.probe import Probe
 from otcache.telemetry.reporter import clock
@@ -29,10 +29,8 @@ from otcache.tiers import Tiers
 _MS: Final = 1_000_000
 _LONGEST_TTL: Final = 31_536_000
 
-T = TypeVar("T")
 
-
-class Pipeline(CacheInterface):
+class Pipeline(LoadMethods, CacheInterface):
     """Everything the cache classes share; they only decide which tiers there are.
 
     Args:
@@ -48,12 +46,15 @@ class Pipeline(CacheInterface):
         self._near = tiers.near
         self._far = tiers.far
         self._probe = probe
-        self._clock: Callable[[], int] = clock
+        self._clock = clock
         # what the hit path touches, one attribute each
         self._entries = tiers.near.entries
         self._hits = probe.hits
+        self._load_hits = probe.load_hits
         self._tracing = probe.tracing
         self._plain = not tiers.copies
+        self._loads = Loads(config, tiers, probe)
+        self._overtaking = self._loads.flights.overtaking
         probe.metrics.watch(self)
 
     # --- get ----------------------------------------------------------------------------------------
@@ -125,71 +126,6 @@ class Pipeline(CacheInterface):
             outcome.reason = outcome.lookups[0].reason if outcome.result == "miss" else "none"
         return found
 
-    # --- load ---------------------------------------------------------------------------------------
-
-    async def get_or_set(
-        self,
-        key: str,
-        loader: Loader[T],
-        ttl: int | None = None,
-        *,
-        type: Any = None,  # noqa: A002
-        tags: Iterable[str] = (),
-        stale_ttl: int | None = None,
-        soft_timeout: float | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109  how long a load may take
-        negative_ttl: int | None = None,
-        early_refresh: float | None = None,
-        ttl_jitter: float | None = None,
-        refresh: bool = False,
-        template: str | None = None,
-    ) -> T:
-        """The value under `key`, from `loader` if it is not there."""
-        answer = await self.answer(
-            key,
-            loader,
-            ttl,
-            type=type,
-            tags=tags,
-            stale_ttl=stale_ttl,
-            soft_timeout=soft_timeout,
-            timeout=timeout,
-            negative_ttl=negative_ttl,
-            early_refresh=early_refresh,
-            ttl_jitter=ttl_jitter,
-            refresh=refresh,
-            template=template,
-        )
-        return answer.value
-
-    async def answer(
-        self,
-        key: str,
-        loader: Loader[T],
-        ttl: int | None = None,
-        *,
-        type: Any = None,  # noqa: A002
-        tags: Iterable[str] = (),  # noqa: ARG002
-        stale_ttl: int | None = None,  # noqa: ARG002
-        soft_timeout: float | None = None,  # noqa: ARG002
-        timeout: float | None = None,  # noqa: ARG002, ASYNC109
-        negative_ttl: int | None = None,  # noqa: ARG002
-        early_refresh: float | None = None,  # noqa: ARG002
-        ttl_jitter: float | None = None,  # noqa: ARG002
-        refresh: bool = False,
-        template: str | None = None,  # noqa: ARG002
-    ) -> Answer[T]:
-        """As `get_or_set`, with what the caller got."""
-        found = MISSING if refresh else await self.get(key, MISSING, type=type)
-        if found is not MISSING:
-            return Answer(found, "fresh", None, None, "l1")
-        made: Any = loader()
-        made = await made if inspect.isawaitable(made) else made
-        loaded = made if isinstance(made, Loaded) else Loaded(made)
-        if loaded.store:
-            await self.set(key, loaded.value, ttl if loaded.ttl is None else loaded.ttl, type=type)
-        return Answer(loaded.value, "loaded", 0.0, None, "loader")
-
     # --- set ----------------------------------------------------------------------------------------
 
     async def set(self, key: str, value: Any, ttl: int | None = None, *, type: Any = None) -> None:  # noqa: A002
@@ -213,7 +149,8 @@ class Pipeline(CacheInterface):
             outcome.facts = facts = self._probe.with_writer(outcome, facts)
             payload = self._tiers.encode(key, value, seconds, kind, facts).payload
             outcome.ttl, outcome.size = float(seconds), len(payload)
-            await self._tiers.write(outcome, {key: value}, {key: payload}, seconds, started)
+            async with self._overtaking((key,)):
+                await self._tiers.write(outcome, {key: value}, {key: payload}, seconds, started)
             if not outcome.written:
                 outcome.result = "dropped"
 
@@ -237,7 +174,8 @@ class Pipeline(CacheInterface):
             payloads = {check_key(k): encode(k, value, seconds, type, facts).payload for k, value in mapping.items()}
             outcome.facts = facts
             outcome.batch_size, outcome.ttl = len(payloads), float(seconds)
-            await self._tiers.write(outcome, mapping, payloads, seconds, started)
+            async with self._overtaking(payloads):
+                await self._tiers.write(outcome, mapping, payloads, seconds, started)
             outcome.result = _write_result(len(outcome.written), len(payloads))
 
     # --- delete -------------------------------------------------------------------------------------
@@ -246,20 +184,23 @@ class Pipeline(CacheInterface):
         """Remove `key` from every tier. What Redis did not take now is removed there before it is read again."""
         with self._probe.operation("delete", self._clock(), key) as outcome:
             check_key(key)
-            await self._tiers.remove(outcome, [key])
+            async with self._overtaking((key,)):
+                await self._tiers.remove(outcome, [key])
 
     async def delete_many(self, keys: Iterable[str]) -> None:
         """Remove `keys` from every tier, in one round trip."""
         with self._probe.operation("delete_many", self._clock()) as outcome:
             wanted = _distinct(keys)
             outcome.batch_size = len(wanted)
-            if wanted:
-                await self._tiers.remove(outcome, wanted)
+            async with self._overtaking(wanted):
+                if wanted:
+                    await self._tiers.remove(outcome, wanted)
 
     async def clear(self) -> None:
         """Remove every entry of this cache, and of no other: keys under its own prefix and name."""
         with self._probe.operation("clear", self._clock()) as outcome:
-            await self._tiers.sweep(outcome, "*", None)
+            async with self._overtaking(None):
+                await self._tiers.sweep(outcome, "*", None)
 
     # --- questions ----------------------------------------------------------------------------------
 
@@ -333,6 +274,7 @@ class Pipeline(CacheInterface):
     async def close(self) -> None:
         """Close the connections and end the background tasks. Idempotent."""
         self._probe.metrics.forget(self)
+        await self._loads.flights.close()
         await self._probe.callbacks.aclose()
         if self._far is not None:
             await self._far.close()
@@ -367,6 +309,7 @@ class Pipeline(CacheInterface):
         return {
             "name": self.name,
             **lookup_stats(self._probe.metrics, self.name),
+            "loads": load_stats(self._probe.metrics, self.name),
             "l1": {"entries": len(self._near.entries), "limit": self._near.limit},
             "l2": None if self._far is None else self._far.stats(),
         }

@@ -13,7 +13,7 @@ from otcache.far import FarTier
 from otcache.inflight import Inflight
 from otcache.serializers import Decoded, DecodeError, Encoded, Facts, Serializer
 from otcache.stores.memory import NEVER, MemoryStore
-from otcache.telemetry.outcome import Lookup, Outcome
+from otcache.telemetry.outcome import Lookup, Outcome, WriteReason
 from otcache.telemetry.probe import Probe
 from otcache.telemetry.reporter import clock
 
@@ -47,7 +47,7 @@ class Tiers:
 
     async def look_up(self, outcome: Outcome, key: str, kind: Any, promote: bool) -> Lookup:
         """What the tiers know of `key`; a far answer is copied to the near tier if `promote`."""
-        near = self._look_near(key, kind)
+        near = self.look_near(key, kind)
         if near.result == "hit" or near.reason == "decode_error" or self.far is None:
             return near
         token = self._inflight.begin_read(key)
@@ -61,13 +61,14 @@ class Tiers:
 
     async def look_up_many(self, outcome: Outcome, keys: list[str], kind: Any) -> dict[str, Lookup]:
         """The same for many keys; the far tier is asked once for all that the near one does not hold."""
-        lookups = {key: self._look_near(key, kind) for key in keys}
+        lookups = {key: self.look_near(key, kind) for key in keys}
         missed = [each for each in lookups.values() if each.result == "miss" and each.reason != "decode_error"]
         if missed and self.far is not None:
             lookups.update(await self._look_far(self.far, outcome, missed, kind))
         return lookups
 
-    def _look_near(self, key: str, kind: Any) -> Lookup:
+    def look_near(self, key: str, kind: Any) -> Lookup:
+        """What the near tier alone knows of `key`."""
         entry = self.near.peek(key, self._clock())
         if entry is None:
             return Lookup(key, "miss", reason=self.near.reason(key))
@@ -192,7 +193,7 @@ class Tiers:
             return False
         kept = self._keep(key, held, seconds * 1000, started, outcome.facts)
         if kept:
-            self._probe.wrote("l1", "set")
+            self._probe.wrote("l1", _reason(outcome))
         return kept
 
     async def _write_far(self, outcome: Outcome, payloads: Mapping[str, bytes], seconds: int) -> frozenset[str]:
@@ -204,7 +205,7 @@ class Tiers:
         except StoreError:
             return frozenset()
         if written:
-            self._probe.wrote("l2", "set", len(written))
+            self._probe.wrote("l2", _reason(outcome), len(written))
         for key in written:
             self._probe.payload("write", len(payloads[key]))
         return written
@@ -213,7 +214,7 @@ class Tiers:
         self, far: FarTier, outcome: Outcome, payloads: Mapping[str, bytes], ttl_ms: int
     ) -> frozenset[str]:
         items = list(payloads.items())
-        if outcome.operation == "set":
+        if outcome.operation != "set_many":
             await far.write(outcome, *items[0], ttl_ms)
             return frozenset(payloads)
         errors = await far.write_many(outcome, items, ttl_ms)
@@ -307,3 +308,7 @@ class Tiers:
         elif entry is not None:
             entry.expires = started + seconds * _SECOND if seconds else NEVER
         return touched
+
+
+def _reason(outcome: Outcome) -> WriteReason:
+    return "set" if outcome.load is None else outcome.load.write_reason

@@ -11,13 +11,40 @@ from otcache.codecs.envelope import Facts
 
 Operation = Literal[
     "get", "get_many", "set", "set_many", "delete", "delete_many",
-    "contains", "get_ttl", "touch", "invalidate", "clear", "ping",
+    "contains", "get_ttl", "touch", "invalidate", "clear", "purge", "ping", "get_or_set",
 ]  # fmt: skip
 Result = Literal["hit", "stale", "partial", "miss", "bypass", "ok", "noop", "dropped", "error", "cancelled"]
-Tier = Literal["l1", "l2", "none"]
-MissReason = Literal["none", "absent", "expired", "evicted", "deleted", "decode_error", "backend_unavailable"]
+Tier = Literal["l1", "l2", "loader", "none"]
+MissReason = Literal[
+    "none", "absent", "expired", "evicted", "deleted", "invalidated", "decode_error", "backend_unavailable"
+]  # fmt: skip
+LoadTrigger = Literal["miss", "revalidate", "eager", "forced"]
+WriteReason = Literal["set", "backfill", "load", "refresh"]
+CoalesceScope = Literal["process", "distributed"]
+CoalesceOutcome = Literal["value", "stale", "timeout", "error", "cancelled"]
+CoalesceRole = Literal["leader", "waiter"]
+StaleReason = Literal["revalidating", "loader_error", "loader_timeout", "backend_unavailable"]
 DegradedReason = Literal["circuit_open", "timeout", "connection", "auth", "server_error", "codec"]
-Purpose = Literal["read", "write", "delete", "health"]
+Purpose = Literal["read", "write", "delete", "health", "tag", "lock"]
+
+
+@dataclass(slots=True)
+class Kept:
+    """A value that is no hit, but may be better than nothing.
+
+    Attributes:
+        value: The value.
+        tier: Who has it.
+        past: Seconds past its time to live; negative while it only can't be trusted.
+        age: Seconds since it was made, if that is known.
+        reason: What it would be served for if nothing else is wrong.
+    """
+
+    value: Any
+    tier: Tier
+    past: float
+    age: float | None
+    reason: StaleReason
 
 
 @dataclass(slots=True)
@@ -31,6 +58,10 @@ class Lookup:
         reason: Why it missed; `none` unless it did.
         value: What the caller got; `MISSING` for a miss.
         facts: What else the writer of the value noted.
+        due: Whether a hit should be loaded anew soon.
+        age: Seconds since the value was made, if that is known.
+        left: Seconds it stays fresh; `None` for ever.
+        kept: For a miss, a stale value.
     """
 
     key: str
@@ -39,6 +70,10 @@ class Lookup:
     reason: MissReason = "none"
     value: Any = MISSING
     facts: Facts | None = None
+    due: bool = False
+    age: float | None = None
+    left: float | None = None
+    kept: Kept | None = None
 
 
 @dataclass(slots=True)
@@ -58,6 +93,31 @@ class AIFacts:
     text_length: int
     template: str
     prices: Mapping[str, float]
+
+
+@dataclass(slots=True, eq=False)
+class LoadFacts:
+    """What only a call that may load has to tell.
+
+    Attributes:
+        template: The shape of its key, as the source code declares it.
+        stale_reason: Why a stale value was given.
+        role: Its part where several callers shared one load.
+        waiters: Callers beside the leader that its load served.
+        wait: Seconds that a waiter waited.
+        told: Whether what is raised has been told of where it happened.
+        paused: Time of callbacks inside of the call, in ns; not part of its duration.
+        write_reason: What its write is counted as.
+    """
+
+    template: str | None = None
+    stale_reason: StaleReason | None = None
+    role: CoalesceRole | None = None
+    waiters: int | None = None
+    wait: float | None = None
+    told: bool = False
+    paused: int = 0
+    write_reason: WriteReason = "load"
 
 
 @dataclass(slots=True, eq=False)
@@ -88,6 +148,7 @@ class Outcome:
     callback_errors: int = 0
     ai: AIFacts | None = None
     facts: Facts | None = None
+    load: LoadFacts | None = None
     span: Any = None
 
 

@@ -1,0 +1,194 @@
+"""What a flight does: look, lock, load, store."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any, NamedTuple
+
+from otcache.exceptions import LoadTimeout
+from otcache.loads.answer import Loaded
+from otcache.loads.failures import Failures
+from otcache.loads.flights import Flight, Flights
+from otcache.loads.policy import LoadPolicy
+from otcache.loads.request import Request, run
+from otcache.serializers import Facts
+from otcache.telemetry.outcome import StaleReason
+from otcache.telemetry.probe import Probe
+from otcache.telemetry.reporter import clock
+from otcache.tiers import Tiers
+
+
+class _Made(NamedTuple):
+    """A loaded value, ready to be stored; `payload` is `None` if it is not to be."""
+
+    value: Any
+    seconds: int
+    payload: bytes | None
+
+
+class Work:
+    """Runs the flights of one cache.
+
+    Args:
+        tiers: Where values are.
+        probe: What is reported through.
+        flights: Where a flight is taken out once it has landed.
+        failures: What failed a moment ago.
+    """
+
+    def __init__(self, tiers: Tiers, probe: Probe, flights: Flights, failures: Failures) -> None:
+        self._tiers = tiers
+        self._probe = probe
+        self._reports = probe.loads
+        self._flights = flights
+        self._failures = failures
+
+    async def fly(self, flight: Flight, request: Request, age: float | None) -> None:
+        """Bring the value that `request` wants.
+
+        Args:
+            flight: What is told of it.
+            request: Of the caller who began it.
+            age: Seconds since the value was made that is to be replaced.
+        """
+        flight.deadline = flight.loop.time() + request.policy.timeout
+        refresh = self._turn(flight, request) if flight.in_background else None
+        try:
+            if await self._is_there(flight, request):
+                return
+            if flight.trigger == "miss" and flight.look.kept is not None and not request.policy.soft_timeout:
+                refresh = self._turn(flight, request)
+            flight.tell_look()
+            await self._bring(flight, request, age)
+        except Exception as exc:
+            flight.fail(exc)
+            raise
+        finally:
+            self._reports.close_refresh(refresh, flight.error, flight.key)
+
+    def _turn(self, flight: Flight, request: Request) -> Any:
+        """Nobody waits for this one: from here on it is a trace of its own."""
+        record = flight.outcome
+        if not flight.in_background:
+            flight.trigger = "revalidate"
+        refresh = self._reports.open_refresh(record.span, flight.trigger, request.loader)
+        record.span = refresh
+        assert record.load is not None
+        record.load.write_reason = "refresh"
+        return refresh
+
+    async def _is_there(self, flight: Flight, request: Request) -> bool:
+        """Whether nothing has to be loaded: a tier holds the value, or a stale one is to be given for a while."""
+        if flight.trigger in ("forced", "eager"):
+            return False
+        flight.look = await self._tiers.look_up(flight.outcome, flight.key, request.kind, True)
+        if flight.look.result == "hit":
+            return True
+        if flight.look.kept is not None:
+            flight.held = self._failures.reason(flight.key)
+        return flight.held is not None
+
+    # --- loading ------------------------------------------------------------------------------------
+
+    async def _bring(self, flight: Flight, request: Request, age: float | None) -> None:
+        try:
+            made = await self._make(flight, request)
+            await self._store(flight, made)
+            self._failures.forget(flight.key)
+        except asyncio.CancelledError as exc:
+            if _is_cancelled():
+                raise
+            flight.fail(exc)  # the loader's own
+        except Exception as exc:  # noqa: BLE001  the loader's: it is raised to every caller
+            flight.fail(exc)
+        if flight.error is not None:
+            self._failures.note(flight.key, failure_reason(flight.error))
+        self._flights.land(flight)
+
+    async def _make(self, flight: Flight, request: Request) -> _Made:
+        """Run the loader, in time."""
+        load = flight.load = self._reports.begin(flight.outcome.span, flight.trigger, request.loader)
+        error: BaseException | None = None
+        value: Any = None
+        try:
+            with self._reports.inside(load):
+                loaded = await self._in_time(flight, request)
+                load.ended, value = clock(), loaded.value
+                return self._prepare(flight, request, loaded)
+        except BaseException as exc:
+            error = exc
+            raise
+        finally:
+            load.ended = load.ended or clock()
+            self._tell(flight, value, error)
+
+    @staticmethod
+    async def _in_time(flight: Flight, request: Request) -> Loaded[Any]:
+        try:
+            async with asyncio.timeout_at(flight.deadline) as limit:
+                return await run(request.loader)
+        except TimeoutError:
+            if not limit.expired():
+                raise  # the loader's own
+        raise LoadTimeout(f"the load took longer than timeout={request.policy.timeout:g} s")
+
+    def _prepare(self, flight: Flight, request: Request, loaded: Loaded[Any]) -> _Made:
+        if not loaded.store:
+            return _Made(loaded.value, 0, None)
+        seconds = self._seconds(request.policy, loaded)
+        assert flight.load is not None
+        facts = Facts(loader_us=(clock() - flight.load.started) // 1000)
+        flight.outcome.facts = facts = self._probe.with_writer(flight.outcome, facts) or facts
+        payload = self._tiers.encode(request.key, loaded.value, seconds, request.kind, facts).payload
+        return _Made(loaded.value, seconds, payload)
+
+    @staticmethod
+    def _seconds(policy: LoadPolicy, loaded: Loaded[Any]) -> int:
+        if loaded.ttl is not None:
+            seconds = policy.varied(ttl=loaded.ttl).ttl
+        elif loaded.value is None and policy.negative_ttl is not None:
+            seconds = policy.negative_ttl
+        else:
+            seconds = policy.ttl
+        if not seconds or not policy.ttl_jitter:
+            return seconds
+        share = policy.ttl_jitter * random.random()  # noqa: S311  spreads expiries, no secret
+        return max(1, round(seconds * (1 - share)))
+
+    def _tell(self, flight: Flight, value: Any, error: BaseException | None) -> None:
+        """Callbacks first: they may add to the span that ends then."""
+        load, key = flight.load, flight.key
+        assert load is not None
+        callbacks, began = self._probe.callbacks, clock()
+        if callbacks.active and not isinstance(error, asyncio.CancelledError):
+            with self._reports.inside(load):
+                if error is None:
+                    callbacks.fire("load", key, value)
+                else:
+                    callbacks.fire("load_error", key, error)
+            flight.paused = clock() - began
+        stale = failure_reason(error) if error is not None and flight.look.kept is not None else None
+        detached = flight.detached and not flight.in_background
+        self._reports.end(load, error, stale, key, detached=detached)
+
+    async def _store(self, flight: Flight, made: _Made) -> None:
+        flight.value, flight.left = made.value, 0.0
+        if made.payload is None or flight.outdated:
+            return
+        if self._tiers.copies:
+            flight.payload = made.payload
+        flight.left, flight.storing = made.seconds or None, True
+        values, payloads = {flight.key: made.value}, {flight.key: made.payload}
+        await self._tiers.write(flight.outcome, values, payloads, made.seconds, clock())
+
+
+def failure_reason(error: BaseException) -> StaleReason:
+    """Why a stale value is given after this error."""
+    return "loader_timeout" if isinstance(error, LoadTimeout) else "loader_error"
+
+
+def _is_cancelled() -> bool:
+    """Whether this task is to end, rather than a part of the loader's."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
