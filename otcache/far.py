@@ -9,7 +9,7 @@ from contextlib import aclosing
 from contextvars import Context
 from typing import Any, Final, TypeVar
 
-from otcache.base import Store, StoreError
+from otcache.base import LockAnswer, Store, StoreError
 from otcache.breaker import Breaker, State
 from otcache.journal import Journal
 from otcache.telemetry import catalog
@@ -151,6 +151,18 @@ class FarTier:
             while (keys := await self._call(outcome, "SCAN", "delete", _next, batches)) is not _END:
                 yield keys
 
+    async def lock(self, outcome: Outcome, key: str, value: bytes, ms: int) -> LockAnswer:
+        """Take the lock of `key` for `ms`, or learn who holds it; and the payload under `key`, in one round trip."""
+        return await self._call(outcome, "PIPELINE EVAL", "lock", self.store.lock, key, value, ms, batch=2)
+
+    async def renew_lock(self, key: str, value: bytes, ms: int) -> bool:
+        """Hold the lock of `key` for `ms` from now; whether it was still ours. Nobody waits for it."""
+        return await self._call(None, "EVAL", "lock", self.store.renew_lock, key, value, ms)
+
+    async def unlock(self, outcome: Outcome, key: str, value: bytes, news: bytes) -> bool:
+        """Give the lock of `key` back and publish `news`; whether it was still ours."""
+        return await self._call(outcome, "EVAL", "lock", self.store.unlock, key, value, news)
+
     def distrust(self, keys: Sequence[str]) -> None:
         """What the store holds under `keys` may be old: remove it there before it is read again."""
         if keys and self.journal.add(keys):
@@ -175,7 +187,7 @@ class FarTier:
             raise self._note(StoreError("circuit_open", "circuit_open", counts=False), outcome)
         try:
             async with asyncio.timeout(self._timeout) as deadline, self._place():
-                if purpose == "read":
+                if purpose in ("read", "lock"):
                     await self._prepare_read(outcome, deadline)
                 trip = self._probe.trips.begin(outcome, command, purpose, batch)
                 trip.sent = sent
@@ -352,6 +364,8 @@ def _reason(error: StoreError) -> DegradedReason:
 
 
 def _bytes_in(answer: object) -> int:
+    if isinstance(answer, LockAnswer):
+        answer = answer.payload
     if isinstance(answer, bytes):
         return len(answer)
     if isinstance(answer, list):

@@ -274,7 +274,7 @@ class Pipeline(LoadMethods, CacheInterface):
     async def close(self) -> None:
         """Close the connections and end the background tasks. Idempotent."""
         self._probe.metrics.forget(self)
-        await self._loads.flights.close()
+        await self._loads.close()
         await self._probe.callbacks.aclose()
         if self._far is not None:
             await self._far.close()

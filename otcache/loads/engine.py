@@ -14,6 +14,7 @@ from otcache.keys import check_key
 from otcache.loads.answer import Answer
 from otcache.loads.failures import Failures
 from otcache.loads.flights import Flight, Flights, arrives
+from otcache.loads.lock import Locks, Wakes
 from otcache.loads.policy import LoadPolicy
 from otcache.loads.request import Request
 from otcache.loads.work import Work, failure_reason
@@ -32,19 +33,29 @@ class Loads:
         config: The options.
         tiers: Where values are.
         probe: What is reported through.
+        wakes: Who tells of other processes; without it each process loads for itself.
 
     Attributes:
         flights: The loads under way.
     """
 
-    def __init__(self, config: CacheConfig, tiers: Tiers, probe: Probe) -> None:
+    def __init__(self, config: CacheConfig, tiers: Tiers, probe: Probe, wakes: Wakes | None = None) -> None:
         self.flights = Flights(config.name)
         self._policy = LoadPolicy.of(config)
         self._tiers = tiers
         self._probe = probe
         self._reports = probe.loads
         self._failures = Failures(config.stale_retry_seconds, clock)
-        self._work = Work(tiers, probe, self.flights, self._failures)
+        self._locks: Locks | None = None
+        if tiers.far is not None and wakes is not None and config.single_flight == "distributed":
+            self._locks = Locks(tiers.far, wakes, config.lock_seconds)
+        self._work = Work(tiers, probe, self.flights, self._failures, self._locks)
+
+    async def close(self) -> None:
+        """Cancel every load, and wait for what they leave behind."""
+        await self.flights.close()
+        if self._locks is not None:
+            await self._locks.close()
 
     async def answer(
         self,
@@ -151,7 +162,8 @@ class Loads:
             outcome.size = flight.outcome.size
             return self._hit(outcome, request, replace(look, value=self._own(flight, request, look.value)))
         outcome.reason = near.reason if look.reason == "none" else look.reason
-        kept = look.kept or near.kept
+        trusted = near.kept if near.kept is not None and near.kept.reason == "revalidating" else None
+        kept = look.kept or trusted
         if kept is None:
             return await self._wait_long(outcome, request, flight)
         if flight.held is not None or not policy.soft_timeout:

@@ -194,7 +194,7 @@ class Flights:
         if self._all:
             for table in list(self._tables.values()):
                 for flight in [table.get(key) for key in (list(table) if keys is None else keys)]:
-                    if flight is not None:
+                    if flight is not None and not flight.storing:
                         self.abandon(flight)
 
     def abandon(self, flight: Flight) -> None:

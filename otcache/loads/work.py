@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 from otcache.exceptions import LoadTimeout
 from otcache.loads.answer import Loaded
 from otcache.loads.failures import Failures
 from otcache.loads.flights import Flight, Flights
+from otcache.loads.lock import Locks
 from otcache.loads.policy import LoadPolicy
 from otcache.loads.request import Request, run
 from otcache.serializers import Facts
-from otcache.telemetry.outcome import StaleReason
+from otcache.telemetry.outcome import Lookup, StaleReason
 from otcache.telemetry.probe import Probe
 from otcache.telemetry.reporter import clock
 from otcache.tiers import Tiers
+
+CLOCK_TOLERANCE: Final = 0.01
+"""Seconds by which the ages of one value may differ in two processes that both know the server's clock."""
 
 
 class _Made(NamedTuple):
@@ -35,10 +40,14 @@ class Work:
         probe: What is reported through.
         flights: Where a flight is taken out once it has landed.
         failures: What failed a moment ago.
+        locks: By which one process among all loads; `None` where each does for itself.
     """
 
-    def __init__(self, tiers: Tiers, probe: Probe, flights: Flights, failures: Failures) -> None:
+    def __init__(
+        self, tiers: Tiers, probe: Probe, flights: Flights, failures: Failures, locks: Locks | None = None
+    ) -> None:
         self._tiers = tiers
+        self._locks = locks
         self._probe = probe
         self._reports = probe.loads
         self._flights = flights
@@ -92,6 +101,32 @@ class Work:
     # --- loading ------------------------------------------------------------------------------------
 
     async def _bring(self, flight: Flight, request: Request, age: float | None) -> None:
+        """Load, alone among all processes where that is wanted and can be had."""
+        if self._locks is None or flight.trigger == "forced":
+            await self._load(flight, request)
+            return
+        lease = await self._locks.take(flight, partial(self._newer, flight, request, clock(), age))
+        if isinstance(lease, Lookup):
+            flight.value, flight.left = lease.value, lease.left
+            self._flights.land(flight)
+            return
+        try:
+            await self._load(flight, request)
+        finally:
+            if lease is not None:
+                self._locks.give_back(lease)
+
+    def _newer(self, flight: Flight, request: Request, began: int, age: float | None, payload: bytes) -> Lookup | None:
+        """What the far tier holds, if another process has put it there since it was decided to load."""
+        found = self._tiers.take(flight.outcome, Lookup(flight.key, "miss"), payload, request.kind, copy=False)
+        if found.result != "hit":
+            return None
+        if flight.trigger == "eager" and age is not None and found.age is not None:
+            same = age + (clock() - began) / 1e9
+            return found if found.age < same - CLOCK_TOLERANCE else None
+        return found if flight.trigger != "eager" else None
+
+    async def _load(self, flight: Flight, request: Request) -> None:
         try:
             made = await self._make(flight, request)
             await self._store(flight, made)

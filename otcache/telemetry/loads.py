@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from otcache.telemetry.reporter import (
 
 MANY: Final = 50
 """Callers that wait for one load: from here on it is told as a stampede."""
+_PLACE: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
 @dataclass(slots=True, eq=False)
@@ -246,6 +248,23 @@ class LoadReports:
             catalog.COALESCE_WAITERS.name: facts.waiters,
             catalog.COALESCE_WAIT.name: facts.wait,
         }
+
+
+def write_place(span: trace.Span | None) -> bytes:
+    """Where a span is, as a `traceparent`; nothing for one that is not recorded."""
+    context = None if span is None else span.get_span_context()
+    if context is None or not context.trace_flags & 1:
+        return b""
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}".encode()
+
+
+def read_place(text: bytes) -> SpanContext | None:
+    """The span of another process that `write_place` told of."""
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        return None
+    trace_id, span_id, flags = (int(part, 16) for part in found.groups())
+    return SpanContext(trace_id, span_id, is_remote=True, trace_flags=trace.TraceFlags(flags))
 
 
 def function_name(function: Callable[..., Any]) -> str:
