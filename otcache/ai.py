@@ -107,8 +107,7 @@ class AIMethods(Pipeline):
         if not isinstance(pattern, str) or not pattern:
             raise ValidationError(f"pattern is {type(pattern).__name__}, not a non-empty string")
         with self._probe.operation("invalidate", self._clock()) as outcome:
-            async with self._overtaking(None):
-                removed = await self._tiers.sweep(outcome, pattern, glob_matcher(pattern))
+            removed = await self._tiers.sweep(outcome, pattern, glob_matcher(pattern))
             outcome.batch_size = removed
         return removed
 

@@ -10,11 +10,11 @@ from typing import Any, Literal, cast
 
 from otcache.config import CacheConfig
 from otcache.exceptions import ConfigurationError, LoadTimeout, ValidationError
-from otcache.keys import check_key
+from otcache.keys import check_key, check_tags
 from otcache.loads.answer import Answer
 from otcache.loads.failures import Failures
 from otcache.loads.flights import Flight, Flights, arrives
-from otcache.loads.lock import Locks, Wakes
+from otcache.loads.lock import Locks
 from otcache.loads.policy import LoadPolicy
 from otcache.loads.request import Request
 from otcache.loads.work import Work, failure_reason
@@ -23,6 +23,7 @@ from otcache.telemetry.loads import MANY
 from otcache.telemetry.outcome import CoalesceOutcome, Kept, LoadFacts, LoadTrigger, Lookup, Outcome, StaleReason
 from otcache.telemetry.probe import Probe
 from otcache.telemetry.reporter import clock
+from otcache.terms import Terms
 from otcache.tiers import Tiers
 
 
@@ -33,22 +34,22 @@ class Loads:
         config: The options.
         tiers: Where values are.
         probe: What is reported through.
-        wakes: Who tells of other processes; without it each process loads for itself.
 
     Attributes:
         flights: The loads under way.
     """
 
-    def __init__(self, config: CacheConfig, tiers: Tiers, probe: Probe, wakes: Wakes | None = None) -> None:
+    def __init__(self, config: CacheConfig, tiers: Tiers, probe: Probe) -> None:
         self.flights = Flights(config.name)
+        tiers.inflight.changed = self.flights.outdate
         self._policy = LoadPolicy.of(config)
         self._tiers = tiers
         self._probe = probe
         self._reports = probe.loads
         self._failures = Failures(config.stale_retry_seconds, clock)
         self._locks: Locks | None = None
-        if tiers.far is not None and wakes is not None and config.single_flight == "distributed":
-            self._locks = Locks(tiers.far, wakes, config.lock_seconds)
+        if tiers.far is not None and tiers.backplane is not None and config.single_flight == "distributed":
+            self._locks = Locks(tiers.far, tiers.backplane, config.lock_seconds)
         self._work = Work(tiers, probe, self.flights, self._failures, self._locks)
 
     async def close(self) -> None:
@@ -76,13 +77,13 @@ class Loads:
             if not callable(loader):
                 raise ValidationError(f"loader is {loader.__class__.__name__}, which can't be called")
             policy = self._policy.varied(**wanted)
-            request = Request(key, loader, policy, kind, tuple(tags), forced, template)
+            request = Request(key, loader, policy, kind, check_tags(tags) if tags else (), forced, template)
             return await self._serve(outcome, request)
 
     async def _serve(self, outcome: Outcome, request: Request) -> Answer[Any]:
         if request.forced:
             return await self._ride(outcome, request, Lookup(request.key, "bypass"))
-        near = self._tiers.look_near(request.key, request.kind)
+        near = self._tiers.near_tier.look(request.key, request.kind)
         if near.result == "hit":
             return self._hit(outcome, request, near)
         kept = near.kept
@@ -121,10 +122,11 @@ class Loads:
         """An object of this caller's own, where that is promised."""
         if not self._tiers.copies:
             return value
+        coding = self._tiers.coding
         try:
             if flight.payload is None:
-                flight.payload = self._tiers.encode(request.key, value, 0, request.kind).payload
-            return self._tiers.decode(flight.payload, request.key, request.kind).value
+                flight.payload = coding.encode(request.key, value, Terms(0, 0), request.kind).payload
+            return coding.decode(flight.payload, request.key, request.kind).value
         except (ValidationError, DecodeError):  # not stored, and nothing that could be
             return value
 
@@ -137,7 +139,7 @@ class Loads:
 
     def _launch(self, outcome: Outcome, request: Request, trigger: LoadTrigger, age: float | None = None) -> Flight:
         self._probe.open_late(outcome)
-        record = Outcome("get_or_set", outcome.started, request.key, load=LoadFacts(), span=outcome.span)
+        record = Outcome("get_or_set", outcome.started, request.key, span=outcome.span)
         fly = partial(self._work.fly, request=request, age=age)
         return self.flights.launch(request.key, trigger, record, fly)
 

@@ -173,19 +173,11 @@ class Flights:
 
     # --- writes of others ---------------------------------------------------------------------------
 
-    def overtaking(self, keys: Iterable[str] | None) -> Overtaking:
-        """Around a write or removal of `keys`, `None` for all of them.
-
-        Values that are on their way into the tiers get there first; what is being read or made is given to those
-        who wait for it, and to nobody else.
-        """
-        return Overtaking(self, keys)
-
-    async def settle(self, keys: Iterable[str] | None) -> None:
-        """Wait for values that are on their way into the tiers."""
+    async def settle(self, keys: Iterable[str]) -> None:
+        """Before a write: values that are on their way into the tiers get there first, and are overwritten."""
         if self._all:
             table = self._tables.get(asyncio.get_running_loop(), {})
-            for flight in [table.get(key) for key in (list(table) if keys is None else keys)]:
+            for flight in [table.get(key) for key in keys]:
                 if flight is not None and flight.storing:
                     await arrives(flight.landed)
 
@@ -214,23 +206,6 @@ class Flights:
                 flight.loop.call_soon_threadsafe(task.cancel)
         if waited:
             await asyncio.wait(waited, timeout=CLOSE_WITHIN)
-
-
-class Overtaking:
-    """Around one write; a class, because every write passes here."""
-
-    __slots__ = ("_flights", "_keys")
-
-    def __init__(self, flights: Flights, keys: Iterable[str] | None) -> None:
-        self._flights = flights
-        self._keys = keys
-
-    async def __aenter__(self) -> None:
-        await self._flights.settle(self._keys)
-        self._flights.outdate(self._keys)
-
-    async def __aexit__(self, *_: object) -> None:
-        self._flights.outdate(self._keys)
 
 
 async def arrives(future: asyncio.Future[None], seconds: float | None = None) -> bool:

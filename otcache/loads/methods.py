@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from otcache.loads.answer import Answer, Loader
 from otcache.loads.engine import Loads
-from otcache.stores.memory import Entry
+from otcache.stores.memory import Entry, MemoryStore
 from otcache.telemetry.gate import SPAN_KEY, Tracing, current_context
 from otcache.telemetry.metrics import GRID
 from otcache.telemetry.probe import Probe
@@ -27,6 +27,7 @@ class LoadMethods:
     _tiers: Tiers
     _probe: Probe
     _loads: Loads
+    _near: MemoryStore
     _entries: dict[str, Entry]
     _tracing: Tracing
     _load_hits: list[int]
@@ -79,7 +80,7 @@ class LoadMethods:
             entry = None if refresh or self._tiers.copies else self._entries.get(key)
         except TypeError:  # an unhashable key: refused below, by name
             entry = None
-        if entry is not None and entry.expires > started:
+        if entry is not None and entry.expires > started < self._near.trusted_until:
             entry.used = True
             if self._plain:
                 tracing = self._tracing

@@ -8,16 +8,17 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from otcache.exceptions import LoadTimeout
+from otcache.keys import check_tags
 from otcache.loads.answer import Loaded
 from otcache.loads.failures import Failures
 from otcache.loads.flights import Flight, Flights
 from otcache.loads.lock import Locks
 from otcache.loads.policy import LoadPolicy
 from otcache.loads.request import Request, run
-from otcache.serializers import Facts
-from otcache.telemetry.outcome import Lookup, StaleReason
+from otcache.telemetry.outcome import Lookup, StaleReason, WriteReason
 from otcache.telemetry.probe import Probe
 from otcache.telemetry.reporter import clock
+from otcache.terms import Terms
 from otcache.tiers import Tiers
 
 CLOCK_TOLERANCE: Final = 0.01
@@ -28,7 +29,7 @@ class _Made(NamedTuple):
     """A loaded value, ready to be stored; `payload` is `None` if it is not to be."""
 
     value: Any
-    seconds: int
+    terms: Terms
     payload: bytes | None
 
 
@@ -83,8 +84,6 @@ class Work:
             flight.trigger = "revalidate"
         refresh = self._reports.open_refresh(record.span, flight.trigger, request.loader)
         record.span = refresh
-        assert record.load is not None
-        record.load.write_reason = "refresh"
         return refresh
 
     async def _is_there(self, flight: Flight, request: Request) -> bool:
@@ -128,8 +127,7 @@ class Work:
 
     async def _load(self, flight: Flight, request: Request) -> None:
         try:
-            made = await self._make(flight, request)
-            await self._store(flight, made)
+            await self._make_and_store(flight, request)
             self._failures.forget(flight.key)
         except asyncio.CancelledError as exc:
             if _is_cancelled():
@@ -141,7 +139,18 @@ class Work:
             self._failures.note(flight.key, failure_reason(flight.error))
         self._flights.land(flight)
 
-    async def _make(self, flight: Flight, request: Request) -> _Made:
+    async def _make_and_store(self, flight: Flight, request: Request) -> None:
+        stamp, inflight = await self._tiers.stamp(flight.outcome), self._tiers.inflight
+        token = inflight.begin_load(flight.key)
+        try:
+            made = await self._make(flight, request, stamp)
+        finally:
+            is_newest = inflight.end_load(flight.key, token)
+        flight.value, flight.left = made.value, 0.0
+        if made.payload is not None and is_newest and not flight.outdated:
+            await self._store(flight, made.payload, made)
+
+    async def _make(self, flight: Flight, request: Request, stamp: int) -> _Made:
         """Run the loader, in time."""
         load = flight.load = self._reports.begin(flight.outcome.span, flight.trigger, request.loader)
         error: BaseException | None = None
@@ -150,7 +159,7 @@ class Work:
             with self._reports.inside(load):
                 loaded = await self._in_time(flight, request)
                 load.ended, value = clock(), loaded.value
-                return self._prepare(flight, request, loaded)
+                return self._prepare(flight, request, loaded, stamp)
         except BaseException as exc:
             error = exc
             raise
@@ -168,15 +177,19 @@ class Work:
                 raise  # the loader's own
         raise LoadTimeout(f"the load took longer than timeout={request.policy.timeout:g} s")
 
-    def _prepare(self, flight: Flight, request: Request, loaded: Loaded[Any]) -> _Made:
+    def _prepare(self, flight: Flight, request: Request, loaded: Loaded[Any], stamp: int) -> _Made:
+        record, load, policy = flight.outcome, flight.load, request.policy
+        assert load is not None
+        tags = check_tags((*request.tags, *loaded.tags))
+        reason: WriteReason = "refresh" if flight.in_background else "load"
+        seconds, duration = self._seconds(policy, loaded), load.ended - load.started
+        terms = Terms(seconds, stamp, tags, policy.stale_ttl, duration, reason, policy.early_refresh)
         if not loaded.store:
-            return _Made(loaded.value, 0, None)
-        seconds = self._seconds(request.policy, loaded)
-        assert flight.load is not None
-        facts = Facts(loader_us=(clock() - flight.load.started) // 1000)
-        flight.outcome.facts = facts = self._probe.with_writer(flight.outcome, facts) or facts
-        payload = self._tiers.encode(request.key, loaded.value, seconds, request.kind, facts).payload
-        return _Made(loaded.value, seconds, payload)
+            return _Made(loaded.value, terms, None)
+        record.facts = facts = self._probe.with_writer(record, None)
+        payload = self._tiers.coding.encode(request.key, loaded.value, terms, request.kind, facts).payload
+        record.ttl, record.size = float(seconds), len(payload)
+        return _Made(loaded.value, terms, payload)
 
     @staticmethod
     def _seconds(policy: LoadPolicy, loaded: Loaded[Any]) -> int:
@@ -207,15 +220,11 @@ class Work:
         detached = flight.detached and not flight.in_background
         self._reports.end(load, error, stale, key, detached=detached)
 
-    async def _store(self, flight: Flight, made: _Made) -> None:
-        flight.value, flight.left = made.value, 0.0
-        if made.payload is None or flight.outdated:
-            return
+    async def _store(self, flight: Flight, payload: bytes, made: _Made) -> None:
         if self._tiers.copies:
-            flight.payload = made.payload
-        flight.left, flight.storing = made.seconds or None, True
-        values, payloads = {flight.key: made.value}, {flight.key: made.payload}
-        await self._tiers.write(flight.outcome, values, payloads, made.seconds, clock())
+            flight.payload = payload
+        flight.left, flight.storing = made.terms.ttl or None, True
+        await self._tiers.write(flight.outcome, {flight.key: made.value}, {flight.key: payload}, made.terms, clock())
 
 
 def failure_reason(error: BaseException) -> StaleReason:

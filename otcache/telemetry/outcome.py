@@ -107,7 +107,6 @@ class LoadFacts:
         wait: Seconds that a waiter waited.
         told: Whether what is raised has been told of where it happened.
         paused: Time of callbacks inside of the call, in ns; not part of its duration.
-        write_reason: What its write is counted as.
     """
 
     template: str | None = None
@@ -117,7 +116,6 @@ class LoadFacts:
     wait: float | None = None
     told: bool = False
     paused: int = 0
-    write_reason: WriteReason = "load"
 
 
 @dataclass(slots=True, eq=False)

@@ -37,7 +37,12 @@ async def make(telemetry: Capture, redis_server: RedisServer, prefix: str) -> As
         if options.pop("redis_url", redis_server.url) is None:
             caches.append(InMemoryCache(**options))
         else:
-            where = {"redis_url": redis_server.url, "key_prefix": prefix, "timeout": PATIENT, "max_staleness": 10.0}
+            where: dict[str, Any] = {
+                "redis_url": redis_server.url,
+                "key_prefix": prefix,
+                "timeout": PATIENT,
+                "max_staleness": 10.0,
+            }
             caches.append(GenericRedisCache(**(where | options)))
         return caches[-1]
 

@@ -133,11 +133,12 @@ async def test_a_loader_that_ignores_its_cancellation_does_not_hold_up_the_next_
     stubborn, ended = Loader(held=True), asyncio.Event()
 
     async def load() -> Any:
-        while not ended.is_set():
+        while True:
             try:
                 return await stubborn()
             except asyncio.CancelledError:
-                continue
+                if ended.is_set():
+                    raise
 
     with pytest.raises(LoadTimeout):
         await cache.get_or_set("k", load, timeout=0.05)
