@@ -204,7 +204,10 @@ class Backplane:
         try:
             self._broken.clear()
             await self._bounded(subscription.open)
-            forget_near(self._near, self._inflight, EVERYTHING)
+            if self._heard_before or self._attempted.is_set():
+                forget_near(self._near, self._inflight, EVERYTHING)
+            else:  # every call waits for this attempt: nothing has been read, nor a load begun
+                self._near.remove_prefix("")
             if self._heard_before:
                 self._report.applied("all", "backplane")
             self._heard_before = True
@@ -287,6 +290,7 @@ def kind_of(target: str) -> str:
 def forget_near(near: MemoryStore, inflight: Inflight, target: str) -> int:
     """Drop the near copies that an invalidation concerns; how many."""
     if target[:2] == "t:":
+        inflight.changed(None)  # what tags a value will have is not known while it is loaded
         return near.remove_tagged(target[2:])
     inflight.disturb_all()  # reads whose key a prefix may fit
     return near.remove_prefix(target[2:] if target[:2] == "p:" else "")

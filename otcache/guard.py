@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context
 from typing import Any, Final, TypeVar
 
-from otcache.base import News, StampRows, Store, StoreError
+from otcache.base import LockAnswer, News, StampRows, Store, StoreError
 from otcache.breaker import Breaker, State
 from otcache.journal import Journal
 from otcache.stamps import EVERYTHING, Stamps, new_id
@@ -108,7 +108,7 @@ class Guard:
             async with asyncio.timeout(self._timeout) as deadline, self._place():
                 if not self._listening and outcome is not None:
                     await self._listen()
-                if purpose == "read":
+                if purpose in ("read", "lock"):
                     await self._prepare_read(outcome, deadline)
                 trip = self._probe.trips.begin(outcome, command, purpose, batch)
                 trip.sent = sent
@@ -345,6 +345,8 @@ def degraded_reason(error: StoreError) -> DegradedReason:
 
 
 def _bytes_in(answer: object) -> int:
+    if isinstance(answer, LockAnswer):
+        return len(answer.payload or b"")
     if isinstance(answer, bytes):
         return len(answer)
     if isinstance(answer, list):

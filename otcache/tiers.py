@@ -104,7 +104,7 @@ class Tiers:
             return self.near_tier.look_local(near, kind)
         finally:
             may_copy = self.inflight.end_read(key, token)
-        return self._take(outcome, near, payload, kind, may_copy and promote)
+        return self.take(outcome, near, payload, kind, may_copy and promote)
 
     async def look_up_many(self, outcome: Outcome, keys: list[str], kind: Any) -> dict[str, Lookup]:
         """The same for many keys; the far tier is asked once for all that the near one does not hold."""
@@ -124,11 +124,11 @@ class Tiers:
         finally:
             may_copy = {key: self.inflight.end_read(key, token) for key, token in tokens.items()}
         pairs = zip(missed, payloads, strict=True)
-        found = {near.key: self._take(outcome, near, payload, kind, may_copy[near.key]) for near, payload in pairs}
+        found = {near.key: self.take(outcome, near, payload, kind, may_copy[near.key]) for near, payload in pairs}
         outcome.age = outcome.size = None  # one entry's facts, not a batch's
         return found
 
-    def _take(self, outcome: Outcome, near: Lookup, payload: bytes | None, kind: Any, copy: bool) -> Lookup:
+    def take(self, outcome: Outcome, near: Lookup, payload: bytes | None, kind: Any, copy: bool) -> Lookup:
         """What the far tier's payload means, and the copy of it in the near tier with the time left."""
         if payload is None:
             if near.kept is not None and near.kept.reason == "backend_unavailable":
