@@ -29,6 +29,7 @@ _HOMES = {
         "ValidationResult",
     ),
     "otcache.serializers": ("register_type",),
+    "otcache.functions.decorator": ("CachedFunction", "cached"),
     "otcache.memory": ("InMemoryCache",),
     "otcache.redis": ("GenericRedisCache",),
     "otcache.ai": ("AIMemoryCache", "AIResponseCache"),
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
         get_http_status_for_exception,
     )
     from otcache.factory import CacheFactory, open_cache
+    from otcache.functions.decorator import CachedFunction, cached
     from otcache.memory import InMemoryCache
     from otcache.redis import GenericRedisCache
     from otcache.serializers import register_type
@@ -115,6 +117,7 @@ __all__ = [
     "CacheFactory",
     "CacheInterface",
     "CachePerformanceBenchmark",
+    "CachedFunction",
     "ComparisonResult",
     "ConfigPresets",
     "ConfigurationError",
@@ -129,6 +132,7 @@ __all__ = [
     "ValidationResult",
     "__version__",
     "cache_lifespan",
+    "cached",
     "cleanup_cache_registry",
     "get_ai_cache_service",
     "get_cache_config",

@@ -10,13 +10,14 @@ import inspect
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self
 
 from otcache.base import MISSING, CacheInterface, StoreError
 from otcache.config import CacheConfig
 from otcache.exceptions import ValidationError
 from otcache.keys import check_key
-from otcache.loads.answer import Answer, Loaded, Loader
+from otcache.loads.answer import Answer, Loaded
+from otcache.loads.typing import as_answer, as_get_or_set
 from otcache.serializers import Facts
 from otcache.telemetry.catalog import L1_COUNT, L1_LIMIT, Instrument
 from otcache.telemetry.gate import SPAN_KEY, current_context
@@ -28,8 +29,6 @@ from otcache.tiers import Tiers
 
 _MS: Final = 1_000_000
 _LONGEST_TTL: Final = 31_536_000
-
-T = TypeVar("T")
 
 
 class Pipeline(CacheInterface):
@@ -127,10 +126,32 @@ class Pipeline(CacheInterface):
 
     # --- load ---------------------------------------------------------------------------------------
 
+    def hit(self, key: str) -> Any:
+        """The value under `key`, if it is near and fresh and nobody watches; else `MISSING`, and nothing is counted."""
+        started = self._clock()
+        entry = self._entries.get(key)
+        if entry is None or entry.expires <= started or not self._plain:
+            return MISSING
+        tracing = self._tracing
+        span = current_context().get(SPAN_KEY)
+        if span is None:
+            recorded = tracing.roots or (tracing.unset and tracing.is_late())
+        else:
+            recorded = span.get_span_context()[3] & tracing.mask or tracing.always
+        if recorded:
+            return MISSING
+        entry.used = True
+        cells = self._hits
+        elapsed = self._clock() - started
+        cells[bisect_left(GRID, elapsed)] += 1
+        cells[-1] += elapsed
+        return entry.value
+
+    @as_get_or_set
     async def get_or_set(
         self,
         key: str,
-        loader: Loader[T],
+        loader: Callable[[], Any],
         ttl: int | None = None,
         *,
         type: Any = None,  # noqa: A002
@@ -143,7 +164,7 @@ class Pipeline(CacheInterface):
         ttl_jitter: float | None = None,
         refresh: bool = False,
         template: str | None = None,
-    ) -> T:
+    ) -> Any:
         """The value under `key`, from `loader` if it is not there."""
         answer = await self.answer(
             key,
@@ -162,10 +183,11 @@ class Pipeline(CacheInterface):
         )
         return answer.value
 
+    @as_answer
     async def answer(
         self,
         key: str,
-        loader: Loader[T],
+        loader: Callable[[], Any],
         ttl: int | None = None,
         *,
         type: Any = None,  # noqa: A002
@@ -178,7 +200,7 @@ class Pipeline(CacheInterface):
         ttl_jitter: float | None = None,  # noqa: ARG002
         refresh: bool = False,
         template: str | None = None,  # noqa: ARG002
-    ) -> Answer[T]:
+    ) -> Answer[Any]:
         """As `get_or_set`, with what the caller got."""
         found = MISSING if refresh else await self.get(key, MISSING, type=type)
         if found is not MISSING:
