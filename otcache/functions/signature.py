@@ -13,6 +13,8 @@ from otcache.codecs.types import is_declarable
 from otcache.functions.text import TEXT, Declared, kind_of
 from otcache.loads.answer import Loaded
 
+Parameter = inspect.Parameter
+
 _HARMLESS: Final[Mapping[str, frozenset[str]]] = {
     "starlette": frozenset({"HTTPConnection", "Request", "Response", "WebSocket", "BackgroundTasks"}),
     "fastapi": frozenset({"SecurityScopes"}),
@@ -34,9 +36,8 @@ _HARMLESS: Final[Mapping[str, frozenset[str]]] = {
 
 _INJECTED: Final = frozenset({"Depends", "Security"})
 _UNIONS: Final = (Union, types.UnionType)
+_SAYS_NOTHING: Final = (types.NoneType, Parameter.empty, Any, object)
 _DATA: Final = (str, int, float, bytes, dict, list, tuple, set, frozenset)
-
-Parameter = inspect.Parameter
 
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature:
@@ -53,12 +54,12 @@ def _resolve(function: Callable[..., Any], annotation: Any) -> Any:
     if annotation is Parameter.empty:
         return annotation
     holder = types.SimpleNamespace(__annotations__={"it": annotation})
+    names = getattr(inspect.unwrap(function), "__globals__", {})
     try:
-        return get_type_hints(holder, getattr(inspect.unwrap(function), "__globals__", {}), {}, include_extras=True)[
-            "it"
-        ]
+        resolved = get_type_hints(holder, names, {}, include_extras=True)["it"]
     except Exception:  # noqa: BLE001  an annotation is any expression, and any of them may fail
         return annotation
+    return None if resolved is types.NoneType else resolved
 
 
 def value_type(signature: inspect.Signature) -> Any:
@@ -162,7 +163,7 @@ def _members(annotation: Any) -> Iterable[type]:
     if origin in _UNIONS:
         for part in get_args(annotation):
             yield from _members(part)
-    elif isinstance(cls := origin or annotation, type) and cls not in (types.NoneType, Parameter.empty):
+    elif isinstance(cls := origin or annotation, type) and cls not in _SAYS_NOTHING:
         yield cls
 
 

@@ -50,7 +50,7 @@ class Source:
         """A function of the same parameters that gives the key."""
         names: dict[str, Any] = {}
         text = _KEY.format(parameters=_declare(self._parameters), key=self._expression(template, names))
-        return self._compile("key", text, names, self._parameters)
+        return self._compile("key", template, text, names, self._parameters)
 
     def call(self, template: Template, cache: str, names: Mapping[str, Any], *, bound: bool) -> Callable[..., Any]:
         """The wrapper itself, as a method of a `CachedFunction`.
@@ -75,32 +75,35 @@ class Source:
             positional="".join(f"{_star(part)}{part.name}, " for part in parameters if _is_positional(part)),
             named=", ".join(_pass_named(part) for part in parameters if not _is_positional(part)),
         )
-        return self._compile("call", text, scope, rest)
+        return self._compile("call", template, text, scope, rest)
 
     def _expression(self, template: Template, names: dict[str, Any]) -> str:
         """An f-string that fills in a template; what it needs is added to `names`."""
-        writer = Writer(template.separators)
+        own, writer = self._own, Writer(template.separators)
+        names |= {f"{own}int": int, f"{own}str": str, f"{own}reserved": writer.first_reserved}
         parts = [_quote(template.literals[0])]
         for at, (field, literal) in enumerate(zip(template.fields, template.literals[1:], strict=True)):
             parameter = next(part for part in self._parameters if part.name == field.name)
             kind = _declared(parameter, field)
-            text = f"{self._own}text_{at}"
-            names[text] = _text(writer, field, kind)
-            parts += ["{", self._shortcut(writer, field, kind, text), "}", _quote(literal)]
-        names |= {f"{self._own}int": int, f"{self._own}str": str}
+            names[f"{own}text_{at}"] = _text(writer, field, kind)
+            text = f"{own}text_{at}({field.name})" if field.path else self._shortcut(writer, kind, field.name, at)
+            parts += ["{", text, "}", _quote(literal)]
         return 'f"{}"'.format("".join(parts))
 
-    def _shortcut(self, writer: Writer, field: Field, kind: Declared, text: str) -> str:
+    def _shortcut(self, writer: Writer, kind: Declared, name: str, at: int) -> str:
         """The two commonest cases in the line itself; `__class__`, because a parameter may be called `type`."""
-        name = field.name
-        if kind.cls is int and writer.keeps("-") and not field.path:
-            return f"{name} if {name}.__class__ is {self._own}int else {text}({name})"
-        if kind.cls is str and not field.path:
-            return f"{name} if {name}.__class__ is {self._own}str and {name}.isalnum() else {text}({name})"
-        return f"{text}({name})"
+        own = self._own
+        if kind.cls is int and not writer.first_reserved("-"):
+            return f"{name} if {name}.__class__ is {own}int else {own}text_{at}({name})"
+        if kind.cls is str:
+            plain = f"{name}.__class__ is {own}str and ({name}.isalnum() or {own}reserved({name}) is None)"
+            return f"{name} if {plain} else {own}text_{at}({name})"
+        return f"{own}text_{at}({name})"
 
-    def _compile(self, kind: str, text: str, names: dict[str, Any], parameters: list[Parameter]) -> Callable[..., Any]:
-        filename = f"<otcache {kind} of {self._name}>"
+    def _compile(
+        self, kind: str, template: Template, text: str, names: dict[str, Any], parameters: list[Parameter]
+    ) -> Callable[..., Any]:
+        filename = f"<{kind} {template.text!r} of {self._name}>"
         exec(compile(text, filename, "exec"), names)  # noqa: S102  from names and literals of the program itself
         linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)  # for tracebacks
         function: Callable[..., Any] = names[kind]
