@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import threading
 import traceback
 from collections.abc import AsyncIterator
@@ -252,7 +253,7 @@ async def test_a_cached_function_is_a_coroutine_function_whatever_it_was(cache: 
 
     for function in (made, Repository.load, Repository().load):
         assert inspect.iscoroutinefunction(function)
-        assert asyncio.iscoroutinefunction(function)
+        assert sys.version_info >= (3, 14) or asyncio.iscoroutinefunction(function)  # older FastAPI asks that one
 
 
 async def test_an_attribute_it_has_not_is_missing(cache: InMemoryCache) -> None:

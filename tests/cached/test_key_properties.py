@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Final
 from uuid import UUID
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.cached.cases import keyed
@@ -73,6 +75,7 @@ def identity(value: Any) -> Any:
     return type(value), value
 
 
+@settings(deadline=None, max_examples=300)
 @given(ANNOTATIONS, ANNOTATIONS, TEMPLATES, st.tuples(VALUES, VALUES), st.tuples(VALUES, VALUES))
 def test_two_calls_share_a_key_exactly_if_they_have_the_same_arguments(
     first: Any, second: Any, template: str | None, one: tuple[Any, Any], other: tuple[Any, Any]
@@ -85,6 +88,7 @@ def test_two_calls_share_a_key_exactly_if_they_have_the_same_arguments(
     assert (key(*one) == key(*other)) == (identity(one) == identity(other))
 
 
+@settings(deadline=None, max_examples=300)
 @given(VALUES, VALUES)
 def test_a_copy_of_the_arguments_has_the_key_of_the_arguments(a: Any, b: Any) -> None:
     def function(a: Any, b: Any) -> None: ...
@@ -94,6 +98,7 @@ def test_a_copy_of_the_arguments_has_the_key_of_the_arguments(a: Any, b: Any) ->
     assert key(a, b) == key(b=copy.deepcopy(b), a=copy.deepcopy(a))
 
 
+@settings(deadline=None, max_examples=300)
 @given(st.tuples(TEXTS, TEXTS), st.tuples(TEXTS, TEXTS))
 def test_two_pairs_of_texts_share_a_key_exactly_if_they_are_equal(one: tuple[str, str], other: tuple[str, str]) -> None:
     def function(a: str, b: str) -> None: ...
@@ -103,6 +108,7 @@ def test_two_pairs_of_texts_share_a_key_exactly_if_they_are_equal(one: tuple[str
     assert (key(*one) == key(*other)) == (one == other)
 
 
+@settings(deadline=None, max_examples=300)
 @given(st.lists(VALUES, max_size=3), st.lists(VALUES, max_size=3))
 def test_variable_arguments_share_a_key_exactly_if_they_are_the_same(one: list[Any], other: list[Any]) -> None:
     def function(*values: int) -> None: ...
@@ -110,3 +116,23 @@ def test_variable_arguments_share_a_key_exactly_if_they_are_the_same(one: list[A
     key = keyed("{values}", function)
 
     assert (key(*one) == key(*other)) == (identity(one) == identity(other))
+
+
+def everything() -> list[Any]:
+    """Many values made of few signs; no two are the same."""
+    texts = ["".join(signs) for size in range(3) for signs in itertools.product("a1:~%(),-", repeat=size)]
+    atoms = ["", "1", "~", ",", "none~", 1, True, None, Decimal(1), Color.SIGN, Number.ONE, Number.TEXT]
+    inside = [*((one,) for one in atoms), *itertools.product(atoms[:6], repeat=2), (), ((),), ("()",), ([],)]
+    return [*texts, *atoms[5:], "none~", -1, 11, *inside, *map(list, inside), *map(frozenset, [(), ("",), ("", 1)])]
+
+
+@pytest.mark.parametrize("annotation", [Any, int, Number, Color, tuple[int, ...], list[str], "None"], ids=str)
+def test_no_two_of_many_pairs_share_a_key(annotation: Any) -> None:
+    def function(a: Any, b: Any) -> None: ...
+
+    function.__annotations__.update(a=annotation, b=annotation)
+    values, key = everything(), keyed("{a}-{b}", function)
+
+    keys = {key(one, other) for one in values for other in values}
+
+    assert len(keys) == len(values) ** 2

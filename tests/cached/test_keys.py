@@ -135,6 +135,13 @@ def test_every_sign_that_a_template_separates_with_is_kept_out_of_values() -> No
     assert keyed("{a}-{b}", function)(IDENTITY, -1) == f"{str(IDENTITY).replace('-', '%2D')}-%2D1"
 
 
+@pytest.mark.parametrize("literal", ["'", '"', "\\", '"""', "é", " ", "{{x}}", "#", "\\n", "{{", "$%s"])
+def test_a_template_may_have_any_sign_around_its_fields(literal: str) -> None:
+    plain = literal.replace("{{", "{").replace("}}", "}")
+
+    assert key_of(int, 1, f"{literal}:{{value}}{literal}") == f"{plain}:1{plain}"
+
+
 def test_a_key_stays_on_one_line() -> None:
     assert key_of(str, "a\r\nb\x00") == "x:a%0D%0Ab%00"
 
