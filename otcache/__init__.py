@@ -30,6 +30,7 @@ _HOMES = {
         "ValidationResult",
     ),
     "otcache.serializers": ("register_type",),
+    "otcache.functions.decorator": ("CachedFunction", "cached"),
     "otcache.memory": ("InMemoryCache",),
     "otcache.redis": ("GenericRedisCache",),
     "otcache.ai": ("AIMemoryCache", "AIResponseCache"),
@@ -99,6 +100,7 @@ if TYPE_CHECKING:
         get_http_status_for_exception,
     )
     from otcache.factory import CacheFactory, open_cache
+    from otcache.functions.decorator import CachedFunction, cached
     from otcache.loads.answer import Answer, Loaded
     from otcache.memory import InMemoryCache
     from otcache.redis import GenericRedisCache
@@ -120,6 +122,7 @@ __all__ = [
     "CacheFactory",
     "CacheInterface",
     "CachePerformanceBenchmark",
+    "CachedFunction",
     "ComparisonResult",
     "ConfigPresets",
     "ConfigurationError",
@@ -136,6 +139,7 @@ __all__ = [
     "ValidationResult",
     "__version__",
     "cache_lifespan",
+    "cached",
     "cleanup_cache_registry",
     "get_ai_cache_service",
     "get_cache_config",

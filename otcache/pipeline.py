@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from otcache.base import MISSING
 from otcache.core import Core
@@ -24,8 +24,6 @@ from otcache.terms import Terms
 
 _MS: Final = 1_000_000
 _LONGEST_TTL: Final = 31_536_000
-
-T = TypeVar("T")
 
 
 class Pipeline(LoadMethods, Core):

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar, cast
+from typing import Any
 
-from otcache.loads.answer import Answer, Loader
+from otcache.base import MISSING
+from otcache.loads.answer import Answer
 from otcache.loads.engine import Loads
+from otcache.loads.typing import as_answer, as_get_or_set
 from otcache.stores.memory import Entry, MemoryStore
 from otcache.telemetry.gate import SPAN_KEY, Tracing, current_context
 from otcache.telemetry.metrics import GRID
 from otcache.telemetry.probe import Probe
 from otcache.tiers import Tiers
-
-T = TypeVar("T")
 
 
 class LoadMethods:
@@ -33,10 +33,41 @@ class LoadMethods:
     _load_hits: list[int]
     _plain: bool
 
+    def hit(self, key: str) -> Any:
+        """The value under `key`, if it is near and fresh and nobody watches; else `MISSING`, and nothing is counted.
+
+        The start of `get_or_set` without a coroutine, for code that goes on to it (docs/cached.md).
+        """
+        started = self._clock()
+        entry = self._entry(key)
+        if entry is None or not (self._plain and entry.expires > started < self._near.trusted_until):
+            return MISSING
+        tracing = self._tracing
+        span = current_context().get(SPAN_KEY)
+        if span is None:
+            recorded = tracing.roots or (tracing.unset and tracing.is_late())
+        else:
+            recorded = span.get_span_context()[3] & tracing.mask or tracing.always
+        if recorded:
+            return MISSING
+        entry.used = True
+        cells = self._load_hits
+        elapsed = self._clock() - started
+        cells[bisect_left(GRID, elapsed)] += 1
+        cells[-1] += elapsed
+        return entry.value
+
+    def _entry(self, key: str) -> Entry | None:
+        try:
+            return self._entries.get(key)
+        except TypeError:  # an unhashable key: refused later, by name
+            return None
+
+    @as_get_or_set
     async def get_or_set(
         self,
         key: str,
-        loader: Loader[T],
+        loader: Callable[[], Any],
         ttl: int | None = None,
         *,
         type: Any = None,  # noqa: A002
@@ -49,7 +80,7 @@ class LoadMethods:
         ttl_jitter: float | None = None,
         refresh: bool = False,
         template: str | None = None,
-    ) -> T:
+    ) -> Any:
         """The value under `key`; `loader` makes it if it is not there (docs/loading.md).
 
         Of many callers at once one loads, and the others wait for it. A caller who gives up stops nothing.
@@ -75,28 +106,16 @@ class LoadMethods:
             LoadTimeout: The load was given up, and there is no stale value.
             Exception: What the loader raised, as it is, if there is no stale value.
         """
+        if not refresh:
+            value = self.hit(key)
+            if value is not MISSING:
+                return value
         started = self._clock()
-        try:
-            entry = None if refresh or self._tiers.copies else self._entries.get(key)
-        except TypeError:  # an unhashable key: refused below, by name
-            entry = None
-        if entry is not None and entry.expires > started < self._near.trusted_until:
+        entry = None if refresh or self._tiers.copies else self._entry(key)
+        if entry is not None and entry.expires > started < self._near.trusted_until:  # somebody watches
             entry.used = True
-            if self._plain:
-                tracing = self._tracing
-                span = current_context().get(SPAN_KEY)
-                if span is None:
-                    recorded = tracing.roots or (tracing.unset and tracing.is_late())
-                else:
-                    recorded = span.get_span_context()[3] & tracing.mask or tracing.always
-                if not recorded:
-                    cells = self._load_hits
-                    elapsed = self._clock() - started
-                    cells[bisect_left(GRID, elapsed)] += 1
-                    cells[-1] += elapsed
-                    return cast("T", entry.value)
             self._probe.hit(key, entry.value, entry.facts, started, "get_or_set", template)
-            return cast("T", entry.value)
+            return entry.value
         answer = await self._loads.answer(
             started,
             key,
@@ -113,12 +132,13 @@ class LoadMethods:
             early_refresh=early_refresh,
             ttl_jitter=ttl_jitter,
         )
-        return cast("T", answer.value)
+        return answer.value
 
+    @as_answer
     async def answer(
         self,
         key: str,
-        loader: Loader[T],
+        loader: Callable[[], Any],
         ttl: int | None = None,
         *,
         type: Any = None,  # noqa: A002
@@ -131,7 +151,7 @@ class LoadMethods:
         ttl_jitter: float | None = None,
         refresh: bool = False,
         template: str | None = None,
-    ) -> Answer[T]:
+    ) -> Answer[Any]:
         """As `get_or_set`, with how the value came: whether it is stale, how old it is, who had it."""
         return await self._loads.answer(
             self._clock(),
