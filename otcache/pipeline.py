@@ -21,7 +21,7 @@ from otcache.serializers import Facts
 from otcache.telemetry.catalog import L1_COUNT, L1_LIMIT, Instrument
 from otcache.telemetry.gate import SPAN_KEY, current_context
 from otcache.telemetry.metrics import GRID, lookup_stats
-from otcache.telemetry.outcome import AIFacts, Lookup, Result, Tier
+from otcache.telemetry.outcome import AIFacts, Lookup, ResponseResult, Result, Tier
 from otcache.telemetry.probe import Probe
 from otcache.telemetry.reporter import clock
 from otcache.tiers import Tiers
@@ -358,6 +358,10 @@ class Pipeline(CacheInterface):
                 "error": error,
             }
         return tiers
+
+    def count_response(self, route: str, result: ResponseResult) -> None:
+        """Count an HTTP response that this cache has decided on (`otcache.http`)."""
+        self._probe.count_response(route, result)
 
     def get_stats(self) -> dict[str, Any]:
         """What this cache has done so far, from the same cells as its metrics; no I/O.

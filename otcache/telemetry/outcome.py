@@ -14,6 +14,7 @@ Operation = Literal[
     "contains", "get_ttl", "touch", "invalidate", "clear", "ping",
 ]  # fmt: skip
 Result = Literal["hit", "stale", "partial", "miss", "bypass", "ok", "noop", "dropped", "error", "cancelled"]
+ResponseResult = Literal["hit", "stale", "miss", "bypass"]
 Tier = Literal["l1", "l2", "none"]
 MissReason = Literal["none", "absent", "expired", "evicted", "deleted", "decode_error", "backend_unavailable"]
 DegradedReason = Literal["circuit_open", "timeout", "connection", "auth", "server_error", "codec"]
