@@ -17,7 +17,8 @@ METRIC = re.compile(r'[a-z]+(;desc="[a-z0-9 ]+")?;dur=\d+\.\d+')
 
 def read(field: str) -> tuple[str, dict[str, Any]]:
     """The one member of a Cache-Status."""
-    ((name, parameters),) = http_sf.parse(field.encode(), tltype="list")  # type: ignore[misc]
+    members: Any = http_sf.parse(field.encode(), tltype="list")
+    ((name, parameters),) = members
     return str(name), {key: value if isinstance(value, bool | int) else str(value) for key, value in parameters.items()}
 
 
