@@ -41,9 +41,15 @@ class Shop:
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[httpx.AsyncClient]:
-        """A client of it, in this event loop."""
+        """A client of it, in this event loop, that forgets the cookies it gets."""
+
+        async def forget(_: httpx.Response) -> None:
+            client.cookies.clear()
+
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://shop") as client:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://shop", event_hooks={"response": [forget]}
+        ) as client:
             yield client
 
 
