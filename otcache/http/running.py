@@ -24,6 +24,9 @@ from otcache.loads.answer import Loaded
 _RERUN: Final = "otcache_rerun"
 """Where in a scope a run of its own waits for what the endpoint gives."""
 
+_TURNS: Final = 4
+"""Turns of the event loop in which a request that was given a stale answer leaves: its run is not even begun then."""
+
 
 @dataclass(slots=True, eq=False)
 class Made:
@@ -73,6 +76,8 @@ class Load:
 
     async def load(self) -> Loaded[Any]:
         """For the cache: the record, or what may not be kept."""
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
         made = await (self._within() if self._waits else self._again())
         if made.record is None:
             return Loaded(made, store=False)

@@ -225,7 +225,7 @@ class Visit:
         record = records.record_of(answer.value)
         if record is None:
             raise CacheError("what is stored is no answer")
-        self._decision.stored = loaded
+        self._decision.stored = loaded and answer.left != 0  # 0: invalidated while it was made
         return self._found(answer, record, load.made.response if loaded and load.made is not None else None)
 
     def _decide(self, result: ResponseResult, fwd: Forward | None, detail: str | None) -> None:
