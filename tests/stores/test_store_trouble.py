@@ -14,6 +14,7 @@ from otcache.base import StoreError
 from otcache.stores.redis import RedisStore
 from tests.conftest import Connect, Place
 from tests.servers import Kind, RedisCluster, RedisSentinel, RedisServer, ask, silent_port, wait_for
+from tests.stores.conftest import news
 
 DEADLINE = 0.25
 GENEROUS = 2.0
@@ -61,6 +62,11 @@ def _calls(store: RedisStore) -> list[Callable[[], Awaitable[Any]]]:
         lambda: store.contains("key"),
         lambda: store.left_ms("key"),
         lambda: store.touch("key", 60_000),
+        lambda: store.write("key", ENTRY, 60_000, news),
+        lambda: store.remove(["a", "b", "c"], news),
+        lambda: store.stamps("", 0, "0" * 8),
+        lambda: store.invalidate("t:tag", "0" * 8, 10, b""),
+        lambda: store.lock("key", b"me", 1000),
         scan,
     ]
 
@@ -125,7 +131,7 @@ async def test_a_replica_answers_reads_and_refuses_writes(
 async def test_a_readonly_answer_makes_the_next_call_connect_anew(
     start: Any, private_server: RedisServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("otcache.stores.redis.READONLY_SECONDS", 0.0)
+    monkeypatch.setattr("otcache.stores.session.READONLY_SECONDS", 0.0)
     replica = start(RedisServer(private_server.kind, replica_of=private_server))
     wait_for(lambda: replica.command("ROLE")[3] == b"connected", "replication")
     store = connect(replica.url)
