@@ -125,10 +125,14 @@ def _wrap(endpoint: Endpoint, policy: Policy, cache: Callable[..., Any]) -> Endp
 
 def _signature(endpoint: Callable[..., Any]) -> inspect.Signature:
     """With annotations as objects where they can be found: FastAPI would look for their names in our module."""
+    written = inspect.signature(endpoint)
     try:
-        return inspect.signature(endpoint, eval_str=True)
+        known = inspect.signature(endpoint, eval_str=True)
     except NameError:
-        return inspect.signature(endpoint)
+        return written
+    if known.return_annotation is None:  # to older versions of FastAPI `"None"` is another thing
+        return known.replace(return_annotation=written.return_annotation)
+    return known
 
 
 def _with_exchange(signature: inspect.Signature, exchange: Callable[..., Any]) -> inspect.Signature:

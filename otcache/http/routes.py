@@ -28,8 +28,8 @@ class Route:
 
     Attributes:
         path: Its path with the parameters in braces, routers' prefixes included.
-        query: The query parameters that it and its dependencies declare; `None` if one of them takes the whole
-            request, and may read any.
+        query: The query parameters that it and its dependencies declare; `None` if one of them may read any.
+        whole: Whether one of them takes the whole request, and may make URLs of its host.
         headers: The headers that they declare, in small letters.
         cookies: The cookies that they declare.
         key_headers: Headers that hold an API key.
@@ -40,6 +40,7 @@ class Route:
 
     path: str
     query: frozenset[str] | None
+    whole: bool
     headers: tuple[str, ...]
     cookies: tuple[str, ...]
     key_headers: tuple[str, ...]
@@ -86,11 +87,14 @@ def read_route(route: Any, own: Callable[..., Any]) -> Route:
         own: The dependency that we added.
     """
     dependants = list(_flat(route.dependant, own))
+    fields = [field for each in dependants for field in each.query_params]
+    whole = any(map(_reads_all, dependants))
     keys = [each.call for each in dependants if isinstance(each.call, SecurityBase)]
     key_headers = tuple(key.model.name.lower() for key in keys if isinstance(key, APIKeyHeader))
     return Route(
         path=route.path_format,
-        query=None if any(map(_reads_all, dependants)) else frozenset(_names(dependants, "query_params")),
+        query=None if whole or any(map(_is_open, fields)) else frozenset(_names(dependants, "query_params")),
+        whole=whole,
         headers=tuple(name.lower().replace("_", "-") for name in _names(dependants, "header_params")),
         cookies=tuple(_names(dependants, "cookie_params")),
         key_headers=key_headers,
@@ -120,12 +124,28 @@ def _names(dependants: Iterable[Any], kind: str) -> list[str]:
 
 
 def _names_of(field: Any) -> Iterator[str]:
-    """A parameter's name in the request; those of all fields where a model declares several."""
+    """The names that a parameter may have in the request; those of all fields where a model declares several.
+
+    One too many does no harm, one too few gives wrong answers.
+    """
+    model = _model_of(field)
+    named = [(field.alias, field.field_info)] if model is None else list(model.model_fields.items())
+    for name, info in named:
+        yield from {name, *(alias for alias in (info.alias, info.validation_alias) if isinstance(alias, str))}
+
+
+def _is_open(field: Any) -> bool:
+    """Whether other parameters than those named may be read: a model that takes more, an alias that is a choice."""
+    model = _model_of(field)
+    if model is None:
+        return not isinstance(field.field_info.validation_alias, str | None)
+    aliases = (info.validation_alias for info in model.model_fields.values())
+    return model.model_config.get("extra") == "allow" or not all(isinstance(alias, str | None) for alias in aliases)
+
+
+def _model_of(field: Any) -> type[BaseModel] | None:
     kind = field.field_info.annotation
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        yield from (info.alias or name for name, info in kind.model_fields.items())
-    else:
-        yield field.alias
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
 
 
 def _handler(route: Any) -> Callable[[Request], Awaitable[Response]]:

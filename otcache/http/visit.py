@@ -287,7 +287,7 @@ class Visit:
         query = [list(pair) for pair in request.query_params.multi_items() if wanted is None or pair[0] in wanted]
         parts = {
             "format": records.FORMAT,
-            "root": request.scope.get("root_path", ""),
+            "root": str(request.base_url) if self._route.whole else request.scope.get("root_path", ""),
             "path": {name: str(value) for name, value in request.path_params.items()},
             "query": sorted(query, key=lambda pair: pair[0]),
             "headers": {name: request.headers.getlist(name) for name in self._headers},

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import httpx
 import pytest
 from fastapi import Depends, File, Form, Header, Query, Request, Response, UploadFile
-from pydantic import BaseModel
+from pydantic import AliasChoices, BaseModel, Field
 
 from otcache.http import cache_response
 from otcache.http.directives import wishes_of
@@ -48,6 +48,50 @@ async def test_a_request_in_the_hands_of_the_endpoint_makes_all_count(shop: Shop
         return shop.run()
 
     assert await runs(client, "/?a=1", "/?a=1", "/?a=1&utm=x", "/?a=2") == [1, 1, 2, 3]
+
+
+async def test_a_host_that_an_endpoint_can_see_is_part_of_the_key(shop: Shop, client: httpx.AsyncClient) -> None:
+    @shop.app.get("/links")
+    @cache_response(ttl=60)
+    async def links(request: Request) -> str:
+        return str(request.url_for("links"))
+
+    answers = [(await client.get("/links", headers={"host": host})).json() for host in ("shop", "evil", "shop")]
+
+    assert answers == ["http://shop/links", "http://evil/links", "http://shop/links"]
+
+
+class Filter(BaseModel):
+    by_name: str = ""
+    aliased: str = Field("", alias="al")
+    validated: str = Field("", validation_alias="val")
+
+
+class Open(Filter, extra="allow"):
+    pass
+
+
+class Choice(BaseModel):
+    number: int = Field(0, validation_alias=AliasChoices("n", "number"))
+
+
+@pytest.mark.parametrize(
+    ("model", "counts"),
+    [(Filter, ("by_name", "al", "val")), (Open, ("by_name", "more")), (Choice, ("n", "number"))],
+)
+async def test_every_name_that_a_model_reads_counts(
+    shop: Shop, client: httpx.AsyncClient, model: type[BaseModel], counts: tuple[str, ...]
+) -> None:
+    async def endpoint(filter_: Any) -> int:
+        return shop.run()
+
+    endpoint.__annotations__["filter_"] = Annotated[model, Query()]
+    shop.get("/", cache_response(ttl=60)(endpoint))
+
+    first = await runs(client, "/")
+    others = await runs(client, *(f"/?{name}=1" for name in counts))
+
+    assert first + others == list(range(1, len(counts) + 2))
 
 
 async def test_the_developer_may_choose_what_counts(shop: Shop, client: httpx.AsyncClient) -> None:
