@@ -252,6 +252,14 @@ class Guard:
         await self._call(None, "PING", "health", self.store.ping)
         await self._call(None, "TIME", "health", self.store.sync_clock)
         self._clock_learnt = clock()
+        await self.repair()
+
+    async def repair(self) -> None:
+        """Make good what failed: remove keys, repeat invalidations.
+
+        Raises:
+            StoreError: Not all of it; what is done stays done.
+        """
         while self.journal:
             try:
                 async with asyncio.timeout(self._timeout) as deadline:
