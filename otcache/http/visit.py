@@ -157,8 +157,7 @@ class Visit:
     async def _settle(self) -> Found | Made:
         why = await self._why_not()
         if why is not None:
-            self._decision.fwd, self._decision.detail = "bypass", why
-            return await self.make()
+            return await self._forward("bypass", why)
         self._decision.result = "miss"
         asked: Forward = "miss" if self._varies else "uri-miss"
         key = self._key()
@@ -179,10 +178,14 @@ class Visit:
             if found.will_do(self._wishes):
                 self._decision.result, self._decision.fwd = "hit", None
                 return found
+        return await self._forward(asked, "head")
+
+    async def _forward(self, fwd: Forward, why: str) -> Made:
+        """What the endpoint gives to this request alone; nothing to one that wants no more than what is stored."""
         if self._wishes.only_if_cached:
             self._decision.detail = "only-if-cached"
             return Made(Response(status_code=504), None, None)
-        self._decision.fwd, self._decision.detail = asked, "head"
+        self._decision.fwd, self._decision.detail = fwd, why
         return await self.make()
 
     async def _ask(self, key: str, fwd: Forward, *, refresh: bool) -> Found | Made:

@@ -247,10 +247,13 @@ async def test_a_requests_wishes_count(
     assert (await client.get("/")).json() == (2 if "stored" in said else 1)
 
 
-async def test_only_if_cached_is_a_504_where_nothing_is(shop: Shop, client: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize("more", [{}, {"authorization": "x"}])
+async def test_only_if_cached_is_a_504_where_nothing_is(
+    shop: Shop, client: httpx.AsyncClient, more: dict[str, str]
+) -> None:
     add(shop)
 
-    answer = await client.get("/", headers={"cache-control": "only-if-cached"})
+    answer = await client.get("/", headers={"cache-control": "only-if-cached"} | more)
 
     assert (answer.status_code, status_of(answer), shop.runs) == (504, {"detail": "only-if-cached"}, {})
 
