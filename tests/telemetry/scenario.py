@@ -213,12 +213,15 @@ async def responses_of_ai(stage: Stage) -> None:
 
 
 async def responses_over_http(stage: Stage) -> None:
-    """Of a FastAPI application: one that is made, one that is there, one that passes by."""
-    cache, app = stage.memory("web"), FastAPI()
+    """Of a FastAPI application: one that is made, one that is there, one that passes by, one that is stale."""
+    cache, app = stage.memory("web", early_refresh=0.0), FastAPI()
     app.get("/users/{user_id}")(cache_response(ttl=60, cache=lambda: cache)(lambda user_id: user_id))
+    app.get("/stale")(cache_response(ttl=1, stale_ttl=60, cache=lambda: cache)(lambda: 1))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://web") as client:
         for headers in ({}, {}, {"authorization": "Bearer of a user"}):
             await client.get("/users/7", headers=headers)
+        while "ttl=-" not in (await client.get("/stale")).headers["cache-status"]:
+            await asyncio.sleep(0.01)
 
 
 async def refused_arguments(stage: Stage) -> None:
