@@ -11,6 +11,7 @@ from otcache.config import CacheConfig
 from otcache.loads.engine import Loads
 from otcache.telemetry.catalog import L1_COUNT, L1_LIMIT, Instrument
 from otcache.telemetry.metrics import load_stats, lookup_stats
+from otcache.telemetry.outcome import ResponseResult
 from otcache.telemetry.probe import Probe
 from otcache.telemetry.reporter import clock
 from otcache.tiers import Tiers
@@ -113,6 +114,10 @@ class Core(CacheInterface):
                 "error": error,
             }
         return tiers
+
+    def count_response(self, route: str, result: ResponseResult) -> None:
+        """Count an HTTP response that this cache has decided on (`otcache.http`)."""
+        self._probe.count_response(route, result)
 
     def get_stats(self) -> dict[str, Any]:
         """What this cache has done so far, from the same cells as its metrics; no I/O.

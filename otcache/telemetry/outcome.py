@@ -14,6 +14,7 @@ Operation = Literal[
     "contains", "get_ttl", "touch", "invalidate", "clear", "purge", "ping", "get_or_set",
 ]  # fmt: skip
 Result = Literal["hit", "stale", "partial", "miss", "bypass", "ok", "noop", "dropped", "error", "cancelled"]
+ResponseResult = Literal["hit", "stale", "miss", "bypass"]
 Tier = Literal["l1", "l2", "loader", "none"]
 MissReason = Literal[
     "none", "absent", "expired", "evicted", "deleted", "invalidated", "decode_error", "backend_unavailable"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, get_args
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -15,7 +15,7 @@ from otcache.telemetry import catalog
 from otcache.telemetry.events import Events
 from otcache.telemetry.gate import SpanPolicy, Tracing
 from otcache.telemetry.metrics import GRID, Metrics, metrics_for, observe
-from otcache.telemetry.outcome import DegradedReason
+from otcache.telemetry.outcome import DegradedReason, ResponseResult
 from otcache.telemetry.privacy import own_words, redact
 from otcache.telemetry.providers import Providers
 
@@ -60,6 +60,7 @@ class Reporter:
         self.metrics.on_cap = self._capped
         self._codecs: dict[tuple[str, str], list[int]] = {}
         self._writes: dict[tuple[str, str], list[int]] = {}
+        self._routes: set[str] = set()
         self._declare()
 
     def _declare(self) -> None:
@@ -119,6 +120,15 @@ class Reporter:
             self.metrics.record(catalog.CODEC_DURATION, duration_ns, *series)
             if error is None:
                 self._codecs[operation, codec] = self.metrics.cell(catalog.CODEC_DURATION, *series)
+
+    def count_response(self, route: str, result: ResponseResult) -> None:
+        """An HTTP response was decided on; a route's series begin at 0, all of them."""
+        with self.guard("metrics"):
+            if route not in self._routes:
+                self._routes.add(route)
+                for each in get_args(ResponseResult):
+                    self.metrics.cell(catalog.HTTP_RESPONSES, self.name, route, each)
+            self.metrics.add(catalog.HTTP_RESPONSES, 1, self.name, route, result)
 
     def aged(self, result: str, seconds: float) -> None:
         """The far tier answered with a value of this age."""

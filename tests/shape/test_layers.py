@@ -20,7 +20,7 @@ RANKS: Final = {
     3: "pipeline tiers far guard breaker journal inflight loads stamps backplane near coding terms core",
     4: "assembly memory redis ai functions",
     5: "factory",
-    6: "dependencies registry health telemetry.sdk telemetry.profiles telemetry.prometheus telemetry.logs testing"
+    6: "dependencies http registry health telemetry.sdk telemetry.profiles telemetry.prometheus telemetry.logs testing"
     " regression alerts",
     7: "benchmarks",
     8: "cli cli_alerts cli_bench cli_dashboards cli_metrics cli_regress demo __main__",
@@ -35,9 +35,9 @@ FACADES: Final = {"otcache", "otcache.config", "otcache.telemetry"}
 PLACES: Final = {
     "redis": ("otcache.stores", "otcache.telemetry.redis_metrics"),
     "hiredis": ("otcache.stores",),
-    "fastapi": ("otcache.dependencies", "otcache.demo"),
-    "starlette": ("otcache.dependencies", "otcache.demo"),
-    "pydantic": ("otcache.config.settings", "otcache.demo"),
+    "fastapi": ("otcache.dependencies", "otcache.http", "otcache.demo"),
+    "starlette": ("otcache.dependencies", "otcache.http", "otcache.demo"),
+    "pydantic": ("otcache.config.settings", "otcache.http", "otcache.demo"),
     "pydantic_settings": ("otcache.config.settings",),
     "rich": ("otcache.benchmarks.progress", "otcache.cli", "otcache.cli_bench", "otcache.cli_metrics", "otcache.demo"),
     "zstandard": ("otcache.codecs",),

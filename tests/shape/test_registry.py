@@ -13,7 +13,7 @@ from otcache.telemetry.catalog import ATTRIBUTES, EVENTS, INSTRUMENTS, SPANS, At
 from tests.telemetry.prometheus_names import PER, UNITS
 
 WORDS: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*(\.[a-z][a-z0-9]*(_[a-z0-9]+)*)+")
-BORROWED: Final = ("error.type", "code.function.name", "db.", "server.", "exception.", "gen_ai.", "vcs.")
+BORROWED: Final = ("error.type", "code.function.name", "db.", "server.", "exception.", "gen_ai.", "vcs.", "http.")
 """Names of the semantic conventions that mean the same here."""
 UNIT_WORDS: Final = {word for word in (*UNITS.values(), *PER.values(), "total") if word}
 

@@ -199,6 +199,7 @@ UNREACHABLE: Final[dict[Fact, str]] = {
     **_never(catalog.LOOKUPS, catalog.RESULT, _ENDS, _OF_OPERATIONS),
     **_never(catalog.AI_LOOKUPS, catalog.RESULT, _ENDS, _OF_OPERATIONS),
     **_never(catalog.ENTRY_AGE, catalog.RESULT, "stale", _NO_STALE),
+    **_never(catalog.HTTP_RESPONSES, catalog.RESULT, _ENDS, "how an operation ends, not what a response came from"),
     **_never(
         catalog.ENTRY_AGE,
         catalog.RESULT,

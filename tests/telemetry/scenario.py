@@ -11,6 +11,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
+import httpx
+from fastapi import FastAPI
 from opentelemetry._logs import NoOpLoggerProvider
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
@@ -26,6 +28,7 @@ from otcache import (
     ValidationError,
 )
 from otcache.config import AICacheConfig
+from otcache.http import cache_response
 from otcache.pipeline import Pipeline
 from otcache.regression.emit import Verdicts
 from otcache.regression.watch import Plan, StateFile, Watch
@@ -212,6 +215,18 @@ async def responses_of_ai(stage: Stage) -> None:
     await cache.invalidate_by_operation("summarize")
 
 
+async def responses_over_http(stage: Stage) -> None:
+    """Of a FastAPI application: one that is made, one that is there, one that passes by, one that is stale."""
+    cache, app = stage.memory("web", early_refresh=0.0), FastAPI()
+    app.get("/users/{user_id}")(cache_response(ttl=60, cache=lambda: cache)(lambda user_id: user_id))
+    app.get("/stale")(cache_response(ttl=1, stale_ttl=60, cache=lambda: cache)(lambda: 1))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://web") as client:
+        for headers in ({}, {}, {"authorization": "Bearer of a user"}):
+            await client.get("/users/7", headers=headers)
+        while "ttl=-" not in (await client.get("/stale")).headers["cache-status"]:
+            await asyncio.sleep(0.01)
+
+
 async def refused_arguments(stage: Stage) -> None:
     """Every operation that takes an argument raises to its caller."""
     cache = stage.redis("users")
@@ -363,10 +378,10 @@ async def a_service_that_is_judged(stage: Stage) -> None:
 
 
 STEPS: Final[tuple[Step, ...]] = (
-    every_operation, two_processes, batches, reasons_to_miss, payloads, responses_of_ai, refused_arguments,
-    a_flood_of_events, callbacks, a_caller_that_gives_up, a_server_that_hangs, an_outage, a_full_server,
-    a_server_that_only_reads,
-    a_wrong_password, a_processor_that_fails, a_benchmark, a_service_that_is_judged,
+    every_operation, two_processes, batches, reasons_to_miss, payloads, responses_of_ai, responses_over_http,
+    refused_arguments, a_flood_of_events, callbacks, a_caller_that_gives_up, a_server_that_hangs, an_outage,
+    a_full_server, a_server_that_only_reads, a_wrong_password, a_processor_that_fails, a_benchmark,
+    a_service_that_is_judged,
 )  # fmt: skip
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
+import httpx
 import pytest
 
 from otcache.dependencies import get_settings
+from tests.web.http_app import Shop
 
 
 @pytest.fixture(autouse=True)
@@ -18,3 +20,18 @@ def _fresh_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     get_settings.cache_clear()
     yield
     get_settings.cache_clear()
+
+
+@pytest.fixture
+async def shop() -> AsyncIterator[Shop]:
+    """An application with a cache in memory."""
+    shop = Shop()
+    yield shop
+    await shop.cache.close()
+
+
+@pytest.fixture
+async def client(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of that application."""
+    async with shop.client() as client:
+        yield client

@@ -22,6 +22,10 @@ try:
     from otcache import install_cache
 except ImportError as exc:
     print(exc)
+try:
+    import otcache.http
+except ImportError as exc:
+    print(exc)
 """
 
 
@@ -31,4 +35,4 @@ def test_without_the_extra_the_dependencies_name_it_and_the_rest_works(missing: 
         [sys.executable, "-c", BLOCK.format(missing=missing)], capture_output=True, text=True, timeout=30, check=True
     )
 
-    assert 'pip install "otcache[fastapi]"' in shown.stdout
+    assert shown.stdout.count('pip install "otcache[fastapi]"') == 2

@@ -108,6 +108,7 @@ EXCEPTION_TYPE = Attribute("exception.type", "string", "The exception's class.")
 EXCEPTION_MESSAGE = Attribute(
     "exception.message", "string", "What one of our own says, redacted; never the words of the application's."
 )
+HTTP_ROUTE = Attribute("http.route", "string", "The route's path with its parameters in braces.", cap=200)
 AI_OPERATION = Attribute("otcache.ai.operation", "string", "The application's name for the AI operation.", cap=32)
 AI_TEXT_TIER = Attribute("otcache.ai.text.tier", "string", "The text's size class.",
                          values=("small", "medium", "large", "xlarge"))  # fmt: skip

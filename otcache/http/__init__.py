@@ -1,0 +1,12 @@
+"""Whole responses of FastAPI endpoints in the cache, with the headers that HTTP has for it."""
+
+from __future__ import annotations
+
+try:
+    import fastapi  # noqa: F401
+except ImportError as exc:  # pragma: no cover  shown by tests/web/test_without_fastapi.py, in a process of its own
+    raise ImportError('otcache.http needs FastAPI: pip install "otcache[fastapi]"') from exc
+
+from otcache.http.endpoint import cache_response
+
+__all__ = ["cache_response"]
