@@ -1,4 +1,4 @@
-"""What is past its time to live is given where no new value is to be had, and is loaded anew behind the caller's back."""
+"""What is past its time to live is given where no new value is to be had, and is loaded anew in the background."""
 
 from __future__ import annotations
 

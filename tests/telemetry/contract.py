@@ -186,15 +186,11 @@ def _of_shares(row: Instrument) -> dict[Fact, str]:
 
 
 _OF_ALARMS: Final = "warning critical"
-_NO_STALE: Final = "no operation serves stale values yet"
+_NO_STALE: Final = "only `get_or_set` gives stale values"
 _ENDS: Final = "partial ok noop dropped error cancelled"
 _OF_OPERATIONS: Final = "how an operation ends, not what a key's lookup gave"
 
 UNREACHABLE: Final[dict[Fact, str]] = {
-    **_never(catalog.OPERATIONS, catalog.RESULT, "stale", _NO_STALE),
-    **_never(catalog.OPERATION_DURATION, catalog.RESULT, "stale", _NO_STALE),
-    **_never(catalog.OPERATION_SPAN, catalog.RESULT, "stale", _NO_STALE),
-    **_never(catalog.LOOKUPS, catalog.RESULT, "stale", _NO_STALE),
     **_never(catalog.AI_LOOKUPS, catalog.RESULT, "stale", _NO_STALE),
     **_never(catalog.LOOKUPS, catalog.RESULT, _ENDS, _OF_OPERATIONS),
     **_never(catalog.AI_LOOKUPS, catalog.RESULT, _ENDS, _OF_OPERATIONS),
