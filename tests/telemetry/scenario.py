@@ -171,7 +171,8 @@ async def loads(stage: Stage) -> None:
         for number, forced in enumerate((False, True)):
             with contextlib.suppress(ValueError):
                 await cache.get_or_set(f"{number}{load.error}", load, refresh=forced)
-        for wait in (0, 20):  # early, and late
+    for wait in (0, 20):  # early, and late
+        for load in (Load(), Load(AWAY)):
             await cache.get_or_set("k", Load(), 10, refresh=True)
             cache._entries["k"].expires = clock()
             clock.move(wait)
@@ -185,8 +186,13 @@ async def _patience(cache: Pipeline) -> None:
     """Callers who wait for the load of another, who wait too long, and who give up."""
     slow = Load()
     slow.go.clear()
-    calls = [asyncio.create_task(cache.get_or_set("k", slow, soft_timeout=0.01)) for _ in range(2)]
+    calls = [asyncio.create_task(cache.get_or_set("k", slow, 10, soft_timeout=0.01)) for _ in range(2)]
     await asyncio.wait(calls)
+    slow.go.set()
+    await until(lambda: not cache._loads.flights)
+    slow.go.clear()
+    cache._tiers.near_tier._clock.move(20)  # type: ignore[attr-defined]
+    await cache.get_or_set("k", slow, soft_timeout=PATIENT, timeout=0.01)
     calls = [asyncio.create_task(cache.get_or_set("new", slow)) for _ in range(MANY + 2)]
     calls.append(asyncio.create_task(cache.get_or_set("new", slow, timeout=0.01)))
     await asyncio.wait([calls[-1]])
@@ -338,6 +344,11 @@ async def callbacks(stage: Stage) -> None:
         await until(lambda: not cache._loads.flights)
         await cache.delete("k")
     await cache._probe.callbacks.aclose()
+    quiet = stage.memory("told-badly")  # the other one's events are beyond the rate limit by now
+    quiet.register_callback("load_error", failing)
+    for _ in range(10):
+        with contextlib.suppress(ValueError):
+            await quiet.get_or_set("bad", Load(AWAY))
 
 
 async def a_caller_that_gives_up(stage: Stage) -> None:
