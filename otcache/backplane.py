@@ -19,6 +19,7 @@ import orjson
 from otcache.base import StoreError, Subscription
 from otcache.far import FarTier
 from otcache.inflight import Inflight
+from otcache.quiet import quiet
 from otcache.stamps import EVERYTHING
 from otcache.stores.memory import MemoryStore
 from otcache.telemetry import catalog
@@ -169,7 +170,7 @@ class Backplane:
             _cancel(task)
         self._attempted, self._broken, self._waiting = asyncio.Event(), asyncio.Event(), {}
         # a context of its own: it belongs to no request's trace
-        self._task = loop.create_task(self._listen(), name="otcache-backplane", context=Context())
+        self._task = quiet(loop.create_task(self._listen(), name="otcache-backplane", context=Context()))
 
     async def close(self) -> None:
         """Listen no more. Idempotent."""
@@ -191,8 +192,10 @@ class Backplane:
                 await self._follow(subscription)
             except StoreError as exc:
                 self._down(exc)
-            finally:
+            except asyncio.CancelledError:  # no `finally`: nothing can be awaited when the event loop is gone
                 await subscription.close()
+                raise
+            await subscription.close()
             failures += 1
             await asyncio.sleep(min(0.05 * 2**failures, self._beat) * random.uniform(0.5, 1.0))  # noqa: S311  jitter
 
@@ -218,7 +221,8 @@ class Backplane:
         failures = 0
         while failures < PATIENCE:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._broken.wait(), self._beat)
+                async with asyncio.timeout(self._beat):  # wait_for may swallow a cancellation (CPython 3.11)
+                    await self._broken.wait()
             if self._error is not None:
                 raise self._error
             self._broken.clear()
@@ -238,6 +242,7 @@ class Backplane:
         began = clock()
         await self._bounded(subscription.ping)
         await self._far.sync_stamps()
+        await self._far.repair()
         self._trusted_until = self._near.trusted_until = began + self._lease
 
     async def _bounded(self, function: Callable[[], Awaitable[None]]) -> None:

@@ -79,13 +79,13 @@ class Tiers:
         """Hear other processes from now on; waits for the first answer, at most one deadline."""
         if self.far is not None:
             with suppress(StoreError):
-                await self.far.begin_listening()
+                await self.far.begin_listening(None)
 
     async def stamp(self, outcome: Outcome) -> int:
         """The stamp of a value whose making begins now."""
         if self.far is not None and not self.stamps.id and not self.far.breaker.is_open:
             try:
-                await self.far.begin_listening()
+                await self.far.begin_listening(outcome)
             except StoreError as exc:
                 outcome.degraded = outcome.degraded or degraded_reason(exc)
         return self.stamps.current

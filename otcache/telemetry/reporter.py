@@ -71,6 +71,8 @@ class Reporter:
         for reason in ("capacity", "expired"):
             self.metrics.cell(catalog.EVICTIONS, self.name, "l1", reason)
         self.metrics.cell(catalog.WRITES, self.name, "l1", "set")
+        for target in catalog.INVALIDATION_TARGET.values or ():
+            self.metrics.cell(catalog.INVALIDATIONS, self.name, target, "local")
         for signal in ("traces", "metrics", "logs"):
             self.metrics.cell(catalog.DROPPED, signal, "recording_error")
 
