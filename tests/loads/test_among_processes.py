@@ -135,3 +135,18 @@ async def test_a_redis_that_is_away_does_not_stop_a_load(make: Make, start: Call
     assert await cache.get_or_set("k", Loader("made")) == "made"
     assert await cache.get_or_set("k", Loader("other")) == "made"
     server.restart()
+
+
+async def test_a_redis_that_hangs_adds_its_timeout_to_the_first_calls_and_nothing_later(
+    make: Make, start: Callable[[Any], Any]
+) -> None:
+    server = start(RedisServer("valkey"))
+    cache = make(redis_url=server.url, timeout=0.2, breaker_failures=1, breaker_probe_seconds=60.0)
+    await cache.connect()
+    with server.paused():
+        assert await cache.get_or_set("a", Loader("made")) == "made"
+        trips = cache._probe.metrics.totals(catalog.L2_OPERATIONS)
+
+        assert await cache.get_or_set("b", Loader("made")) == "made"
+
+        assert cache._probe.metrics.totals(catalog.L2_OPERATIONS) == trips
