@@ -46,6 +46,7 @@ class Flight:
         left: Seconds that the value stays fresh; `None` for ever.
         error: Why it brings none.
         paused: ns of the application's callbacks inside of it.
+        give_back: Releases the lock among processes that it holds.
     """
 
     key: str
@@ -71,6 +72,7 @@ class Flight:
     error: BaseException | None = None
     traceback: TracebackType | None = None
     paused: int = 0
+    give_back: Callable[[], None] | None = None
 
     def __post_init__(self) -> None:
         self.looked, self.landed = self.loop.create_future(), self.loop.create_future()
@@ -88,6 +90,12 @@ class Flight:
     def fail(self, error: BaseException) -> None:
         """It brings no value."""
         self.error, self.traceback = error, error.__traceback__
+
+    def unlock(self) -> None:
+        """Let other processes load."""
+        give_back, self.give_back = self.give_back, None
+        if give_back is not None:
+            give_back()
 
     def tell_look(self) -> None:
         """What the tiers hold is known."""
@@ -190,9 +198,15 @@ class Flights:
                         self.abandon(flight)
 
     def abandon(self, flight: Flight) -> None:
-        """Who comes from now on begins anew; a value that is being made is not stored."""
-        flight.outdated = flight.outdated or flight.load is not None
+        """Who comes from now on begins anew, in any process; a value that is being made is not stored."""
         self._forget(flight)
+        if flight.load is None:
+            return
+        flight.outdated = True
+        if flight.loop is asyncio.get_running_loop():
+            flight.unlock()
+        elif not flight.loop.is_closed():
+            flight.loop.call_soon_threadsafe(flight.unlock)
 
     async def close(self) -> None:
         """Cancel every flight, and wait for those of this event loop."""

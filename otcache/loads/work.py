@@ -109,11 +109,12 @@ class Work:
             flight.value, flight.left = lease.value, lease.left
             self._flights.land(flight)
             return
+        if lease is not None:
+            flight.give_back = partial(self._locks.give_back, lease)
         try:
             await self._load(flight, request)
         finally:
-            if lease is not None:
-                self._locks.give_back(lease)
+            flight.unlock()
 
     def _newer(self, flight: Flight, request: Request, began: int, age: float | None, payload: bytes) -> Lookup | None:
         """What the far tier holds, if another process has put it there since it was decided to load."""

@@ -34,7 +34,8 @@ async def make(telemetry: Capture, redis_server: RedisServer, prefix: str) -> As
 
     def build(name: str = "users", **options: Any) -> Pipeline:
         options = {"name": name, "providers": telemetry.providers, **options}
-        if options.pop("redis_url", redis_server.url) is None:
+        if options.get("redis_url", redis_server.url) is None:
+            del options["redis_url"]
             caches.append(InMemoryCache(**options))
         else:
             where: dict[str, Any] = {

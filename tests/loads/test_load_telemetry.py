@@ -13,6 +13,7 @@ from otcache.telemetry.loads import MANY
 from otcache.testing import Capture, Span
 from tests.loads.conftest import Loader, Make, waiting
 from tests.telemetry.scenario import until
+from tests.telemetry.test_no_sdk_call import counting, under
 
 
 def named(telemetry: Capture, name: str) -> list[Span]:
@@ -212,3 +213,28 @@ async def test_the_time_of_a_callback_is_not_part_of_the_operation(make: Make, t
 
     (point,) = [p for p in telemetry.metrics()[catalog.OPERATION_DURATION.name] if p.count]
     assert point.sum < 0.05
+
+
+async def test_an_unsampled_load_makes_no_sdk_call(cache: Any) -> None:
+    await cache.get("warm")
+
+    with under(sampled=False), counting() as unsampled:
+        await cache.get_or_set("k", load)
+    with under(sampled=True), counting() as sampled:
+        await cache.get_or_set("other", load)
+
+    assert unsampled == []
+    assert sampled, "the count works: a recorded load does call the SDK"
+
+
+async def test_a_miss_with_a_lock_costs_six_spans_and_a_hit_one(make: Make, telemetry: Capture) -> None:
+    cache = make()
+    await cache.get("warm")
+    telemetry.clear()
+
+    await cache.get_or_set("k", load)
+    await until(lambda: not cache._loads._locks._returning)
+    miss = len(telemetry.spans)
+    await cache.get_or_set("k", load)
+
+    assert (miss, len(telemetry.spans)) == (6, 7), telemetry.span_tree()

@@ -186,15 +186,16 @@ def _of_shares(row: Instrument) -> dict[Fact, str]:
 
 
 _OF_ALARMS: Final = "warning critical"
-_NO_STALE: Final = "no operation serves stale values yet"
+_NO_STALE: Final = "only `get_or_set` gives stale values"
 _ENDS: Final = "partial ok noop dropped error cancelled"
 _OF_OPERATIONS: Final = "how an operation ends, not what a key's lookup gave"
 
+_JUDGED: Final = (
+    catalog.REGRESSION_STATUS, catalog.REGRESSION_CHANGE, catalog.CURRENT_DURATION, catalog.BASELINE_DURATION,
+    catalog.CURRENT_RATIO, catalog.BASELINE_RATIO, catalog.REGRESSION_DETECTED, catalog.REGRESSION_RESOLVED,
+)  # fmt: skip
+
 UNREACHABLE: Final[dict[Fact, str]] = {
-    **_never(catalog.OPERATIONS, catalog.RESULT, "stale", _NO_STALE),
-    **_never(catalog.OPERATION_DURATION, catalog.RESULT, "stale", _NO_STALE),
-    **_never(catalog.OPERATION_SPAN, catalog.RESULT, "stale", _NO_STALE),
-    **_never(catalog.LOOKUPS, catalog.RESULT, "stale", _NO_STALE),
     **_never(catalog.AI_LOOKUPS, catalog.RESULT, "stale", _NO_STALE),
     **_never(catalog.LOOKUPS, catalog.RESULT, _ENDS, _OF_OPERATIONS),
     **_never(catalog.AI_LOOKUPS, catalog.RESULT, _ENDS, _OF_OPERATIONS),
@@ -208,8 +209,25 @@ UNREACHABLE: Final[dict[Fact, str]] = {
     ),
     **_never(catalog.AI_TIME, catalog.AI_ESTIMATE, "estimated", "seconds are measured, or not known"),
     (catalog.OPERATION_SPAN.id, _LINK + catalog.LINK_TYPE.name, "callback_trigger"): "what a callback's span links by",
-    (catalog.CALLBACK_SPAN.id, _LINK + catalog.LINK_TYPE.name, "writer"): "what a hit's span links by",
-    **_never(catalog.WRITES, catalog.TIER, "none", "what no tier stored is no write"),
+    (catalog.OPERATION_SPAN.id, _LINK + catalog.LINK_TYPE.name, "refresh_trigger"): "what a refresh's span links by",
+    **{
+        (span.id, _LINK + catalog.LINK_TYPE.name, link): "what other spans link by"
+        for span, links in (
+            (catalog.CALLBACK_SPAN, ("writer", "refresh_trigger", "coalesced_leader")),
+            (catalog.REFRESH_SPAN, ("writer", "callback_trigger", "coalesced_leader")),
+        )
+        for link in links
+    },
+    **_never(catalog.REFRESH_SPAN, catalog.TRIGGER, "miss forced", "somebody waits for those"),
+    **_never(catalog.STAMPEDE, catalog.TRIGGER, "revalidate eager", "there is a value to be given meanwhile"),
+    **_never(catalog.STALE_SERVED, catalog.STALE_REASON, "revalidating", "that is how it is meant to be"),
+    **_never(
+        catalog.LOADER_EXCEPTION, catalog.STALE_REASON, "revalidating backend_unavailable", "not what a loader did"
+    ),
+    **_never(catalog.LOOKUPS, catalog.TIER, "loader", "what had to be loaded is a miss"),
+    **_never(catalog.EVICTIONS, catalog.TIER, "loader", "it keeps nothing"),
+    **{fact: "it is the application's own" for row in _JUDGED for fact in _never(row, catalog.TIER, "loader", "")},
+    **_never(catalog.WRITES, catalog.TIER, "none loader", "what no tier stored is no write"),
     **_never(catalog.EVICTIONS, catalog.TIER, "l2 none", "what Redis evicts it does not tell"),
     **_never(catalog.OPERATION_SPAN, catalog.MISS_REASON, "none", "a span has the attribute only where it missed"),
     **_never(

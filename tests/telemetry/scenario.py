@@ -34,6 +34,7 @@ from otcache.regression.emit import Verdicts
 from otcache.regression.watch import Plan, StateFile, Watch
 from otcache.telemetry import catalog
 from otcache.telemetry.events import BURST
+from otcache.telemetry.loads import MANY
 from otcache.testing import ManualClock
 from tests.servers import RedisServer
 from tests.telemetry.judged import PHASES, Service
@@ -168,6 +169,99 @@ async def batches(stage: Stage) -> None:
     await cache.delete_many(["a", "b"])
 
 
+class Load:
+    """A loader of the application's: it waits until it may go on, and then makes or raises."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.go = asyncio.Event()
+        self.go.set()
+
+    async def __call__(self) -> Any:
+        await self.go.wait()
+        if self.error is not None:
+            raise self.error
+
+
+AWAY: Final = ValueError("the database is away")
+
+
+async def loads(stage: Stage) -> None:
+    """Of every trigger, well and badly, with stale values and without."""
+    cache = stage.memory("loaded", stale_ttl=100, stale_retry_seconds=0.0)
+    clock = ManualClock(cache._clock())
+    cache._clock = cache._tiers._clock = cache._tiers.near_tier._clock = clock
+    for load in (Load(), Load(AWAY)):
+        for number, forced in enumerate((False, True)):
+            with contextlib.suppress(ValueError):
+                await cache.get_or_set(f"{number}{load.error}", load, refresh=forced)
+    for wait in (0, 20):  # early, and late
+        for load in (Load(), Load(AWAY)):
+            await cache.get_or_set("k", Load(), 10, refresh=True)
+            cache._entries["k"].expires = clock()
+            clock.move(wait)
+            await cache.get_or_set("k", load)
+            await until(lambda: not cache._loads.flights)
+    await cache.get_or_set("k", Load(AWAY), soft_timeout=PATIENT)
+    await _patience(cache)
+
+
+async def _patience(cache: Pipeline) -> None:
+    """Callers who wait for the load of another, who wait too long, and who give up."""
+    slow = Load()
+    slow.go.clear()
+    calls = [asyncio.create_task(cache.get_or_set("k", slow, 10, soft_timeout=0.01)) for _ in range(2)]
+    await asyncio.wait(calls)
+    slow.go.set()
+    await until(lambda: not cache._loads.flights)
+    slow.go.clear()
+    cache._tiers.near_tier._clock.move(20)  # type: ignore[attr-defined]
+    await cache.get_or_set("k", slow, soft_timeout=PATIENT, timeout=0.01)
+    calls = [asyncio.create_task(cache.get_or_set("new", slow)) for _ in range(MANY + 2)]
+    calls.append(asyncio.create_task(cache.get_or_set("new", slow, timeout=0.01)))
+    await asyncio.wait([calls[-1]])
+    calls[0].cancel()
+    calls[1].cancel()
+    await asyncio.wait(calls[:2])
+    slow.error = AWAY
+    slow.go.set()
+    await asyncio.gather(*calls, return_exceptions=True)
+    slow.error = None
+    slow.go.clear()
+    calls = [asyncio.create_task(cache.get_or_set("forced", slow, refresh=True)) for _ in range(MANY + 1)]
+    await asyncio.sleep(0)
+    slow.go.set()
+    await asyncio.gather(*calls)
+
+
+async def loads_among_processes(stage: Stage) -> None:
+    """One process loads, another waits for it."""
+    here, there, load = stage.redis("shared"), stage.redis("shared"), Load()
+    for cache in (here, there):
+        await cache.connect()
+    load.go.clear()
+    calls = [asyncio.create_task(cache.get_or_set("k", load)) for cache in (here, there)]
+    flights = there._loads.flights
+    await until(
+        lambda: any(each.scope == "distributed" for cache in (here, there) for each in cache._loads.flights._all)
+    )
+    load.go.set()
+    await asyncio.gather(*calls)
+    await until(lambda: not flights)
+
+
+async def stale_values_of_a_server_that_is_away(stage: Stage) -> None:
+    """What L1 holds can't be trusted any more, and nobody can be asked."""
+    cache = stage.redis("lonely", stale_ttl=100, max_staleness=0.2, timeout=0.1, breaker_probe_seconds=0.05)
+    await cache.connect()
+    await cache.get_or_set("k", Load(), 50)
+    with stage.server.paused():
+        await until(lambda: cache._clock() > cache._near.trusted_until)
+        await cache.get_or_set("k", Load())
+        await until(lambda: not cache._loads.flights)
+    await until(lambda: not is_open(cache))
+
+
 async def reasons_to_miss(stage: Stage) -> None:
     """Evicted, deleted, expired."""
     cache = stage.memory("sessions", memory_cache_size=2)
@@ -232,7 +326,7 @@ async def refused_arguments(stage: Stage) -> None:
     cache = stage.redis("users")
     calls: tuple[Awaitable[Any], ...] = (
         cache.get(""), cache.get_many([""]), cache.set("", 1), cache.set_many({"": 1}), cache.delete(""),
-        cache.delete_many([""]), cache.exists(""), cache.get_ttl(""), cache.touch(""),
+        cache.delete_many([""]), cache.get_or_set("", Load()), cache.exists(""), cache.get_ttl(""), cache.touch(""),
     )  # fmt: skip
     for call in calls:
         with contextlib.suppress(ValidationError):
@@ -252,7 +346,7 @@ async def a_flood_of_events(stage: Stage) -> None:
 
 async def callbacks(stage: Stage) -> None:
     """Good, failing, slow and asynchronous ones, for every event, until the bad ones are skipped."""
-    cache = stage.memory("told", callback_spans=True)
+    cache = stage.memory("told", callback_spans=True, stale_ttl=100, early_refresh=0.0)
     clock = ManualClock(time.perf_counter_ns())
     cache._probe.callbacks._clock = clock
 
@@ -277,7 +371,20 @@ async def callbacks(stage: Stage) -> None:
         await cache.set("k", 1)
         await cache.get("k")
         await cache.delete("k")
+        await cache.get_or_set("k", Load(), 10)
+        cache._entries["k"].expires = 0
+        cache._entries["k"].more = cache._entries["k"].more._replace(soft=0)  # type: ignore[union-attr]
+        await cache.get_or_set("k", Load())
+        with contextlib.suppress(ValueError):
+            await cache.get_or_set("bad", Load(AWAY))
+        await until(lambda: not cache._loads.flights)
+        await cache.delete("k")
     await cache._probe.callbacks.aclose()
+    quiet = stage.memory("told-badly")  # the other one's events are beyond the rate limit by now
+    quiet.register_callback("load_error", failing)
+    for _ in range(10):
+        with contextlib.suppress(ValueError):
+            await quiet.get_or_set("bad", Load(AWAY))
 
 
 async def a_caller_that_gives_up(stage: Stage) -> None:
@@ -378,10 +485,11 @@ async def a_service_that_is_judged(stage: Stage) -> None:
 
 
 STEPS: Final[tuple[Step, ...]] = (
-    every_operation, two_processes, batches, reasons_to_miss, payloads, responses_of_ai, responses_over_http,
-    refused_arguments, a_flood_of_events, callbacks, a_caller_that_gives_up, a_server_that_hangs, an_outage,
-    a_full_server, a_server_that_only_reads, a_wrong_password, a_processor_that_fails, a_benchmark,
-    a_service_that_is_judged,
+    every_operation, two_processes, batches, loads, loads_among_processes, stale_values_of_a_server_that_is_away,
+    reasons_to_miss, payloads, responses_of_ai, responses_over_http, refused_arguments,
+    a_flood_of_events, callbacks,
+    a_caller_that_gives_up, a_server_that_hangs, an_outage, a_full_server, a_server_that_only_reads,
+    a_wrong_password, a_processor_that_fails, a_benchmark, a_service_that_is_judged,
 )  # fmt: skip
 
 

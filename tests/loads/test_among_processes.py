@@ -1,0 +1,152 @@
+"""One load among processes: two caches on one Redis stand for two processes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from otcache.telemetry import catalog
+from otcache.testing import Capture
+from tests.loads.conftest import Loader, Make
+from tests.servers import RedisServer
+from tests.telemetry.scenario import until
+
+
+@pytest.fixture
+async def pair(make: Make) -> Any:
+    """Two processes' caches, both listening."""
+    here, there = make(), make()
+    await here.connect()
+    await there.connect()
+    return here, there
+
+
+def is_waiting(cache: Any) -> bool:
+    """Whether a load of this process waits for another process's."""
+    return any(flight.scope == "distributed" for flight in cache._loads.flights._all)
+
+
+async def test_the_other_process_waits_and_is_given_what_the_first_has_loaded(pair: Any, telemetry: Capture) -> None:
+    here, there = pair
+    first, second = Loader("first", held=True), Loader("second")
+    leading = asyncio.create_task(here.get_or_set("k", first))
+    await first.began.wait()
+    waiting = asyncio.create_task(there.get_or_set("k", second))
+    await until(lambda: is_waiting(there))
+
+    first.release()
+
+    assert (await leading, await waiting) == ("first", "first")
+    assert second.calls == 0
+    counted = {"otcache_coalesce_scope": "distributed", "otcache_coalesce_outcome": "value"}
+    assert telemetry.metric_value(catalog.COALESCE_REQUESTS.name, **counted) == 1
+
+
+async def test_who_waits_leads_to_the_other_processs_call(pair: Any, telemetry: Capture) -> None:
+    here, there = pair
+    first = Loader("first", held=True)
+    leading = asyncio.create_task(here.get_or_set("k", first))
+    await first.began.wait()
+    waiting = asyncio.create_task(there.get_or_set("k", Loader("second")))
+    await until(lambda: is_waiting(there))
+    first.release()
+    await asyncio.gather(leading, waiting)
+
+    (load,) = [span for span in telemetry.spans if span.name == "cache.load users"]
+    links = [span.links for span in telemetry.spans if span.name == "cache.get_or_set users"]
+    assert sorted(links) == [(), (load.parent_id,)]
+
+
+async def test_a_waiting_process_holds_no_connection(pair: Any) -> None:
+    here, there = pair
+    first = Loader("first", held=True)
+    leading = asyncio.create_task(here.get_or_set("k", first))
+    await first.began.wait()
+    waiting = asyncio.create_task(there.get_or_set("k", Loader("second")))
+    await until(lambda: is_waiting(there))
+
+    await until(lambda: there._far.store.pool_stats()[0] == 0)
+
+    first.release()
+    await asyncio.gather(leading, waiting)
+
+
+async def test_a_load_that_fails_is_taken_over_at_once(pair: Any) -> None:
+    here, there = pair
+    first, second = Loader(held=True), Loader("second")
+    first.error = ValueError("no")
+    leading = asyncio.create_task(here.get_or_set("k", first))
+    await first.began.wait()
+    waiting = asyncio.create_task(there.get_or_set("k", second))
+    await until(lambda: is_waiting(there))
+
+    first.release()
+
+    assert await waiting == "second"
+    with pytest.raises(ValueError, match="no"):
+        await leading
+
+
+async def test_a_process_that_is_closed_lets_the_other_load(pair: Any) -> None:
+    here, there = pair
+    first, second = Loader(held=True), Loader("second")
+    leading = asyncio.create_task(here.get_or_set("k", first))
+    await first.began.wait()
+    waiting = asyncio.create_task(there.get_or_set("k", second))
+    await until(lambda: is_waiting(there))
+
+    await here.close()
+
+    assert await waiting == "second"
+    await asyncio.wait([leading])
+
+
+async def test_a_dead_process_is_not_waited_for_longer_than_its_lock_lives(
+    make: Make, redis_server: RedisServer, prefix: str
+) -> None:
+    cache = make()
+    redis_server.command("SET", f"{prefix}users@lock:k", "dead", "PX", 100)
+
+    assert await cache.get_or_set("k", Loader("taken over")) == "taken over"
+
+
+async def test_a_living_process_holds_its_lock_on(make: Make, redis_server: RedisServer, prefix: str) -> None:
+    cache, loader = make(lock_seconds=0.3), Loader(held=True)
+    call = asyncio.create_task(cache.get_or_set("k", loader))
+    await loader.began.wait()
+    value = redis_server.command("GET", f"{prefix}users@lock:k")
+
+    await asyncio.sleep(0.5)  # longer than the lock lives by itself
+
+    assert redis_server.command("GET", f"{prefix}users@lock:k") == value
+    loader.release()
+    await call
+
+
+async def test_a_redis_that_is_away_does_not_stop_a_load(make: Make, start: Callable[[Any], Any]) -> None:
+    server = start(RedisServer("valkey"))
+    cache = make(redis_url=server.url, timeout=0.2, breaker_failures=1)
+    await cache.connect()
+    server.kill()
+
+    assert await cache.get_or_set("k", Loader("made")) == "made"
+    assert await cache.get_or_set("k", Loader("other")) == "made"
+    server.restart()
+
+
+async def test_a_redis_that_hangs_adds_its_timeout_to_the_first_calls_and_nothing_later(
+    make: Make, start: Callable[[Any], Any]
+) -> None:
+    server = start(RedisServer("valkey"))
+    cache = make(redis_url=server.url, timeout=0.2, breaker_failures=1, breaker_probe_seconds=60.0)
+    await cache.connect()
+    with server.paused():
+        assert await cache.get_or_set("a", Loader("made")) == "made"
+        trips = cache._probe.metrics.totals(catalog.L2_OPERATIONS)
+
+        assert await cache.get_or_set("b", Loader("made")) == "made"
+
+        assert cache._probe.metrics.totals(catalog.L2_OPERATIONS) == trips
