@@ -2,7 +2,7 @@
 
 A *version* is a value that was written, or changed in the database, once. Another write is *certainly newer* than a
 version if it was asked for when the version was *settled*: when its own write had been confirmed, or, if it never was,
-when Redis had executed or lost it; in the database, when a later change of its key had been made. Of writes that
+when Redis had executed or lost it, or was not even asked; in the database, when a later change of its key had been made. Of writes that
 overlap, Redis alone knows which came last. It tells by what it answers: what is read from it after a version was
 settled, and is another value, came later.
 """
@@ -137,7 +137,8 @@ def versions(history: History) -> Iterable[Version]:
     settles = _Settles(history.settled)
     for write in history.writes:
         if write.value is not None:
-            settled = write.ended if write.acknowledged else settles.after(write.process, write.ended)
+            known = write.acknowledged or not write.sent
+            settled = write.ended if known else settles.after(write.process, write.ended)
             yield Version(write.target, write.value, write, settled)
     by_key: defaultdict[str, list[Change]] = defaultdict(list)
     for change in history.changes:

@@ -52,6 +52,7 @@ class Write:
         acknowledged: Whether Redis confirmed it.
         value: What was set; unique in the history.
         tags: Of the value.
+        sent: Whether Redis may have got it; not where the breaker refused to ask.
     """
 
     process: int
@@ -62,6 +63,7 @@ class Write:
     acknowledged: bool
     value: str | None = None
     tags: tuple[str, ...] = ()
+    sent: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,8 @@ def _write(write: Write, start: int) -> str:
     what = f"{write.kind} {write.target!r}" + (f" = {write.value!r}" if write.value is not None else "")
     tags = f" tagged {', '.join(write.tags)}" if write.tags else ""
     times = f"from {_s(write.began, start)} to {_s(write.ended, start)}"
-    return f"process {write.process}: {what}{tags} {times}, {'confirmed' if write.acknowledged else 'not confirmed'}"
+    fate = "confirmed" if write.acknowledged else "not confirmed" if write.sent else "not sent"
+    return f"process {write.process}: {what}{tags} {times}, {fate}"
 
 
 def _around(history: History, newer: int, until: int) -> list[Event]:

@@ -75,6 +75,15 @@ class Call:
         took_part = catalog.DEGRADED.name not in operation and operation[catalog.RESULT.name] in ("ok", "noop")
         return took_part and any(_changed(span.attributes or {}) for span in self._spans)
 
+    @property
+    def is_sent(self) -> bool:
+        """Whether Redis was asked at all."""
+        return any(_is_change(span.attributes or {}) for span in self._spans)
+
 
 def _changed(trip: Mapping[str, object]) -> bool:
-    return trip.get(catalog.PURPOSE.name) in ("write", "delete") and catalog.ERROR_TYPE.name not in trip
+    return _is_change(trip) and catalog.ERROR_TYPE.name not in trip
+
+
+def _is_change(trip: Mapping[str, object]) -> bool:
+    return trip.get(catalog.PURPOSE.name) in ("write", "delete", "tag")

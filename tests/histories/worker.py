@@ -188,10 +188,10 @@ class Worker:
         began = time.monotonic_ns()
         with self._watch.call() as call:
             await writing
-        ended, confirmed = time.monotonic_ns(), call.is_confirmed
+        ended, confirmed, sent = time.monotonic_ns(), call.is_confirmed, call.is_sent
         for target in targets:
             value = (values or {}).get(target)
-            write_record(self._file, Write(self._number, kind, target, began, ended, confirmed, value, tags))
+            write_record(self._file, Write(self._number, kind, target, began, ended, confirmed, value, tags, sent))
 
 
 def main() -> None:
