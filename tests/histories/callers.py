@@ -24,7 +24,7 @@ CALLERS: Final = 250
 
 
 def main() -> None:
-    """The program of the process: its number, the URL of Redis, the ground's socket, the file, options of the cache."""
+    """The program of the process: its number, Redis, the ground's socket, a file, options of the cache."""
     number, url, ground, path, options = sys.argv[1:]
     asyncio.run(_main(int(number), url, ground, Path(path), json.loads(options)))
 
@@ -44,7 +44,6 @@ async def _main(number: int, url: str, ground: str, path: Path, options: dict[st
         part = path.with_suffix(".part")
         part.write_text(json.dumps({"answers": answers, "ended": time.monotonic_ns(), "spans": callers.spans}))
         part.rename(path)
-        await phone.ask("over")
     phone.close()
     line.close()
 

@@ -7,10 +7,9 @@ import contextlib
 import json
 import threading
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from tests.histories.history import Event, Record, Settled
 from tests.histories.line import Line, State
@@ -25,6 +24,13 @@ ROUNDS: Final = 4
 PROBE_SECONDS: Final = 0.05
 
 
+class Load(NamedTuple):
+    """One run of a loader: in which process, and when."""
+
+    process: int
+    at: int
+
+
 class Ground:
     """The shared parts; use it as a context manager.
 
@@ -36,13 +42,16 @@ class Ground:
     Attributes:
         path: Of the socket.
         records: What was seen here: probes, and what happened.
-        loads: How often each key was loaded.
+        loads: Who ran a loader, in order.
+        begun: How many processes have said that all their callers ask or wait.
     """
 
     def __init__(self, server: RedisServer, directory: Path, processes: int) -> None:
         self.path = directory / "ground"
         self.records: list[Record] = []
-        self.loads: Counter[str] = Counter()
+        self.loads: list[Load] = []
+        self.begun = 0
+        self._released = 0
         self.lines = [Line(server.port) for _ in range(processes)]
         self._server = server
         self._waited_for = processes
@@ -53,6 +62,7 @@ class Ground:
             "ready": self._ready,
             "read": self._read,
             "change": self._change,
+            "begun": self._begin,
             "load": self._load,
         }
 
@@ -64,7 +74,7 @@ class Ground:
         return self
 
     async def _start(self) -> None:
-        self._go = asyncio.Event()
+        self._go, self._release = asyncio.Event(), asyncio.Condition()
         self._listening = await asyncio.start_unix_server(self._serve, self.path)
         for line in self.lines:
             await line.start()
@@ -144,9 +154,26 @@ class Ground:
         self._rows[question["key"]] = (question["value"], version + 1)
         return version + 1
 
-    async def _load(self, question: dict[str, Any]) -> int:
-        self.loads[question["key"]] += 1
-        return self.loads[question["key"]]
+    # --- loads that a test holds up -----------------------------------------------------------------
+
+    async def _begin(self, _: dict[str, Any]) -> None:
+        self.begun += 1
+
+    async def _load(self, question: dict[str, Any]) -> str:
+        self.loads.append(Load(question["process"], time.monotonic_ns()))
+        number = len(self.loads)
+        async with self._release:
+            await self._release.wait_for(lambda: self._released >= number)
+        return f"{question['process']}:{number}"
+
+    async def _let_end(self, loads: int) -> None:
+        async with self._release:
+            self._released = loads
+            self._release.notify_all()
+
+    def release(self, loads: int) -> None:
+        """Let that many loads end, counted from the first; others are held up."""
+        self.run(self._let_end(loads))
 
     # --- what is settled ----------------------------------------------------------------------------
 
