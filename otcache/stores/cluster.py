@@ -125,6 +125,11 @@ class ClusterLink:
         await self._ensure_map()
         return list(self._primaries)
 
+    async def primaries(self) -> list[Address]:
+        async with self._learning:
+            await self._learn()
+        return sorted(self._primaries)
+
     def _owner(self, command: Command) -> Address:
         name = command[0]
         if name in _KEYLESS:

@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import redis
 from redis.asyncio import Connection, ConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
 from redis.backoff import NoBackoff
@@ -261,6 +262,16 @@ def _transport(target: RedisTarget, tls_class: type[SSLConnection], tcp_class: t
 
 def new_client(target: RedisTarget, address: Address | None = None) -> Redis:
     """redis-py's client of one server: `address`, or the one that `target` names."""
+    return Redis(connection_pool=_new_pool(target, address))
+
+
+def new_connection(target: RedisTarget, address: Address) -> AbstractConnection:
+    """A connection of nobody's pool, not connected yet; of a unix socket the address does not count."""
+    connection: AbstractConnection = _new_pool(target, address).make_connection()  # type: ignore[no-untyped-call]
+    return connection
+
+
+def _new_pool(target: RedisTarget, address: Address | None) -> ConnectionPool:
     settings = _settings() | {
         "db": target.database,
         "username": target.username,
@@ -272,7 +283,7 @@ def new_client(target: RedisTarget, address: Address | None = None) -> Redis:
     else:
         host, port = address or target.hosts[0]
         settings |= {"host": host, "port": port, **_transport(target, _TLSConnection, Connection)}
-    return Redis(connection_pool=ConnectionPool(**settings))
+    return ConnectionPool(**settings)
 
 
 def new_sentinel_client(target: RedisTarget) -> tuple[Redis, list[ConnectionPool]]:
@@ -295,6 +306,13 @@ def new_sentinel_client(target: RedisTarget) -> tuple[Redis, list[ConnectionPool
         **_settings(),
     )
     return Redis(connection_pool=pool), [pool, *(sentinel.connection_pool for sentinel in sentinels)]
+
+
+async def master_address(client: Redis) -> Address:
+    """Where the sentinels of a client made by `new_sentinel_client` say that the master is."""
+    pool: Any = client.connection_pool
+    host, port = await pool.sentinel_manager.discover_master(pool.service_name)
+    return host, port
 
 
 def _sentinel(target: RedisTarget, address: Address, patience: float) -> Redis:
@@ -329,15 +347,32 @@ def drop(pool: ConnectionPool, *, idle_only: bool = False) -> None:
     if not idle_only:
         connections += pool._in_use_connections  # noqa: SLF001
     for connection in connections:
-        writer = connection._writer  # noqa: SLF001
-        if writer is not None:
-            parser: Any = connection._parser  # noqa: SLF001
-            parser.on_disconnect()
-            connection._writer = connection._reader = None  # noqa: SLF001
-            _cut(writer.transport)
+        cut(connection)
 
 
-def _cut(transport: Any) -> None:
+def cut(connection: AbstractConnection) -> None:
+    """Close one connection at once; not connected, it stays so."""
+    writer = connection._writer  # noqa: SLF001
+    if writer is not None:
+        parser: Any = connection._parser  # noqa: SLF001
+        parser.on_disconnect()
+        connection._writer = connection._reader = None  # noqa: SLF001
+        _abort(writer.transport)
+
+
+def send(connection: AbstractConnection, *command: Any) -> None:
+    """Write a command and wait for nothing: no cancelled caller leaves half of it, and nothing connects anew.
+
+    Raises:
+        redis.ConnectionError: It is not connected.
+    """
+    writer = connection._writer  # noqa: SLF001
+    if writer is None:
+        raise redis.ConnectionError("Connection closed by us.")
+    writer.writelines(connection.pack_command(*command))
+
+
+def _abort(transport: Any) -> None:
     try:
         transport.abort()
     except RuntimeError:  # its event loop is closed, so the end it has scheduled never comes: end it here

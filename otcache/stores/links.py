@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from redis.asyncio import ConnectionPool, Redis
 
-from otcache.stores.connect import Address, RedisTarget, drop, new_client, new_sentinel_client, usage
+from otcache.stores.connect import Address, RedisTarget, drop, master_address, new_client, new_sentinel_client, usage
 
 Command = tuple[Any, ...]
 """A command's name and its arguments, the key first."""
@@ -30,6 +30,9 @@ class Link(Protocol):
 
     async def execute_at(self, place: Address, *command: Any) -> Any:
         """The answer of one of `places`."""
+
+    async def primaries(self) -> list[Address]:
+        """Every server that news come from, asked for anew; of a server that can't change, no round trip."""
 
     def usage(self) -> tuple[int, int, int]:
         """Connections in use, open ones that wait, and the most there can be."""
@@ -59,7 +62,7 @@ class ServerLink:
     spread = False
 
     def __init__(self, target: RedisTarget) -> None:
-        self._limit = target.max_connections
+        self._target = target
         self._pools: list[ConnectionPool]
         if target.kind == "sentinel":
             self._client, self._pools = new_sentinel_client(target)
@@ -79,8 +82,13 @@ class ServerLink:
     async def execute_at(self, place: Address, *command: Any) -> Any:  # noqa: ARG002  there is only one
         return await run(self._client, *command)
 
+    async def primaries(self) -> list[Address]:
+        if self._target.kind == "sentinel":
+            return [await master_address(self._client)]
+        return [next(iter(self._target.hosts), ("", 0))]
+
     def usage(self) -> tuple[int, int, int]:
-        return *usage(self._pools[0]), self._limit
+        return *usage(self._pools[0]), self._target.max_connections
 
     def drop(self, *, idle_only: bool = False) -> None:
         for pool in self._pools:

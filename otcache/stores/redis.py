@@ -2,85 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import contextmanager
-from hashlib import sha1
-from typing import Any, Final, Self
+from collections.abc import AsyncGenerator, Sequence
+from typing import Final, Self
 
-from redis.exceptions import NoScriptError, ResponseError
-
-from otcache.base import StoreError
+from otcache.base import News, StoreError
 from otcache.config import CacheConfig
-from otcache.stores.cluster import ClusterLink
+from otcache.stores import scripts
+from otcache.stores.coherence import CoherentStore, as_mget, or_raise
 from otcache.stores.connect import RedisTarget, resolve_target
-from otcache.stores.errors import server_prefix, translate
-from otcache.stores.links import Link, ServerLink
+from otcache.stores.errors import translate
+from otcache.stores.links import Command
+from otcache.stores.session import to_bytes
 
 SCAN_COUNT: Final = 1000
 """Keys that the server looks at per SCAN: about a millisecond of its time."""
-READONLY_SECONDS: Final = 1.0
-"""Least life of a client that a READONLY answer may end: a replica by mistake must not cost a connect per call."""
 
 _ROUNDING_MS: Final = 2
 """How far a learnt clock may be off by rounding alone, to whole milliseconds on both sides."""
 
 _GLOB: Final = re.compile(rb"[\\*?\[\]^-]")
 
-TOUCH: Final = b"""\
-local head = redis.pcall('GETRANGE', KEYS[1], 0, 11)
-if type(head) == 'table' then return head end
-if #head < 12 or head:byte(1) ~= 0xCA then return 0 end
-local left, expiry = tonumber(ARGV[1]), 0
-if left > 0 then
-  local now = redis.call('TIME')
-  expiry = now[1] * 1000 + math.floor(now[2] / 1000) + left
-end
-redis.call('SETRANGE', KEYS[1], 4, struct.pack('>I8', expiry))
-if left > 0 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) else redis.call('PERSIST', KEYS[1]) end
-return 1
-"""
-"""A new time to live for one of our own entries: key and stamp at once, by the server's clock.
 
-The stamp is the 8 bytes big-endian at offset 4 of the 12-byte header whose first byte is 0xCA; bytes that do not
-start like that are somebody else's, and stay as they are.
-"""
-_TOUCH_SHA: Final = sha1(TOUCH, usedforsecurity=False).hexdigest()
-
-
-class _Session:
-    """The link of one event loop, and the calls that are under way on it."""
-
-    __slots__ = ("born", "link", "loop", "retired", "users")
-
-    def __init__(self, target: RedisTarget) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.link: Link = ClusterLink(target) if target.kind == "cluster" else ServerLink(target)
-        self.born = time.monotonic()
-        self.users = 0
-        self.retired = False
-
-    def retire(self) -> None:
-        """Cut what waits; calls under way end first, and their connections after them."""
-        self.retired = True
-        self.link.drop(idle_only=self.users > 0)
-
-    def end(self) -> None:
-        """Cut everything, from whatever event loop or thread this is."""
-        self.retired = True
-        try:
-            running = asyncio.get_running_loop()
-        except RuntimeError:
-            running = None
-        if self.loop is not running and self.loop.is_running():
-            self.loop.call_soon_threadsafe(self.link.drop)
-        else:
-            self.link.drop()
-
-
-class RedisStore:
+class RedisStore(CoherentStore):
     """A Redis, a Sentinel's master or a Redis Cluster as a `Store`.
 
     Opens no connection before the first call. Belongs to the event loop that uses it: used from another one, it
@@ -92,11 +37,8 @@ class RedisStore:
     """
 
     def __init__(self, target: RedisTarget, prefix: str) -> None:
-        self._target = target
-        self._prefix = prefix.encode()
+        super().__init__(target, prefix)
         self._pattern = _GLOB.sub(rb"\\\g<0>", self._prefix)
-        self._session: _Session | None = None
-        self._closed = False
         self._ahead_ms = time.time_ns() // 1_000_000 - _clock_ms()
         self.clock_error_ms = _ROUNDING_MS
 
@@ -179,18 +121,21 @@ class RedisStore:
                 found: list[bytes | None] = await link.execute("MGET", *names)
                 return found
             answers = await link.batch([("GET", name) for name in names])
-            return [_as_mget(answer) for answer in answers]
+            return [as_mget(answer) for answer in answers]
 
-    async def write(self, key: str, payload: bytes, ttl_ms: int) -> None:
+    async def write(self, key: str, payload: bytes, ttl_ms: int, news: News | None = None) -> None:
         with self._link() as link:
-            answer = await link.execute(*_set(self._name(key), payload, ttl_ms))
-        _require_ok(answer)
+            answer = await link.execute(*self._write(key, payload, ttl_ms, news))
+        if not _is_ok(answer):
+            raise _not_ok()
 
-    async def write_many(self, items: Sequence[tuple[str, bytes]], ttl_ms: int) -> list[StoreError | None]:
+    async def write_many(
+        self, items: Sequence[tuple[str, bytes]], ttl_ms: int, news: News | None = None
+    ) -> list[StoreError | None]:
         if not items:
             return []
         with self._link() as link:
-            answers = await link.batch([_set(self._name(key), payload, ttl_ms) for key, payload in items])
+            answers = await link.batch([self._write(key, payload, ttl_ms, news) for key, payload in items])
         errors = [_write_error(answer) for answer in answers]
         failed = [error for error in errors if error is not None]
         if any(error.error_type == "READONLY" for error in failed):
@@ -199,15 +144,26 @@ class RedisStore:
             raise failed[0]  # nobody answered: not a batch with failures, but one failure
         return errors
 
-    async def remove(self, keys: Sequence[str]) -> int:
+    def _write(self, key: str, payload: bytes, ttl_ms: int, news: News | None) -> Command:
+        expiry = ("PX", ttl_ms) if ttl_ms else ()
+        if news is None:
+            return ("SET", self._name(key), payload, *expiry)
+        return ("EVAL", scripts.WRITE, 1, self._name(key), self._channel, news([key]), payload, *expiry)
+
+    async def remove(self, keys: Sequence[str], news: News | None = None) -> int:
         if not keys:
             return 0
-        names = [self._name(key) for key in keys]
         with self._link() as link:
             if not link.spread:
-                return int(await link.execute("UNLINK", *names))
-            answers = await link.batch([("UNLINK", name) for name in names])
-            return sum(_or_raise(answer) for answer in answers)
+                return int(await link.execute(*self._remove(keys, news)))
+            answers = await link.batch([self._remove([key], news) for key in keys])
+            return sum(or_raise(answer) for answer in answers)
+
+    def _remove(self, keys: Sequence[str], news: News | None) -> Command:
+        names = [self._name(key) for key in keys]
+        if news is None:
+            return ("UNLINK", *names)
+        return ("EVAL", scripts.REMOVE, len(names), *names, self._channel, news(keys))
 
     async def contains(self, key: str) -> bool:
         with self._link() as link:
@@ -220,16 +176,13 @@ class RedisStore:
             return None
         return 0 if left == -1 else max(left, 1)  # its last millisecond is not "for ever"
 
-    async def touch(self, key: str, ttl_ms: int) -> bool:
-        arguments = (1, self._name(key), ttl_ms)
+    async def touch(self, key: str, ttl_ms: int, news: News | None = None) -> bool:
+        told = () if news is None else (self._channel, news([key]))
         with self._link() as link:
-            try:
-                return bool(await link.execute("EVALSHA", _TOUCH_SHA, *arguments))
-            except NoScriptError:  # a second round trip, once per server and its restart
-                return bool(await link.execute("EVAL", TOUCH, *arguments))
+            return bool(await link.execute("EVAL", scripts.TOUCH, 1, self._name(key), ttl_ms, *told))
 
     async def scan(self, pattern: str) -> AsyncGenerator[list[str], None]:
-        match = self._pattern + _bytes(pattern)
+        match = self._pattern + to_bytes(pattern)
         with self._link() as link:
             places = await link.places()
         for place in places:
@@ -241,100 +194,21 @@ class RedisStore:
                 if not cursor:
                     break
 
-    # --- connections --------------------------------------------------------------------------------
-
-    def pool_stats(self) -> tuple[int, int, int] | None:
-        """Connections in use, open ones that wait, and the limit (a cluster's summed); `None` before the first call."""
-        session = self._session
-        return None if session is None else session.link.usage()
-
-    async def close(self) -> None:
-        self._closed = True
-        session, self._session = self._session, None
-        if session is not None:
-            session.end()
-            await asyncio.sleep(0)  # the transports close their sockets in the next turn of the loop
-
-    @contextmanager
-    def _link(self) -> Iterator[Link]:
-        """The link of this event loop; what goes wrong on it leaves as a `StoreError`."""
-        session = self._current()
-        session.users += 1
-        try:
-            yield session.link
-        except StoreError:
-            raise
-        except Exception as exc:
-            error = translate(exc)
-            if error.error_type == "READONLY":
-                self._leave(session)
-            raise error from exc
-        finally:
-            session.users -= 1
-            if session.retired and not session.users:
-                session.link.drop()
-
-    def _current(self) -> _Session:
-        if self._closed:
-            raise StoreError("connection", "closed", counts=False)
-        session = self._session
-        if session is not None and session.loop is asyncio.get_running_loop():
-            return session
-        if session is not None:
-            session.end()
-        self._session = session = _Session(self._target)
-        return session
-
-    def _leave(self, session: _Session | None) -> None:
-        """The master has become a replica: connect anew, by name or by Sentinel, to find its successor."""
-        if session is None or self._session is not session:
-            return
-        if time.monotonic() - session.born >= READONLY_SECONDS:
-            self._session = None
-            session.retire()
-
-    # --- names --------------------------------------------------------------------------------------
-
-    def _name(self, key: str) -> bytes:
-        return self._prefix + _bytes(key)
-
-    def _key(self, name: bytes) -> str:
-        return name[len(self._prefix) :].decode(errors="surrogateescape")
-
-
-def _bytes(text: str) -> bytes:
-    """UTF-8; a foreign key under our prefix that is not comes back as it was, so `clear` can remove it."""
-    return text.encode(errors="surrogateescape")
-
 
 def _clock_ms() -> int:
     return time.monotonic_ns() // 1_000_000
 
 
-def _set(name: bytes, payload: bytes, ttl_ms: int) -> tuple[Any, ...]:
-    return ("SET", name, payload, "PX", ttl_ms) if ttl_ms else ("SET", name, payload)
+def _is_ok(answer: object) -> bool:
+    """Whether a SET was done: redis-py makes its OK a truth, a script's stays what it is."""
+    return answer is True or answer == b"OK"
 
 
-def _require_ok(answer: object) -> None:
-    if answer is not True:
-        raise StoreError("server_error", "ERR", counts=False)
+def _not_ok() -> StoreError:
+    return StoreError("server_error", "ERR", counts=False)
 
 
 def _write_error(answer: object) -> StoreError | None:
     if isinstance(answer, Exception):
         return translate(answer)
-    return None if answer is True else StoreError("server_error", "ERR", counts=False)
-
-
-def _or_raise(answer: Any) -> Any:
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
-
-
-def _as_mget(answer: Any) -> bytes | None:
-    """As MGET would: a key of another type is nothing."""
-    if isinstance(answer, ResponseError) and server_prefix(answer) == "WRONGTYPE":
-        return None
-    payload: bytes | None = _or_raise(answer)
-    return payload
+    return None if _is_ok(answer) else _not_ok()

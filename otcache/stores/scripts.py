@@ -1,0 +1,119 @@
+"""What the server does in one step: the Lua texts, sent as they are by EVAL.
+
+A command that can be refused goes by `pcall`, so that its error reaches the caller under its own prefix, as a plain
+command's does, and nothing after it runs.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+WRITE: Final = b"""\
+local done = redis.pcall('SET', KEYS[1], unpack(ARGV, 3))
+if done.ok then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
+return done
+"""
+"""`SET` and news of it. ARGV: channel, news, payload, and `PX` with the milliseconds unless it never expires."""
+
+REMOVE: Final = b"""\
+local removed = 0
+for i = 1, #KEYS do
+  local done = redis.pcall('UNLINK', KEYS[i])
+  if type(done) == 'table' then return done end
+  removed = removed + done
+end
+redis.call('PUBLISH', ARGV[1], ARGV[2])
+return removed
+"""
+"""`UNLINK` of every key and one piece of news, also if none existed: others may still hold copies.
+
+ARGV: channel, news. The answer is how many existed.
+"""
+
+TOUCH: Final = b"""\
+local head = redis.pcall('GETRANGE', KEYS[1], 0, 11)
+if type(head) == 'table' then return head end
+if #head < 12 or head:byte(1) ~= 0xCA then return 0 end
+local left, expiry = tonumber(ARGV[1]), 0
+if left > 0 then
+  local now = redis.call('TIME')
+  expiry = now[1] * 1000 + math.floor(now[2] / 1000) + left
+end
+local done = redis.pcall('SETRANGE', KEYS[1], 4, struct.pack('>I8', expiry))
+if type(done) == 'table' then return done end
+if left > 0 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) else redis.call('PERSIST', KEYS[1]) end
+if ARGV[2] then redis.call('PUBLISH', ARGV[2], ARGV[3]) end
+return 1
+"""
+"""A new time to live for one of our own entries: key and stamp at once, by the server's clock.
+
+The stamp is the 8 bytes big-endian at offset 4 of the 12-byte header whose first byte is 0xCA; bytes that do not
+start like that are somebody else's, and stay as they are. ARGV: milliseconds (0: for ever), and, if others are to
+know, channel and news. The answer is whether there was such an entry.
+"""
+
+STAMPS: Final = b"""\
+local id = redis.call('ZRANGE', KEYS[1], 0, 0)[1]
+if not id then
+  id = '#' .. ARGV[3]
+  local done = redis.pcall('ZADD', KEYS[1], 0, id)
+  if type(done) == 'table' then return done end
+end
+local since = '(0'
+if id == '#' .. ARGV[1] then since = '(' .. ARGV[2] end
+return {id, redis.call('ZRANGEBYSCORE', KEYS[1], since, '+inf', 'WITHSCORES')}
+"""
+"""The id of the stamps, made if there are none, and the rows that the caller does not know.
+
+ARGV: the id the caller knows, the highest number it knows, an id for new stamps. The id is the only member whose
+score is 0, so it is the first.
+"""
+
+INVALIDATE: Final = b"""\
+local stamps, target, limit = KEYS[1], ARGV[1], tonumber(ARGV[3])
+local id = redis.call('ZRANGE', stamps, 0, 0)[1] or '#' .. ARGV[2]
+local n = (tonumber(redis.call('ZRANGE', stamps, -1, -1, 'WITHSCORES')[2]) or 0) + 1
+if n > 4294967295 then id, n = '#' .. ARGV[2], 1 end
+local done = redis.pcall('ZADD', stamps, n, target)
+if type(done) == 'table' then return done end
+if n == 1 or target == '*' then
+  redis.call('DEL', stamps)
+  redis.call('ZADD', stamps, 0, id, n, target)
+end
+local excess = redis.call('ZCARD', stamps) - 1 - limit
+if excess > 0 then
+  local last = excess + math.ceil(limit / 10)
+  local floor = redis.call('ZRANGE', stamps, last, last, 'WITHSCORES')[2]
+  redis.call('ZREMRANGEBYRANK', stamps, 1, last)
+  redis.call('ZADD', stamps, floor, '#floor')
+end
+redis.call('PUBLISH', ARGV[4], string.format('%s%.0f %s', ARGV[5], n, target))
+return {id, n}
+"""
+"""The next number for a target, and news of it. The answer is the id of the stamps and the number.
+
+ARGV: target, an id for new stamps, the most members to keep, channel, head of the news. `*` makes all other rows
+needless. Above the limit the lowest rows go, a tenth of the limit at once, and `#floor` stands for them with the
+highest of their numbers. Entries keep a number in 32 bits: after the last one the stamps begin anew, under a new id.
+"""
+
+LOCK: Final = b"""\
+local done = redis.pcall('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])
+if done then return done end
+return {redis.call('GET', KEYS[1]), redis.call('PTTL', KEYS[1])}
+"""
+"""Take a lock (the answer is OK), or tell who holds it and for how many milliseconds. ARGV: our value, ms."""
+
+RENEW: Final = b"""\
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+"""
+"""Hold a lock on, if it is still ours. ARGV: our value, milliseconds."""
+
+UNLOCK: Final = b"""\
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+local done = redis.pcall('DEL', KEYS[1])
+if done == 1 then redis.call('PUBLISH', ARGV[2], ARGV[3]) end
+return done
+"""
+"""Give a lock back, if it is still ours, and news of it. ARGV: our value, channel, news."""
