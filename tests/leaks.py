@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -67,15 +67,15 @@ def _files() -> Iterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def no_leaks(server: RedisServer | None = None) -> AsyncIterator[None]:
+async def no_leaks(server: RedisServer | None = None, *, seconds: float = PATIENCE) -> AsyncIterator[None]:
     """What is begun inside has ended when it ends: tasks, threads, files, sockets, and clients of `server`.
 
     Raises:
-        AssertionError: Something is still there after `PATIENCE` seconds; the message says what.
+        AssertionError: Something is still there after so many `seconds`; the message says what.
     """
     before, clients = held(), server.clients() if server is not None else 0
     yield
-    await _wait_for(lambda: [*held().beyond(before), *_clients_beyond(server, clients)])
+    await _wait_for(lambda: [*held().beyond(before), *_clients_beyond(server, clients)], seconds)
 
 
 def _clients_beyond(server: RedisServer | None, before: int) -> list[str]:
@@ -116,7 +116,7 @@ async def no_locks(server: RedisServer, prefix: str, lock_seconds: float) -> Non
     await _wait_for(lambda: [lock.decode() for lock in locks(server, prefix)], lock_seconds + PATIENCE)
 
 
-async def _wait_for(left: Any, seconds: float = PATIENCE) -> None:
+async def _wait_for(left: Callable[[], list[str]], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while (leaked := left()) and time.monotonic() < deadline:
         await asyncio.sleep(0.02)

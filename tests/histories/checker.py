@@ -2,9 +2,9 @@
 
 A *version* is a value that was written, or changed in the database, once. Another write is *certainly newer* than a
 version if it was asked for when the version was *settled*: when its own write had been confirmed, or, if it never was,
-when Redis had executed or lost it, or was not even asked; in the database, when a later change of its key had been made. Of writes that
-overlap, Redis alone knows which came last. It tells by what it answers: what is read from it after a version was
-settled, and is another value, came later.
+when Redis had executed or lost it, or was not even asked; in the database, when a later change of its key had been
+made. Of writes that overlap, Redis alone knows which came last. It tells by what it answers: what is read from it after
+a version was settled, and is another value, came later.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A thousand callers of one cold key in four real processes: one load, also if the process that runs it dies or hangs."""
+"""A thousand callers of one cold key in four real processes load once, or twice if the loading process dies."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Stampede:
 
     def leader(self) -> subprocess.Popen[bytes]:
         """The process that runs the first load, once all callers are waiting for it."""
-        wait_for(lambda: self.ground.begun == PROCESSES or self._failed(), "all callers", 60)
+        wait_for(lambda: self.ground.begun == PROCESSES or bool(self._failed()), "all callers", 60)
         assert not self._failed(), self._failed()
         return self._processes[self.ground.loads[0].process]
 

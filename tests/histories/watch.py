@@ -52,14 +52,18 @@ class Watch(SpanExporter):
 
 
 class Call:
-    """The spans of one call."""
+    """One call.
+
+    Attributes:
+        spans: What it left: its own and those of its round trips.
+    """
 
     def __init__(self, spans: list[ReadableSpan]) -> None:
-        self._spans = spans
+        self.spans = spans
 
     def _operation(self) -> dict[str, object]:
         (found,) = [
-            dict(span.attributes or {}) for span in self._spans if catalog.RESULT.name in (span.attributes or {})
+            dict(span.attributes or {}) for span in self.spans if catalog.RESULT.name in (span.attributes or {})
         ]
         return dict(found)
 
@@ -73,12 +77,12 @@ class Call:
         """Whether Redis confirmed all of the write: it took part, and a round trip that changes something succeeded."""
         operation = self._operation()
         took_part = catalog.DEGRADED.name not in operation and operation[catalog.RESULT.name] in ("ok", "noop")
-        return took_part and any(_changed(span.attributes or {}) for span in self._spans)
+        return took_part and any(_changed(span.attributes or {}) for span in self.spans)
 
     @property
     def is_sent(self) -> bool:
         """Whether Redis was asked at all."""
-        return any(_is_change(span.attributes or {}) for span in self._spans)
+        return any(_is_change(span.attributes or {}) for span in self.spans)
 
 
 def _changed(trip: Mapping[str, object]) -> bool:
