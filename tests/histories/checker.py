@@ -58,7 +58,7 @@ class Violation:
     Attributes:
         fault: `unknown`: nobody wrote that value; `future`: its write began after the answer; `stale`: a newer write
             had been confirmed for longer than the bound; `own write`: the process itself had had a newer write
-            confirmed; `redis`: Redis answered what it had confirmed to be overwritten.
+            confirmed; `redis`: Redis answered what it had confirmed to be overwritten or deleted.
         read: It.
         version: What it got, if somebody wrote that.
         newer: The write that it should have seen.
@@ -93,6 +93,7 @@ class Judge:
         self._loaded = {change.key for change in history.changes}
         confirmed = [write for write in history.writes if write.acknowledged]
         self._all = _Index(confirmed)
+        self._by_key = _Index([write for write in confirmed if write.kind in ("set", "delete")])
         self._own = {process: _Index(own) for process, own in _by_process(confirmed).items()}
         self._seen = _Seen(history.reads, self._versions, self._loaded)
 
@@ -111,25 +112,27 @@ class Judge:
         own = self._own[read.process].newer(version) if read.process in self._own else None
         if own is not None and own.known <= read.began:
             return Violation("own write", read, version, own.write, read.began - own.known)
+        if read.tier == "l2" and read.operation == "get" and read.key not in self._loaded:
+            gone = _first(self._by_key.newer(version), self._seen.newer(version))
+            if gone is not None and gone.known < read.began:
+                return Violation("redis", read, version, gone.write, read.began - gone.known)
         newer = self.newer(version)
-        if newer is None:
-            return None
-        straight = read.tier == "l2" and read.operation == "get" and read.key not in self._loaded
-        late = read.began - newer.known - (0 if straight else self._bound)
-        if late <= 0:
-            return None
-        return Violation("redis" if straight else "stale", read, version, newer.write, late)
+        late = read.began - newer.known - self._bound if newer is not None else 0
+        return Violation("stale", read, version, newer.write, late) if newer is not None and late > 0 else None
 
     def newer(self, version: Version) -> Newer | None:
         """Of the writes that are certainly newer than `version`, the one that was known first."""
-        found = [each for each in (self._all.newer(version), self._seen.newer(version)) if each is not None]
-        return min(found, default=None, key=lambda each: each.known)
+        return _first(self._all.newer(version), self._seen.newer(version))
 
     def age(self, read: Read) -> int:
         """For how many ns a newer write had been known when `read` began; negative if none."""
         version = self._versions.get((read.key, read.value or ""))
         newer = self.newer(version) if version is not None else None
         return read.began - newer.known if newer is not None else -1
+
+
+def _first(*found: Newer | None) -> Newer | None:
+    return min((each for each in found if each is not None), default=None, key=lambda each: each.known)
 
 
 def versions(history: History) -> Iterable[Version]:
@@ -197,8 +200,7 @@ class _Index:
     def newer(self, version: Version) -> Newer | None:
         targets = [("key", version.key), ("clear", ""), *(("tag", tag) for tag in version.origin.tags)]
         targets += [("prefix", prefix) for prefix in self._prefixes if version.key.startswith(prefix)]
-        found = [self._firsts[target].since(version.settled) for target in targets if target in self._firsts]
-        return min((each for each in found if each is not None), default=None, key=lambda each: each.known)
+        return _first(*(self._firsts[target].since(version.settled) for target in targets if target in self._firsts))
 
 
 class _Seen:
@@ -239,8 +241,7 @@ class _Answers:
         place = bisect_left(self._begins, since)
         if place == len(self._firsts):
             return None
-        others = [newer for other, newer in self._firsts[place].items() if other != value]
-        return min(others, default=None, key=lambda each: each.known)
+        return _first(*(newer for other, newer in self._firsts[place].items() if other != value))
 
 
 def _by_process(writes: Iterable[Write]) -> dict[int, list[Write]]:

@@ -100,7 +100,7 @@ class _Trouble:
             (0.06, lambda: self._restart(0.0)),
             (0.18, lambda: self._pause(1.5)),
             (0.32, lambda: self._restart(4.0)),
-            (0.48, lambda: self._cut("cut", 5.0)),
+            (0.48, lambda: self._cut("cut", 7.0)),
             (0.62, lambda: self._stop_worker(3.0)),
             (0.74, lambda: self._cut("deaf", 4.0)),
             (0.88, lambda: self._restart(0.5)),

@@ -94,6 +94,13 @@ def test_redis_itself_may_not_answer_what_it_confirmed_to_be_overwritten() -> No
     assert wrong(OLD, NEW, got(2, "0:1", 401, tier="l2")) == [("redis", 1)]
 
 
+def test_an_invalidation_of_many_may_reach_what_redis_answers_within_the_bound() -> None:
+    clear = Write(1, "clear", "", 300, 400, True)
+
+    assert wrong(OLD, clear, got(2, "0:1", 2400, tier="l2")) == []
+    assert wrong(OLD, clear, got(2, "0:1", 2401, tier="l2")) == [("stale", 1)]
+
+
 def test_of_two_writes_that_overlap_the_later_one_is_known_by_what_redis_answers() -> None:
     first, second = put(0, "0:1", 100, 200), put(1, "1:1", 150, 250)
     answer = got(2, "1:1", 260, tier="l2")
