@@ -218,7 +218,9 @@ class _Seen:
         self._runs = {key: _Answers(answers) for key, answers in grouped.items()}
 
     def newer(self, version: Version) -> Newer | None:
-        answers = self._runs.get(version.key)
+        """Of what was not confirmed nobody knows whether Redis ever had it, so its answers say nothing about it."""
+        sure = isinstance(version.origin, Write) and version.origin.acknowledged
+        answers = self._runs.get(version.key) if sure else None
         return answers.other_than(version.value, version.settled) if answers is not None else None
 
 

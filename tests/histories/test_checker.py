@@ -164,6 +164,13 @@ def test_redis_may_have_answered_before_a_write_that_overlaps_the_read() -> None
     assert wrong(first, second, answer, got(0, "0:1", 9000)) == []
 
 
+@pytest.mark.parametrize("sent", [True, False])
+def test_what_redis_answers_says_nothing_about_a_write_that_may_have_been_lost(sent: bool) -> None:
+    local, settled = put(1, "1:1", 300, 400, acknowledged=False, sent=sent), Settled(1, 410, 490)
+
+    assert wrong(OLD, local, settled, got(2, "0:1", 500, tier="l2"), got(1, "1:1", 9000)) == []
+
+
 def test_a_write_that_nobody_confirmed_promises_nothing() -> None:
     lost = put(1, "1:1", 300, 400, acknowledged=False)
 
