@@ -19,7 +19,7 @@ from tests.histories.history import Change, History, Read, Settled, Write
 
 FOREVER: Final = 2**63
 """Later than everything."""
-Fault = Literal["unknown", "future", "stale", "own write", "redis"]
+Fault = Literal["unknown", "future", "stale", "local", "own write", "redis"]
 
 
 class Newer(NamedTuple):
@@ -57,8 +57,9 @@ class Violation:
 
     Attributes:
         fault: `unknown`: nobody wrote that value; `future`: its write began after the answer; `stale`: a newer write
-            had been confirmed for longer than the bound; `own write`: the process itself had had a newer write
-            confirmed; `redis`: Redis answered what it had confirmed to be overwritten or deleted.
+            had been confirmed for longer than the bound; `local`: the same of a value that Redis was never asked to
+            hold; `own write`: the process itself had had a newer write confirmed; `redis`: Redis answered what it had
+            confirmed to be overwritten or deleted.
         read: It.
         version: What it got, if somebody wrote that.
         newer: The write that it should have seen.
@@ -118,7 +119,8 @@ class Judge:
                 return Violation("redis", read, version, gone.write, read.began - gone.known)
         newer = self.newer(version)
         late = read.began - newer.known - self._bound if newer is not None else 0
-        return Violation("stale", read, version, newer.write, late) if newer is not None and late > 0 else None
+        fault: Fault = "local" if isinstance(version.origin, Write) and not version.origin.sent else "stale"
+        return Violation(fault, read, version, newer.write, late) if newer is not None and late > 0 else None
 
     def newer(self, version: Version) -> Newer | None:
         """Of the writes that are certainly newer than `version`, the one that was known first."""

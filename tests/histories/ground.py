@@ -134,8 +134,8 @@ class Ground:
                 question = json.loads(line)
                 answer = await self._answers[question["do"]](question)
                 writer.write(json.dumps(answer).encode() + b"\n")
-        except OSError:
-            pass  # a process that was killed
+        except (OSError, asyncio.CancelledError):  # a process that was killed; the end
+            pass
         finally:
             writer.close()
 

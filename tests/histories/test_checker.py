@@ -127,7 +127,7 @@ def test_what_was_set_while_redis_was_away_is_bound_as_everything_once_it_is_set
 def test_what_redis_was_never_asked_to_set_is_bound_from_the_moment_it_was_set() -> None:
     local = put(0, "0:1", 100, 200, acknowledged=False, sent=False)
 
-    assert wrong(local, NEW, got(0, "0:1", 2401)) == [("stale", 1)]
+    assert wrong(local, NEW, got(0, "0:1", 2401)) == [("local", 1)]
 
 
 def test_a_load_that_a_change_overtook_may_not_be_served_for_longer_than_the_bound() -> None:

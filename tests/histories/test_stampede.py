@@ -92,7 +92,7 @@ def test_a_thousand_callers_in_four_processes_load_once_and_their_spans_say_who_
     stampede: Stampede, server: RedisServer
 ) -> None:
     stampede.leader()
-    stampede.ground.release(1)
+    stampede.ground.release(PROCESSES)
     results = stampede.results()
 
     spans = spans_of(results)
