@@ -10,6 +10,7 @@ from otcache.far import FarTier
 from otcache.serializers import Serializer
 from otcache.stores.memory import MemoryStore
 from otcache.stores.redis import RedisStore
+from otcache.telemetry.coherence import CoherenceReport
 from otcache.telemetry.privacy import KeyPrivacy
 from otcache.telemetry.probe import Extras, Probe
 from otcache.telemetry.providers import Providers
@@ -38,6 +39,7 @@ def make_near(config: CacheConfig, probe: Probe, *, on: bool = True) -> MemorySt
 def make_far(config: CacheConfig, probe: Probe) -> FarTier:
     """The far tier on Redis. Opens no connection."""
     probe.declare_far()
+    CoherenceReport(probe).declare_far()
     return FarTier(
         RedisStore.from_config(config),
         probe,
@@ -46,6 +48,8 @@ def make_far(config: CacheConfig, probe: Probe) -> FarTier:
         probe_seconds=config.breaker_probe_seconds,
         journal_size=config.journal_size,
         connections=config.max_connections,
+        stamp_limit=config.stamp_limit,
+        stamp_age=config.max_staleness,
     )
 
 
@@ -57,4 +61,12 @@ def make_tiers(config: CacheConfig, probe: Probe, near: MemoryStore, far: FarTie
         algorithm=config.compression,
         signing_secret=config.signing_secret,
     )
-    return Tiers(near, far, probe, serializer, copies=config.l1_isolation == "copy")
+    return Tiers(
+        near,
+        far,
+        probe,
+        serializer,
+        copies=config.l1_isolation == "copy",
+        beta=config.early_refresh,
+        max_staleness=config.max_staleness if config.coherence else None,
+    )

@@ -6,16 +6,19 @@ from collections.abc import Iterable
 
 
 class Inflight:
-    """Per key: the last read under way and the last write under way. Empty when nothing is.
+    """Per key: the last read, the last write and the last load under way. Empty when nothing is.
 
     A far read may copy its answer to the near tier only if no write of that key began or ended
     meanwhile. Of writes of one key that overlap, the server alone knows which came last: none of
-    them may leave its value in the near tier.
+    them may leave its value in the near tier. A load that began before a write may have read what the
+    write has made old: its value may not be stored.
     """
 
     def __init__(self) -> None:
         self._reads: dict[str, object] = {}
         self._writes: dict[str, object] = {}
+        self._loads: dict[str, object] = {}
+        self._spoilt: set[object] = set()
         self._sweeps = 0
 
     def begin_read(self, key: str) -> object:
@@ -42,11 +45,13 @@ class Inflight:
             overlaps = overlaps or key in self._writes
             self._writes[key] = token
             self._reads.pop(key, None)
+            self._loads.pop(key, None)
         return token, overlaps
 
     def end_write(self, keys: Iterable[str], token: object) -> bool:
         """Whether no other write of one of the keys began meanwhile."""
-        alone = True
+        alone = token not in self._spoilt
+        self._spoilt.discard(token)
         for key in keys:
             self._reads.pop(key, None)
             if self._writes.get(key) is token:
@@ -59,8 +64,37 @@ class Inflight:
         """Announce the removal of many keys: nothing that is being read now may be copied."""
         self._sweeps += 1
         self._reads.clear()
+        self._loads.clear()
 
     def end_sweep(self) -> None:
         """The removal is over."""
         self._sweeps -= 1
         self._reads.clear()
+        self._loads.clear()
+
+    def begin_load(self, key: str) -> object:
+        """Announce a load of `key`; give what this returns to `end_load` before its value is stored."""
+        token = object()
+        self._loads[key] = token
+        return token
+
+    def end_load(self, key: str, token: object) -> bool:
+        """Whether the value of this load may be stored."""
+        if self._loads.get(key) is not token:
+            return False
+        del self._loads[key]
+        return True
+
+    def disturb(self, keys: Iterable[str]) -> None:
+        """Somebody else has written `keys`: whoever reads, writes or loads them now can't know the order."""
+        for key in keys:
+            self._reads.pop(key, None)
+            self._loads.pop(key, None)
+            if key in self._writes:
+                self._spoilt.add(self._writes[key])
+
+    def disturb_all(self) -> None:
+        """The same for every key."""
+        self._reads.clear()
+        self._loads.clear()
+        self._spoilt.update(self._writes.values())

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from otcache.codecs.tagged import canonical
 from otcache.codecs.types import REGISTRY
 from otcache.exceptions import ValidationError
 
+MAX_TAGS: Final = 100
+"""Tags of one entry."""
 MAX_KEY_BYTES: Final = 8192
 
 HASH_ALGORITHMS: Final = frozenset(
@@ -23,8 +25,8 @@ _DIGEST_SIZES: Final = frozenset(2 * hashlib.new(name).digest_size for name in H
 _OPTIONS_DIGITS: Final = 32  # 128 bits
 
 
-def check_key(key: object) -> str:
-    """`key`, exactly a `str`.
+def check_key(key: object, name: str = "key") -> str:
+    """`key`, exactly a `str`; `name` is what an error calls it.
 
     Raises:
         ValidationError: It is not a non-empty string of at most 8 KiB in UTF-8. The message does not contain it.
@@ -32,13 +34,27 @@ def check_key(key: object) -> str:
     if type(key) is str and key.isascii() and 0 < len(key) <= MAX_KEY_BYTES:
         return key
     if not isinstance(key, str):
-        raise ValidationError(f"key is {type(key).__name__}, not a non-empty string")
+        raise ValidationError(f"{name} is {type(key).__name__}, not a non-empty string")
     if not key:
-        raise ValidationError("key is empty")
-    size = _utf8_size(key, "key")
+        raise ValidationError(f"{name} is empty")
+    size = _utf8_size(key, name)
     if size > MAX_KEY_BYTES:
-        raise ValidationError(f"key takes {size} bytes in UTF-8, above {MAX_KEY_BYTES}")
+        raise ValidationError(f"{name} takes {size} bytes in UTF-8, above {MAX_KEY_BYTES}")
     return str.__str__(key)
+
+
+def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
+    """`tags`, each once, in their order.
+
+    Raises:
+        ValidationError: One is not a non-empty string of at most 8 KiB, or there are more than 100.
+    """
+    if isinstance(tags, str | bytes) or not isinstance(tags, Iterable):
+        raise ValidationError(f"tags is {type(tags).__name__}, not an iterable of strings")
+    checked = tuple(dict.fromkeys(check_key(tag, "tag") for tag in tags))
+    if len(checked) > MAX_TAGS:
+        raise ValidationError(f"tags has {len(checked)} tags, above {MAX_TAGS}")
+    return checked
 
 
 def _utf8_size(text: str, name: str) -> int:

@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import inspect
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeVar
 
-from otcache.base import MISSING, CacheInterface, StoreError
-from otcache.config import CacheConfig
+from otcache.base import MISSING
+from otcache.core import Core
 from otcache.exceptions import ValidationError
-from otcache.keys import check_key
+from otcache.keys import check_key, check_tags
 from otcache.loads.answer import Answer, Loaded, Loader
 from otcache.serializers import Facts
-from otcache.telemetry.catalog import L1_COUNT, L1_LIMIT, Instrument
+from otcache.stamps import EVERYTHING, prefix_target, tag_target
 from otcache.telemetry.gate import SPAN_KEY, current_context
-from otcache.telemetry.metrics import GRID, lookup_stats
+from otcache.telemetry.metrics import GRID
 from otcache.telemetry.outcome import AIFacts, Lookup, Result, Tier
-from otcache.telemetry.probe import Probe
-from otcache.telemetry.reporter import clock
-from otcache.tiers import Tiers
+from otcache.terms import Terms
 
 _MS: Final = 1_000_000
 _LONGEST_TTL: Final = 31_536_000
@@ -32,29 +29,8 @@ _LONGEST_TTL: Final = 31_536_000
 T = TypeVar("T")
 
 
-class Pipeline(CacheInterface):
-    """Everything the cache classes share; they only decide which tiers there are.
-
-    Args:
-        config: The validated options.
-        tiers: The near tier, and the far one if there is one.
-        probe: What it reports through.
-    """
-
-    def __init__(self, config: CacheConfig, tiers: Tiers, probe: Probe) -> None:
-        self.config = config
-        self.name = config.name
-        self._tiers = tiers
-        self._near = tiers.near
-        self._far = tiers.far
-        self._probe = probe
-        self._clock: Callable[[], int] = clock
-        # what the hit path touches, one attribute each
-        self._entries = tiers.near.entries
-        self._hits = probe.hits
-        self._tracing = probe.tracing
-        self._plain = not tiers.copies
-        probe.metrics.watch(self)
+class Pipeline(Core):
+    """The operations of every cache."""
 
     # --- get ----------------------------------------------------------------------------------------
 
@@ -74,7 +50,7 @@ class Pipeline(CacheInterface):
             entry = self._entries.get(key)
         except TypeError:  # an unhashable key: refused below, by name
             entry = None
-        if entry is not None and entry.expires > started:
+        if entry is not None and entry.expires > started < self._near.trusted_until:
             entry.used = True
             if self._plain:
                 tracing = self._tracing
@@ -109,6 +85,7 @@ class Pipeline(CacheInterface):
             found = await self._tiers.look_up(outcome, key, kind, promote)
             outcome.result, outcome.tier, outcome.reason = found.result, found.tier, found.reason
             outcome.value, outcome.facts = found.value, found.facts
+            outcome.age = found.age
         return default if outcome.value is MISSING else outcome.value
 
     async def get_many(self, keys: Iterable[str], *, type: Any = None) -> dict[str, Any]:  # noqa: A002
@@ -192,9 +169,28 @@ class Pipeline(CacheInterface):
 
     # --- set ----------------------------------------------------------------------------------------
 
-    async def set(self, key: str, value: Any, ttl: int | None = None, *, type: Any = None) -> None:  # noqa: A002
-        """Store `value`; see `CacheInterface.set`. A Redis that is away never makes it raise."""
-        await self._store(key, value, ttl, type)
+    async def set(
+        self,
+        key: str,
+        value: Any,
+        ttl: int | None = None,
+        *,
+        type: Any = None,  # noqa: A002
+        tags: Iterable[str] = (),
+    ) -> None:
+        """Store `value`; see `CacheInterface.set`. A Redis that is away never makes it raise.
+
+        Args:
+            key: Where.
+            value: What.
+            ttl: Seconds; `None` takes the cache's default, 0 never expires.
+            type: The declared type of the value, if it needs one (docs/values.md).
+            tags: What `invalidate_tag` may name it by; non-empty strings of at most 8 KiB.
+
+        Raises:
+            ValidationError: The key, the value, the ttl or a tag can't be accepted; nothing was stored.
+        """
+        await self._store(key, value, ttl, type, tags=check_tags(tags) if tags else ())
 
     async def _store(
         self,
@@ -205,15 +201,16 @@ class Pipeline(CacheInterface):
         *,
         ai: AIFacts | None = None,
         facts: Facts | None = None,
+        tags: tuple[str, ...] = (),
     ) -> None:
         started = self._clock()
         with self._probe.operation("set", started, key, ai) as outcome:
             check_key(key)
-            seconds = self._seconds(ttl)
+            terms = Terms(self._seconds(ttl), await self._tiers.stamp(outcome), tags)
             outcome.facts = facts = self._probe.with_writer(outcome, facts)
-            payload = self._tiers.encode(key, value, seconds, kind, facts).payload
-            outcome.ttl, outcome.size = float(seconds), len(payload)
-            await self._tiers.write(outcome, {key: value}, {key: payload}, seconds, started)
+            payload = self._tiers.coding.encode(key, value, terms, kind, facts).payload
+            outcome.ttl, outcome.size = float(terms.ttl), len(payload)
+            await self._tiers.write(outcome, {key: value}, {key: payload}, terms, started)
             if not outcome.written:
                 outcome.result = "dropped"
 
@@ -232,12 +229,12 @@ class Pipeline(CacheInterface):
         with self._probe.operation("set_many", started) as outcome:
             if not isinstance(mapping, Mapping):
                 raise ValidationError(f"mapping is {mapping.__class__.__name__}, not a mapping of keys to values")
-            seconds = self._seconds(ttl)
-            encode, facts = self._tiers.encode, self._probe.with_writer(outcome, None)
-            payloads = {check_key(k): encode(k, value, seconds, type, facts).payload for k, value in mapping.items()}
+            terms = Terms(self._seconds(ttl), await self._tiers.stamp(outcome))
+            encode, facts = self._tiers.coding.encode, self._probe.with_writer(outcome, None)
+            payloads = {check_key(k): encode(k, value, terms, type, facts).payload for k, value in mapping.items()}
             outcome.facts = facts
-            outcome.batch_size, outcome.ttl = len(payloads), float(seconds)
-            await self._tiers.write(outcome, mapping, payloads, seconds, started)
+            outcome.batch_size, outcome.ttl = len(payloads), float(terms.ttl)
+            await self._tiers.write(outcome, mapping, payloads, terms, started)
             outcome.result = _write_result(len(outcome.written), len(payloads))
 
     # --- delete -------------------------------------------------------------------------------------
@@ -257,9 +254,38 @@ class Pipeline(CacheInterface):
                 await self._tiers.remove(outcome, wanted)
 
     async def clear(self) -> None:
-        """Remove every entry of this cache, and of no other: keys under its own prefix and name."""
+        """Make every entry of this cache invalid, and of no other, in every process: one round trip.
+
+        What Redis holds goes with its time to live; `purge` frees the memory at once.
+        """
         with self._probe.operation("clear", self._clock()) as outcome:
-            await self._tiers.sweep(outcome, "*", None)
+            await self._tiers.invalidate(outcome, EVERYTHING)
+
+    async def purge(self) -> int:
+        """Remove every entry of this cache from the server, batch by batch, and from L1; how many there were."""
+        with self._probe.operation("purge", self._clock()) as outcome:
+            await self._tiers.invalidate(outcome, EVERYTHING)
+            return await self._tiers.sweep(outcome, "*", None)
+
+    async def invalidate_tag(self, tag: str) -> None:
+        """Make every entry with `tag` invalid, in every process: one round trip, however many there are.
+
+        While Redis is away it is valid here, and repeated to Redis before Redis is read again.
+
+        Raises:
+            ValidationError: The tag is not a non-empty string of at most 8 KiB.
+        """
+        with self._probe.operation("invalidate", self._clock()) as outcome:
+            await self._tiers.invalidate(outcome, tag_target(check_tags([tag])[0]))
+
+    async def invalidate_prefix(self, prefix: str) -> None:
+        """Make every entry invalid whose key starts with `prefix`; otherwise as `invalidate_tag`.
+
+        Raises:
+            ValidationError: The prefix is not a non-empty string of at most 8 KiB.
+        """
+        with self._probe.operation("invalidate", self._clock()) as outcome:
+            await self._tiers.invalidate(outcome, prefix_target(check_key(prefix, "prefix")))
 
     # --- questions ----------------------------------------------------------------------------------
 
@@ -293,98 +319,6 @@ class Pipeline(CacheInterface):
             touched = await self._tiers.touch(outcome, key, seconds, started)
             outcome.result = "ok" if touched else "noop"
         return touched
-
-    async def ping(self) -> bool:
-        """Whether the far tier answers now; `True` where there is none."""
-        if self._far is None:
-            return True
-        with self._probe.operation("ping", self._clock()) as outcome:
-            try:
-                await self._far.ping(outcome)
-            except StoreError:
-                outcome.result = "dropped"
-        return outcome.result == "ok"
-
-    # --- life ---------------------------------------------------------------------------------------
-
-    def register_callback(self, event: str, callback: Callable[..., Any]) -> None:
-        """Call `callback` at each `event`; see `CacheInterface.register_callback` and docs/callbacks.md."""
-        self._probe.callbacks.register(event, callback)
-        self._set_plain()
-
-    def unregister_callback(self, event: str, callback: Callable[..., Any]) -> None:
-        """Call `callback` no more."""
-        self._probe.callbacks.unregister(event, callback)
-        self._set_plain()
-
-    def _set_plain(self) -> None:
-        """The hit path asks one flag: nobody watches hits and nobody wants copies."""
-        self._plain = not (self._tiers.copies or self._probe.callbacks.has("get_success"))
-
-    async def connect(self) -> bool:
-        """Ask the far tier once; whether it answered in time, `True` where there is none.
-
-        A far tier that did not answer is asked in the background, and takes part as soon as it does.
-        """
-        answered = await self._far.connect() if self._far is not None else True
-        self._probe.started(repr(self.config))
-        return answered
-
-    async def close(self) -> None:
-        """Close the connections and end the background tasks. Idempotent."""
-        self._probe.metrics.forget(self)
-        await self._probe.callbacks.aclose()
-        if self._far is not None:
-            await self._far.close()
-
-    @property
-    def far_error(self) -> str | None:
-        """`error.type` of the last failed round trip; safe to show."""
-        return self._far.error.error_type if self._far is not None and self._far.error is not None else None
-
-    async def tiers_health(self) -> dict[str, dict[str, Any]]:
-        """Per tier: `status` (healthy | unhealthy), `latency_ms` (`None` if it did not answer), `error`."""
-        tiers: dict[str, dict[str, Any]] = {}
-        if self._near.limit:
-            tiers["l1"] = {"status": "healthy", "latency_ms": 0.0, "error": None}
-        if self._far is not None:
-            started = self._clock()
-            healthy = await self.ping()
-            elapsed = round((self._clock() - started) / _MS, 3)
-            error = None if healthy else self.far_error
-            tiers["l2"] = {
-                "status": "healthy" if healthy else "unhealthy",
-                "latency_ms": elapsed if healthy else None,
-                "error": error,
-            }
-        return tiers
-
-    def get_stats(self) -> dict[str, Any]:
-        """What this cache has done so far, from the same cells as its metrics; no I/O.
-
-        Caches of one name in one process share their counts.
-        """
-        return {
-            "name": self.name,
-            **lookup_stats(self._probe.metrics, self.name),
-            "l1": {"entries": len(self._near.entries), "limit": self._near.limit},
-            "l2": None if self._far is None else self._far.stats(),
-        }
-
-    def gauges(self) -> Iterable[tuple[Instrument, int, tuple[str, ...]]]:
-        """The size metrics of the near tier."""
-        yield L1_COUNT, len(self._near.entries), (self.name,)
-        if self._near.limit:
-            yield L1_LIMIT, self._near.limit, (self.name,)
-
-    async def __aenter__(self) -> Self:
-        await self.connect()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
 
 def _deepest(lookups: Iterable[Lookup]) -> Tier:

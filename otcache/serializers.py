@@ -17,6 +17,7 @@ from otcache.codecs.envelope import (
     MAGIC,
     PLAIN,
     SIGNED,
+    STAMP_BIT,
     TAGGED,
     VERSION,
     Facts,
@@ -24,6 +25,7 @@ from otcache.codecs.envelope import (
     Writer,
     pack,
     pack_expiry,
+    pack_usual,
     unpack,
 )
 from otcache.codecs.errors import DecodeError
@@ -45,10 +47,10 @@ __all__ = [
 
 Codec = Literal["plain", "tagged", "signed"]
 
-# what nearly every hit starts with: plain JSON, not compressed, expiry and created-at before it
-_USUAL_START: Final = bytes((MAGIC, VERSION, PLAIN, CREATED_BIT))
-_USUAL_SIZE: Final = HEADER_SIZE + 8
-_usual_times: Final = struct.Struct(">QQ").unpack_from
+# what nearly every hit starts with: plain JSON, not compressed; expiry, created-at and stamp before it
+_USUAL_START: Final = bytes((MAGIC, VERSION, PLAIN, CREATED_BIT | STAMP_BIT))
+_USUAL_SIZE: Final = HEADER_SIZE + 16
+_usual_times: Final = struct.Struct(">QQQ").unpack_from
 _loads: Final = orjson.loads
 _new: Final = tuple.__new__
 _clock: Final = time.perf_counter_ns
@@ -87,6 +89,7 @@ class Decoded(NamedTuple):
         facts: What else the writer noted.
         codec: What the body was written by.
         expand_ns: Time for decompression.
+        stamp: Which invalidations it is newer than; `None` if its writer knew of none.
     """
 
     value: Any
@@ -97,6 +100,7 @@ class Decoded(NamedTuple):
     facts: Facts | None = None
     codec: Codec = "plain"
     expand_ns: int = 0
+    stamp: int | None = None
 
 
 class Serializer:
@@ -130,6 +134,7 @@ class Serializer:
         created_at_ms: int | None = None,
         type: Any = None,  # noqa: A002
         facts: Facts | None = None,
+        stamp: int | None = None,
     ) -> Encoded:
         """`value` as a payload.
 
@@ -140,6 +145,7 @@ class Serializer:
             created_at_ms: The same clock now.
             type: A type to declare for this call: `User`, or `list[User]`.
             facts: What else to keep with it.
+            stamp: Which invalidations it is newer than.
 
         Raises:
             ValidationError: The value holds something that would not come back equal and of the same type,
@@ -155,8 +161,12 @@ class Serializer:
         if format_ == SIGNED:
             assert self._signer is not None  # the format is chosen only with one
             body = self._signer.sign(key, compression, body)
-        payload = pack(format_, compression, expires_at_ms, created_at_ms, facts) + body
-        return Encoded(payload, len(raw), NAMES[compression], _NAMES[format_], written - started, compress_ns)
+        if facts is None and stamp is not None and created_at_ms is not None:
+            head = pack_usual(format_, compression, expires_at_ms, created_at_ms, stamp)
+        else:
+            facts = facts if stamp is None else (facts or Facts())._replace(stamp=stamp)
+            head = pack(format_, compression, expires_at_ms, created_at_ms, facts)
+        return Encoded(head + body, len(raw), NAMES[compression], _NAMES[format_], written - started, compress_ns)
 
     def _body(self, value: Any, kind: Any) -> tuple[int, bytes]:
         raw = plain.dumps(value)
@@ -189,9 +199,20 @@ class Serializer:
             value = _loads(payload[_USUAL_SIZE:])
         except ValueError:
             raise DecodeError("damaged JSON") from None
-        expires, created = _usual_times(payload, EXPIRY_OFFSET)  # there is a body, so there are times before it
+        expires, created, stamp = _usual_times(payload, EXPIRY_OFFSET)  # there is a body, so there are times before it
         # half the price of calling the class: this is the hit path
-        return _new(Decoded, (value, expires, created, len(payload) - _USUAL_SIZE, None, None, "plain", 0))
+        return _new(Decoded, (value, expires, created, len(payload) - _USUAL_SIZE, None, None, "plain", 0, stamp))
+
+    @staticmethod
+    def inspect(payload: bytes) -> Decoded:
+        """What stands before the value, which is left out.
+
+        Raises:
+            DecodeError: The bytes can't be read here.
+        """
+        header = unpack(payload)
+        stamp = header.facts.stamp if header.facts is not None else None
+        return Decoded(None, header.expires_at_ms, header.created_at_ms, 0, facts=header.facts, stamp=stamp)
 
     def _decode(self, payload: bytes, header: Header, key: str, kind: Any) -> Decoded:
         body = payload[header.size :]
@@ -212,6 +233,7 @@ class Serializer:
             header.facts,
             _NAMES[header.format],
             expand_ns,
+            header.facts.stamp if header.facts is not None else None,
         )
 
     @staticmethod

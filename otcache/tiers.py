@@ -6,16 +6,24 @@ Nothing here opens a record or raises to a caller because of the far tier: what 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
+from otcache.backplane import Backplane, forget_near, kind_of
 from otcache.base import StoreError
+from otcache.coding import Coding
 from otcache.far import FarTier
+from otcache.guard import degraded_reason
 from otcache.inflight import Inflight
-from otcache.serializers import Decoded, DecodeError, Encoded, Facts, Serializer
+from otcache.near import NearTier
+from otcache.serializers import Decoded, DecodeError, Serializer
+from otcache.stamps import Stamps
 from otcache.stores.memory import NEVER, MemoryStore
-from otcache.telemetry.outcome import Lookup, Outcome
+from otcache.telemetry.coherence import CoherenceReport
+from otcache.telemetry.outcome import Kept, Lookup, Outcome
 from otcache.telemetry.probe import Probe
 from otcache.telemetry.reporter import clock
+from otcache.terms import Terms, tags_of
 
 _SECOND: Final = 1_000_000_000
 _MS: Final = 1_000_000
@@ -30,65 +38,91 @@ class Tiers:
         probe: What is reported through.
         serializer: Values to bytes and back.
         copies: Whether the near tier holds bytes, so that every caller decodes an object of its own.
+        beta: How early a loaded entry asks to be loaded anew.
+        max_staleness: Seconds that the near tier may lag behind other processes; `None` listens to nobody.
     """
 
     def __init__(
-        self, near: MemoryStore, far: FarTier | None, probe: Probe, serializer: Serializer, *, copies: bool
+        self,
+        near: MemoryStore,
+        far: FarTier | None,
+        probe: Probe,
+        serializer: Serializer,
+        *,
+        copies: bool,
+        beta: float,
+        max_staleness: float | None,
     ) -> None:
         self.near = near
         self.far = far
-        self.serializer = serializer
         self.copies = copies
+        self.coding = Coding(serializer, far.store if far is not None else None, probe)
+        self.near_tier = NearTier(near, self.coding, copies=copies, beta=beta)
+        self.inflight = Inflight()
+        self.stamps = far.stamps if far is not None else Stamps()
+        self.backplane: Backplane | None = None
+        if far is not None and max_staleness is not None:
+            self.backplane = Backplane(far, near, self.inflight, probe, max_staleness=max_staleness)
+        elif far is not None:
+            far.invalidated = self._forget
         self._probe = probe
-        self._inflight = Inflight()
+        self._report = CoherenceReport(probe)
         self._clock: Callable[[], int] = clock
+
+    def _forget(self, targets: list[str]) -> None:
+        """Drop the copies that other processes' invalidations concern."""
+        for target in targets:
+            forget_near(self.near, self.inflight, target)
+            self._report.applied(kind_of(target), "backplane")
+
+    async def listen(self) -> None:
+        """Hear other processes from now on; waits for the first answer, at most one deadline."""
+        if self.far is not None:
+            with suppress(StoreError):
+                await self.far.begin_listening()
+
+    async def stamp(self, outcome: Outcome) -> int:
+        """The stamp of a value whose making begins now."""
+        if self.far is not None and not self.stamps.id and not self.far.breaker.is_open:
+            try:
+                await self.far.begin_listening()
+            except StoreError as exc:
+                outcome.degraded = outcome.degraded or degraded_reason(exc)
+        return self.stamps.current
 
     # --- reading ------------------------------------------------------------------------------------
 
     async def look_up(self, outcome: Outcome, key: str, kind: Any, promote: bool) -> Lookup:
         """What the tiers know of `key`; a far answer is copied to the near tier if `promote`."""
-        near = self._look_near(key, kind)
+        near = self.near_tier.look(key, kind)
         if near.result == "hit" or near.reason == "decode_error" or self.far is None:
             return near
-        token = self._inflight.begin_read(key)
+        token = self.inflight.begin_read(key)
         try:
             payload = await self.far.read(outcome, key)
         except StoreError:
-            return Lookup(key, "miss", reason="backend_unavailable")
+            return self.near_tier.look_local(near, kind)
         finally:
-            may_copy = self._inflight.end_read(key, token)
+            may_copy = self.inflight.end_read(key, token)
         return self._take(outcome, near, payload, kind, may_copy and promote)
 
     async def look_up_many(self, outcome: Outcome, keys: list[str], kind: Any) -> dict[str, Lookup]:
         """The same for many keys; the far tier is asked once for all that the near one does not hold."""
-        lookups = {key: self._look_near(key, kind) for key in keys}
+        lookups = {key: self.near_tier.look(key, kind) for key in keys}
         missed = [each for each in lookups.values() if each.result == "miss" and each.reason != "decode_error"]
         if missed and self.far is not None:
             lookups.update(await self._look_far(self.far, outcome, missed, kind))
         return lookups
 
-    def _look_near(self, key: str, kind: Any) -> Lookup:
-        entry = self.near.peek(key, self._clock())
-        if entry is None:
-            return Lookup(key, "miss", reason=self.near.reason(key))
-        entry.used = True
-        if not self.copies:
-            return Lookup(key, "hit", "l1", value=entry.value, facts=entry.facts)
-        try:
-            found = self.decode(entry.value, key, kind)
-        except DecodeError:  # stored with a type that this call does not declare
-            return Lookup(key, "miss", reason="decode_error")
-        return Lookup(key, "hit", "l1", value=found.value, facts=found.facts)
-
     async def _look_far(self, far: FarTier, outcome: Outcome, missed: list[Lookup], kind: Any) -> dict[str, Lookup]:
-        tokens = {near.key: self._inflight.begin_read(near.key) for near in missed}
+        tokens = {near.key: self.inflight.begin_read(near.key) for near in missed}
         may_copy: dict[str, bool] = {}
         try:
             payloads = await far.read_many(outcome, list(tokens))
         except StoreError:
-            return {near.key: Lookup(near.key, "miss", reason="backend_unavailable") for near in missed}
+            return {near.key: self.near_tier.look_local(near, kind) for near in missed}
         finally:
-            may_copy = {key: self._inflight.end_read(key, token) for key, token in tokens.items()}
+            may_copy = {key: self.inflight.end_read(key, token) for key, token in tokens.items()}
         pairs = zip(missed, payloads, strict=True)
         found = {near.key: self._take(outcome, near, payload, kind, may_copy[near.key]) for near, payload in pairs}
         outcome.age = outcome.size = None  # one entry's facts, not a batch's
@@ -97,114 +131,95 @@ class Tiers:
     def _take(self, outcome: Outcome, near: Lookup, payload: bytes | None, kind: Any, copy: bool) -> Lookup:
         """What the far tier's payload means, and the copy of it in the near tier with the time left."""
         if payload is None:
+            if near.kept is not None and near.kept.reason == "backend_unavailable":
+                near.kept = None  # it was only kept for want of an answer
             return near
         self._probe.payload("read", len(payload))
         try:
-            found = self.decode(payload, near.key, kind)
+            found = self.coding.decode(payload, near.key, kind)
         except DecodeError:
             outcome.degraded = outcome.degraded or "codec"
             return Lookup(near.key, "miss", reason="decode_error")
-        left_ms = found.expires_at_ms - self._server_ms()
-        if found.expires_at_ms and left_ms <= 0:
+        if found.expires_at_ms and found.expires_at_ms <= self.coding.server_ms():
             return Lookup(near.key, "miss", reason="expired")
-        outcome.size, outcome.age = len(payload), self._age(found)
-        if outcome.age is not None:
-            self._probe.aged("hit", outcome.age)
-        if copy:
-            left = max(left_ms - self._clock_error_ms(), 1) if found.expires_at_ms else 0
-            if self._keep(near.key, payload if self.copies else found.value, left, self._clock(), found.facts):
-                self._probe.wrote("l1", "backfill")
-        return Lookup(near.key, "hit", "l2", value=found.value, facts=found.facts)
+        if not self.stamps.allows(near.key, found.stamp, tags_of(found)):
+            return Lookup(near.key, "miss", reason="invalidated")
+        return self._far_answer(outcome, near.key, payload, found, copy)
 
-    def decode(self, payload: bytes, key: str, kind: Any) -> Decoded:
-        """From bytes, timed.
+    def _far_answer(self, outcome: Outcome, key: str, payload: bytes, found: Decoded, copy: bool) -> Lookup:
+        """The hit, or the stale value, in a valid payload; and the copy of it."""
+        now, age = self._clock(), self.coding.age(found)
+        expires, more = self.near_tier.times(found, now)
+        outcome.size, outcome.age = len(payload), age
+        held = payload if self.copies else found.value
+        if copy and self._may_copy() and self.near.put(key, held, expires, now, found.facts, more):
+            self._probe.wrote("l1", "backfill")
+        fresh_until = expires if more is None else more.soft
+        left = None if fresh_until == NEVER else (fresh_until - now) / _SECOND
+        if left is not None and left <= 0:
+            return Lookup(key, "miss", reason="expired", kept=Kept(found.value, "l2", -left, age, "revalidating"))
+        if age is not None:
+            self._probe.aged("hit", age)
+        return Lookup(key, "hit", "l2", value=found.value, facts=found.facts, due=expires <= now, age=age, left=left)
 
-        Raises:
-            DecodeError: They can't be read here.
-        """
-        began = self._clock()
-        try:
-            found = self.serializer.decode(payload, key=key, type=kind)
-        except DecodeError as exc:
-            self._probe.coded("deserialize", "unknown", self._clock() - began, exc)
-            raise
-        self._probe.coded("deserialize", found.codec, self._clock() - began - found.expand_ns)
-        if found.algorithm is not None:
-            self._probe.coded("decompress", found.algorithm, found.expand_ns)
-        return found
-
-    def _age(self, found: Decoded) -> float | None:
-        created = found.created_at_ms
-        return None if created is None else max(0.0, (self._server_ms() - created) / 1000)
-
-    def _clock_error_ms(self) -> int:
-        """L1 ends earlier by what the learnt clock of the server may be off."""
-        return self.far.store.clock_error_ms if self.far is not None else 0
-
-    def _server_ms(self) -> int:
-        return self.far.store.server_ms() if self.far is not None else 0
-
-    def _keep(self, key: str, held: Any, left_ms: int, now: int, facts: Facts | None) -> bool:
-        return self.near.put(key, held, now + left_ms * _MS if left_ms else NEVER, now, facts)
+    def _may_copy(self) -> bool:
+        """Whether what the far tier holds may be kept here: only while we hear what happens to it."""
+        return self.backplane is None or self.backplane.is_live
 
     # --- writing ------------------------------------------------------------------------------------
 
-    def encode(self, key: str, value: Any, seconds: int, kind: Any, facts: Facts | None = None) -> Encoded:
-        """To bytes, also where no far tier is: a value is refused in every store or in none."""
-        now = self._server_ms()
-        encoded = self.serializer.encode(
-            value,
-            key=key,
-            expires_at_ms=now + seconds * 1000 if seconds and self.far is not None else 0,
-            created_at_ms=now if self.far is not None else None,
-            type=kind,
-            facts=facts,
-        )
-        self._probe.coded("serialize", encoded.codec, encoded.serialize_ns)
-        if encoded.algorithm is not None:
-            self._probe.coded("compress", encoded.algorithm, encoded.compress_ns)
-            self._probe.compressed(encoded.algorithm, encoded.raw_size, len(encoded.payload))
-        return encoded
-
     async def write(
-        self, outcome: Outcome, values: Mapping[str, Any], payloads: Mapping[str, bytes], seconds: int, started: int
+        self, outcome: Outcome, values: Mapping[str, Any], payloads: Mapping[str, bytes], terms: Terms, started: int
     ) -> None:
         """Store entries in both tiers; `outcome.written` gets those that at least one of them holds."""
-        token, overlaps = self._inflight.begin_write(payloads)
+        token, overlaps = self.inflight.begin_write(payloads)
         alone = False
         try:
-            in_far = await self._write_far(outcome, payloads, seconds)
+            in_far = await self._write_far(outcome, payloads, terms)
         except BaseException:  # cancelled: nobody knows what the server holds
             self._remove_near(payloads)
             raise
         finally:
-            alone = self._inflight.end_write(payloads, token) and not overlaps
+            alone = self.inflight.end_write(payloads, token) and not overlaps
         for key, value in values.items():
-            trusted = alone or key not in in_far
-            held = self._settle(outcome, key, payloads[key] if self.copies else value, seconds, started, trusted)
-            if held or key in in_far:
+            kept = self._settle(outcome, key, value, payloads[key], terms, started, alone=alone, far=key in in_far)
+            if kept or key in in_far:
                 outcome.written.append((key, value))
 
-    def _settle(self, outcome: Outcome, key: str, held: Any, seconds: int, started: int, trusted: bool) -> bool:
-        """Put a written value into the near tier, unless an overlapping write makes its order unknown."""
-        if not trusted:
+    def _settle(
+        self,
+        outcome: Outcome,
+        key: str,
+        value: Any,
+        payload: bytes,
+        terms: Terms,
+        started: int,
+        *,
+        alone: bool,
+        far: bool,
+    ) -> bool:
+        """Put a written value into the near tier, unless what came meanwhile may be newer or has made it invalid."""
+        known = not far or (alone and self._may_copy())
+        if not known or not self.stamps.allows(key, terms.stamp, terms.tags):
             self.near.remove(key)
             return False
-        kept = self._keep(key, held, seconds * 1000, started, outcome.facts)
+        kept = self.near_tier.put(key, value, payload, terms, started, outcome.facts)
         if kept:
-            self._probe.wrote("l1", "set")
+            self._probe.wrote("l1", terms.reason)
+            if self.far is not None and not far:
+                self.near.local.add(key)
         return kept
 
-    async def _write_far(self, outcome: Outcome, payloads: Mapping[str, bytes], seconds: int) -> frozenset[str]:
+    async def _write_far(self, outcome: Outcome, payloads: Mapping[str, bytes], terms: Terms) -> frozenset[str]:
         """The keys that the far tier has acknowledged."""
         if self.far is None or not payloads:
             return frozenset()
         try:
-            written = await self._acknowledged(self.far, outcome, payloads, seconds * 1000)
+            written = await self._acknowledged(self.far, outcome, payloads, terms.hard * 1000)
         except StoreError:
             return frozenset()
         if written:
-            self._probe.wrote("l2", "set", len(written))
+            self._probe.wrote("l2", terms.reason, len(written))
         for key in written:
             self._probe.payload("write", len(payloads[key]))
         return written
@@ -213,7 +228,7 @@ class Tiers:
         self, far: FarTier, outcome: Outcome, payloads: Mapping[str, bytes], ttl_ms: int
     ) -> frozenset[str]:
         items = list(payloads.items())
-        if outcome.operation == "set":
+        if len(items) == 1 and outcome.operation != "set_many":
             await far.write(outcome, *items[0], ttl_ms)
             return frozenset(payloads)
         errors = await far.write_many(outcome, items, ttl_ms)
@@ -226,7 +241,7 @@ class Tiers:
     async def remove(self, outcome: Outcome, keys: list[str]) -> None:
         """Remove `keys` from both tiers; `outcome.removed` gets them if they are gone from both."""
         held = self._remove_near(keys)
-        token, _ = self._inflight.begin_write(keys)
+        token, _ = self.inflight.begin_write(keys)
         gone, existed = self.far is None, 0
         try:
             if self.far is not None:
@@ -235,8 +250,9 @@ class Tiers:
         except StoreError:
             gone = False
         finally:
-            self._inflight.end_write(keys, token)
+            self.inflight.end_write(keys, token)
             self._remove_near(keys)
+        self._report.applied("key", "local", len(keys))
         outcome.result = "ok" if gone and (held or existed) else "noop" if gone else "dropped"
         if gone:
             outcome.removed.extend(keys)
@@ -249,17 +265,30 @@ class Tiers:
             pattern: As a Redis glob, for the far tier.
             matches: The same for the near tier; `None` for everything.
         """
-        self._inflight.begin_sweep()
+        self.inflight.begin_sweep()
         removed = self._sweep_near(matches)
         try:
             if self.far is not None:
-                removed = await self.far.clear(outcome, pattern)
+                removed = await self.far.sweep(outcome, pattern)
         except StoreError:
             outcome.result = "dropped"
         finally:
-            self._inflight.end_sweep()
+            self.inflight.end_sweep()
             self._sweep_near(matches)
         return removed
+
+    async def invalidate(self, outcome: Outcome, target: str) -> None:
+        """Make every entry invalid that `target` concerns, in every process: O(1) for the server."""
+        forget_near(self.near, self.inflight, target)
+        if self.far is None:
+            self.stamps.bump(target)
+        else:
+            try:
+                await self.far.invalidate(outcome, target)
+            except StoreError:
+                outcome.result = "dropped"
+        forget_near(self.near, self.inflight, target)
+        self._report.applied(kind_of(target), "local")
 
     def _sweep_near(self, matches: Callable[[str], bool] | None) -> int:
         if matches is not None:
@@ -275,35 +304,51 @@ class Tiers:
 
     async def contains(self, outcome: Outcome, key: str) -> bool:
         """Whether a tier holds `key`; `False` if the one that knows can't be asked."""
-        if self.near.peek(key, self._clock()) is not None:
+        if self.near_tier.trusted(key, self._clock()) is not None:
             return True
         try:
-            return self.far is not None and await self.far.contains(outcome, key)
+            if self.far is None or not await self._is_valid(self.far, outcome, key):
+                return False
+            return bool(self.stamps.newest) or await self.far.contains(outcome, key)
         except StoreError:
             return False
 
     async def left_ms(self, outcome: Outcome, key: str) -> int | None:
         """Milliseconds until `key` expires; 0 if never, `None` if it is not there or nobody can be asked."""
         now = self._clock()
-        entry = self.near.peek(key, now)
+        entry = self.near_tier.trusted(key, now)
         if entry is not None:
-            return 0 if entry.expires == NEVER else -(-(entry.expires - now) // _MS)
+            return 0 if entry.dies == NEVER else -(-(entry.dies - now) // _MS)
         try:
-            return await self.far.left_ms(outcome, key) if self.far is not None else None
+            if self.far is None or not await self._is_valid(self.far, outcome, key):
+                return None
+            return await self.far.left_ms(outcome, key)
         except StoreError:
             return None
 
+    async def _is_valid(self, far: FarTier, outcome: Outcome, key: str) -> bool:
+        """Whether no invalidation has made the far entry invalid; asks only if there has been one."""
+        if not self.stamps.newest:
+            return True
+        payload = await far.read(outcome, key)
+        try:
+            found = None if payload is None else self.coding.serializer.inspect(payload)
+        except DecodeError:
+            return False
+        return found is not None and self.stamps.allows(key, found.stamp, tags_of(found))
+
     async def touch(self, outcome: Outcome, key: str, seconds: int, started: int) -> bool:
         """Give `key` a new time to live in both tiers; whether the farthest one has it."""
-        entry = self.near.peek(key, started)
+        entry = self.near_tier.trusted(key, started)
         touched = entry is not None
         if self.far is not None:
             try:
-                touched = await self.far.touch(outcome, key, seconds * 1000)
+                valid = await self._is_valid(self.far, outcome, key)
+                touched = valid and await self.far.touch(outcome, key, seconds * 1000)
             except StoreError:
                 return False
         if not touched:
             self.near.remove(key)  # the far tier has lost it: the copy must not outlive it
         elif entry is not None:
-            entry.expires = started + seconds * _SECOND if seconds else NEVER
+            self.near_tier.touch(entry, started + seconds * _SECOND if seconds else NEVER)
         return touched

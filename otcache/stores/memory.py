@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from otcache.codecs.envelope import Facts
 from otcache.telemetry.outcome import MissReason
@@ -15,48 +15,118 @@ REMEMBERED: Final = 1024
 """Removed keys whose reason is remembered, so that the next miss can say why."""
 
 
+MANY: Final = 20_000
+"""Above so many entries a prefix is not looked for: dropping all of them is safe, and never blocks the event loop."""
+
+
+class More(NamedTuple):
+    """What only entries have that were loaded or tagged; times are `perf_counter_ns` readings.
+
+    Attributes:
+        soft: Until when it is fresh.
+        dies: Until when it may be served stale.
+        born: When the value was made.
+        tags: Its tags.
+    """
+
+    soft: int
+    dies: int
+    born: int
+    tags: tuple[str, ...] = ()
+
+
 class Entry:
-    """One entry; 32 bytes of slots instead of a dictionary."""
+    """One entry; 40 bytes of slots instead of a dictionary.
 
-    __slots__ = ("expires", "facts", "used", "value")
+    `expires` is all that the hit path asks: the end of an entry, or the earlier moment from which on it should be
+    loaded anew (then `more` knows its end).
+    """
 
-    def __init__(self, value: Any, expires: int, facts: Facts | None) -> None:
+    __slots__ = ("expires", "facts", "more", "used", "value")
+
+    def __init__(self, value: Any, expires: int, facts: Facts | None, more: More | None) -> None:
         self.value = value
         self.expires = expires
         self.used = False
         self.facts = facts
+        self.more = more
+
+    @property
+    def fresh_until(self) -> int:
+        """The end of its time to live."""
+        return self.expires if self.more is None else self.more.soft
+
+    @property
+    def dies(self) -> int:
+        """When it is of no use any more, not even as a stale value."""
+        return self.expires if self.more is None else self.more.dies
 
 
 class MemoryStore:
     """At most `limit` entries, evicted by CLOCK: a hit sets one bit instead of moving the entry.
 
-    The pipeline reads `entries` directly: one dictionary look-up, no call (docs/performance.md).
+    The pipeline reads `entries` and `trusted_until` directly: one dictionary look-up, no call (docs/performance.md).
 
     Args:
         limit: Most entries; 0 keeps nothing.
         evicted: Cell that counts entries dropped for room.
         expired: Cell that counts entries dropped because their time was over.
+
+    Attributes:
+        trusted_until: Until when copies of the far tier may be served (docs/coherence.md).
+        local: Keys whose value no far tier has.
     """
+
+    __slots__ = ("_evicted", "_expired", "_gone", "_hand", "_tagged", "entries", "limit", "local", "trusted_until")
 
     def __init__(self, limit: int, evicted: list[int], expired: list[int]) -> None:
         self.entries: dict[str, Entry] = {}
         self.limit = limit
+        self.trusted_until = NEVER
+        self.local: set[str] = set()
+        self._tagged: dict[str, set[str]] = {}
         self._hand: deque[str] = deque()
         self._gone: OrderedDict[str, MissReason] = OrderedDict()
         self._evicted = evicted
         self._expired = expired
 
-    def put(self, key: str, value: Any, expires: int, now: int, facts: Facts | None = None) -> bool:
-        """Keep `value`, and what else its writer noted, until `expires`; whether it is held now."""
-        if expires <= now or not self.limit:
-            self.entries.pop(key, None)
+    def put(
+        self, key: str, value: Any, expires: int, now: int, facts: Facts | None = None, more: More | None = None
+    ) -> bool:
+        """Keep `value`, and what else its writer noted, until `expires` (or as `more` says); whether it is held now."""
+        if (expires if more is None else more.dies) <= now or not self.limit:
+            self._drop(key)
             return False
-        if key not in self.entries:
+        held = self.entries.get(key)
+        if held is None:
             self._make_room(now)
             self._hand.append(key)
             self._gone.pop(key, None)
-        self.entries[key] = Entry(value, expires, facts)
+        elif held.more is not None:
+            self._untag(key, held.more)
+        self.entries[key] = Entry(value, expires, facts, more)
+        if more is not None:
+            for tag in more.tags:
+                self._tagged.setdefault(tag, set()).add(key)
+        if self.local:
+            self.local.discard(key)
         return True
+
+    def _drop(self, key: str) -> bool:
+        entry = self.entries.pop(key, None)
+        if entry is not None and entry.more is not None:
+            self._untag(key, entry.more)
+        if self.local:
+            self.local.discard(key)
+        return entry is not None
+
+    def _untag(self, key: str, more: More) -> None:
+        for tag in more.tags:
+            keys = self._tagged.get(tag)
+            if keys is not None:
+                keys.discard(key)
+                if not keys:
+                    del self._tagged[tag]
 
     def _make_room(self, now: int) -> None:
         while len(self.entries) >= self.limit:
@@ -64,10 +134,11 @@ class MemoryStore:
             entry = self.entries.get(key)
             if entry is None:  # removed since: its place in the ring is stale
                 continue
-            if entry.used and entry.expires > now:
+            dies = entry.dies
+            if entry.used and dies > now:
                 entry.used = False
                 self._hand.append(key)
-            elif entry.expires <= now:
+            elif dies <= now:
                 self.drop_expired(key)
             else:
                 self._evicted[0] += 1
@@ -76,12 +147,18 @@ class MemoryStore:
             self._hand = deque(dict.fromkeys(key for key in self._hand if key in self.entries))
 
     def peek(self, key: str, now: int) -> Entry | None:
-        """The live entry under `key`; an expired one is dropped on the way."""
+        """The fresh entry under `key`; one that is of no use any more is dropped on the way."""
         entry = self.entries.get(key)
-        if entry is not None and entry.expires <= now:
+        if entry is None or now < entry.fresh_until:
+            return entry
+        if entry.dies <= now:
             self.drop_expired(key)
-            return None
-        return entry
+        return None
+
+    def stale(self, key: str, now: int) -> Entry | None:
+        """The entry under `key` if it may still be served stale."""
+        entry = self.entries.get(key)
+        return entry if entry is not None and entry.fresh_until <= now < entry.dies else None
 
     def drop_expired(self, key: str) -> None:
         """Drop an entry whose time is over."""
@@ -95,19 +172,38 @@ class MemoryStore:
         self._forget(key, "deleted")
         return held
 
+    def remove_tagged(self, tag: str) -> int:
+        """Remove every entry with `tag`; how many."""
+        return self._remove_all(list(self._tagged.get(tag, ())))
+
+    def remove_prefix(self, prefix: str) -> int:
+        """Remove every entry whose key starts with `prefix`, and of a very large store all others too; how many."""
+        if not prefix or len(self.entries) > MANY:
+            count = len(self.entries)
+            self.clear()
+            return count
+        return self._remove_all([key for key in self.entries if key.startswith(prefix)])
+
+    def _remove_all(self, keys: list[str]) -> int:
+        for key in keys:
+            self._forget(key, "invalidated")
+        return len(keys)
+
     def _forget(self, key: str, reason: MissReason) -> None:
-        self.entries.pop(key, None)
+        self._drop(key)
         self._gone[key] = reason
         self._gone.move_to_end(key)
         if len(self._gone) > REMEMBERED:
             self._gone.popitem(last=False)
 
     def reason(self, key: str) -> MissReason:
-        """Why `key` is not here: expired, evicted or deleted as far as it is remembered, else absent."""
+        """Why `key` is no hit: expired, evicted, deleted or invalidated as far as it is remembered, else absent."""
         return self._gone.get(key, "absent")
 
     def clear(self) -> None:
         """Drop everything, and what is remembered of it. The dictionary stays the same object."""
         self.entries.clear()
+        self.local.clear()
+        self._tagged.clear()
         self._hand.clear()
         self._gone.clear()

@@ -11,13 +11,35 @@ from otcache.codecs.envelope import Facts
 
 Operation = Literal[
     "get", "get_many", "set", "set_many", "delete", "delete_many",
-    "contains", "get_ttl", "touch", "invalidate", "clear", "ping",
+    "contains", "get_ttl", "touch", "invalidate", "clear", "purge", "ping", "get_or_set",
 ]  # fmt: skip
 Result = Literal["hit", "stale", "partial", "miss", "bypass", "ok", "noop", "dropped", "error", "cancelled"]
-Tier = Literal["l1", "l2", "none"]
-MissReason = Literal["none", "absent", "expired", "evicted", "deleted", "decode_error", "backend_unavailable"]
+Tier = Literal["l1", "l2", "loader", "none"]
+MissReason = Literal[
+    "none", "absent", "expired", "evicted", "deleted", "invalidated", "decode_error", "backend_unavailable"
+]  # fmt: skip
+StaleReason = Literal["revalidating", "loader_error", "loader_timeout", "backend_unavailable"]
 DegradedReason = Literal["circuit_open", "timeout", "connection", "auth", "server_error", "codec"]
-Purpose = Literal["read", "write", "delete", "health"]
+Purpose = Literal["read", "write", "delete", "health", "tag", "lock"]
+
+
+@dataclass(slots=True)
+class Kept:
+    """A value that is no hit, but may be better than nothing.
+
+    Attributes:
+        value: The value.
+        tier: Who has it.
+        past: Seconds past its time to live; negative while it only can't be trusted.
+        age: Seconds since it was made, if that is known.
+        reason: What it would be served for if nothing else is wrong.
+    """
+
+    value: Any
+    tier: Tier
+    past: float
+    age: float | None
+    reason: StaleReason
 
 
 @dataclass(slots=True)
@@ -31,6 +53,10 @@ class Lookup:
         reason: Why it missed; `none` unless it did.
         value: What the caller got; `MISSING` for a miss.
         facts: What else the writer of the value noted.
+        due: Whether a hit should be loaded anew soon.
+        age: Seconds since the value was made, if that is known.
+        left: Seconds it stays fresh; `None` for ever.
+        kept: For a miss, a stale value.
     """
 
     key: str
@@ -39,6 +65,10 @@ class Lookup:
     reason: MissReason = "none"
     value: Any = MISSING
     facts: Facts | None = None
+    due: bool = False
+    age: float | None = None
+    left: float | None = None
+    kept: Kept | None = None
 
 
 @dataclass(slots=True)

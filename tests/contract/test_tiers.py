@@ -15,12 +15,21 @@ def near_left_seconds(cache: Pipeline, key: str) -> float:
     return float("inf") if entry.expires == NEVER else (entry.expires - cache._clock()) / 1e9
 
 
+async def heard(writer: GenericRedisCache, reader: GenericRedisCache) -> None:
+    """Wait until `reader` has heard of everything that `writer` has written so far."""
+    assert reader._tiers.backplane is not None
+    news = reader._tiers.backplane.wait("the last of all")
+    await writer.set("the last of all", 0)
+    await asyncio.wait_for(news, 5)
+
+
 async def test_an_l2_hit_fills_l1_with_the_time_left(
     two_processes: tuple[GenericRedisCache, GenericRedisCache],
 ) -> None:
     writer, reader = two_processes
     await writer.set("k", "v", ttl=50)
     await writer.touch("k", 20)
+    await heard(writer, reader)
 
     assert await reader.get("k") == "v"
     assert 18 < near_left_seconds(reader, "k") <= 20
@@ -31,6 +40,7 @@ async def test_a_batch_read_fills_l1_with_the_time_left_too(
 ) -> None:
     writer, reader = two_processes
     await writer.set_many({"a": 1, "b": 2}, ttl=20)
+    await heard(writer, reader)
 
     assert await reader.get_many(["a", "b"]) == {"a": 1, "b": 2}
     assert all(18 < near_left_seconds(reader, key) <= 20 for key in "ab")
@@ -41,6 +51,7 @@ async def test_an_entry_that_never_expires_stays_so_in_l1(
 ) -> None:
     writer, reader = two_processes
     await writer.set("k", 1, ttl=0)
+    await heard(writer, reader)
     await reader.get("k")
 
     assert near_left_seconds(reader, "k") == float("inf")

@@ -39,7 +39,7 @@ WHOLE = [
         {"text": "again and " * 50},
     )
     for created in (None, 1)
-    for facts in (None, Facts(1, 2, Writer(1, 2, 3), b"12345678", {"a": 1}))
+    for facts in (None, Facts(1, 2, Writer(1, 2, 3), 12345678, {"a": 1}))
 ] + [ZSTD.encode(value, key="k", expires_at_ms=1).payload for value in ("again and " * 50, 1j, [range(9)] * 50)]
 
 

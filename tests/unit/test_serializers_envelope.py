@@ -88,7 +88,7 @@ def test_the_bytes_of_a_header_are_pinned() -> None:
 
 def test_the_bytes_of_every_optional_field_are_pinned() -> None:
     writer = Writer(0x00112233445566778899AABBCCDDEEFF, 0x0123456789ABCDEF, 1)
-    facts = Facts(2, 3, writer, b"schema-1", {"usage": {"input": 4}})
+    facts = Facts(2, 3, writer, int.from_bytes(b"schema-1"), {"usage": {"input": 4}})
 
     payload = write([], created_at_ms=1, facts=facts)
 
@@ -108,7 +108,7 @@ def test_the_bytes_of_every_optional_field_are_pinned() -> None:
         Facts(soft_expires_at_ms=5),
         Facts(loader_us=7),
         Facts(writer=Writer(1, 2, 0)),
-        Facts(fingerprint=b"12345678"),
+        Facts(stamp=2**64 - 1),
         Facts(notes={"a": [1]}),
         Facts(soft_expires_at_ms=5, notes={}),
     ],

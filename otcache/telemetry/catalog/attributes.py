@@ -38,9 +38,19 @@ COMPRESSION_STAGE = Attribute("otcache.compression.stage", "string", "Before or 
                               values=("input", "output"))  # fmt: skip
 COMPRESSION_ALGORITHM = Attribute("otcache.compression.algorithm", "string", "The compressor.", values=("zlib", "zstd"))
 BACKEND = Attribute("otcache.backend.name", "string", "The far tier's name.", cap=32)
-COMPONENT = Attribute("otcache.component", "string", "The part concerned.", values=("l2",))
+COMPONENT = Attribute("otcache.component", "string", "The part concerned: the far tier, or what other "
+                      "processes write there.", values=("l2", "backplane"))  # fmt: skip
 COMPONENT_STATE = Attribute("otcache.component.state", "string", "Its state.",
                             values=("available", "degraded", "unavailable"))  # fmt: skip
+INVALIDATION_TARGET = Attribute("otcache.invalidation.target", "string", "What was invalidated.",
+                                values=("key", "tag", "prefix", "all"))  # fmt: skip
+INVALIDATION_SOURCE = Attribute("otcache.invalidation.source", "string", "Who did it: this process, or another.",
+                                values=("local", "backplane"))  # fmt: skip
+NEWS_DIRECTION = Attribute("otcache.backplane.direction", "string", "Seen from this process.",
+                           values=("publish", "receive"))  # fmt: skip
+NEWS_KIND = Attribute("otcache.backplane.message.kind", "string", "What it is about: keys, a numbered invalidation, "
+                      "a lock that is free; `unknown` if it can't be read.",
+                      values=("key", "tag", "lock", "unknown"))  # fmt: skip
 CIRCUIT_STATE = Attribute("otcache.circuit.state", "string", "The breaker's state.",
                           values=("closed", "open", "half_open"))  # fmt: skip
 CIRCUIT_PREVIOUS = Attribute("otcache.circuit.previous_state", "string", "The state it left.",

@@ -24,6 +24,8 @@ from otcache.telemetry.catalog.attributes import (
     EXCEPTION_MESSAGE,
     EXCEPTION_TYPE,
     INDICATOR,
+    INVALIDATION_SOURCE,
+    INVALIDATION_TARGET,
     ITERATIONS,
     LIMIT,
     OPERATION,
@@ -44,6 +46,8 @@ CIRCUIT_CHANGED = Event("otcache.circuit.state_changed", "WARN", "The breaker ch
                         (CACHE, BACKEND, CIRCUIT_STATE, CIRCUIT_PREVIOUS))  # fmt: skip
 COMPONENT_CHANGED = Event("otcache.component.state_changed", "WARN", "A tier changed state (INFO when it recovered).",
                           (CACHE, BACKEND, COMPONENT, COMPONENT_STATE, DEGRADED_REASON))  # fmt: skip
+INVALIDATED = Event("otcache.invalidation.applied", "INFO", "A tag, a prefix or everything was invalidated.",
+                    (CACHE, INVALIDATION_TARGET, INVALIDATION_SOURCE))  # fmt: skip
 JOURNAL_FULL = Event("otcache.journal.full", "WARN", "Too many writes failed; on recovery the prefix is cleared.",
                      (CACHE, LIMIT))  # fmt: skip
 CALLBACK_EXCEPTION = Event("otcache.callback.exception", "WARN", "A user callback raised.",
@@ -64,6 +68,7 @@ BENCHMARK_COMPLETED = Event("otcache.benchmark.completed", "INFO", "A benchmark 
 STARTED = Event("otcache.started", "INFO", "A cache is ready; its effective configuration without secrets.", (CACHE,))
 
 EVENTS: Final = (
-    OPERATION_EXCEPTION, REDIS_EXCEPTION, CIRCUIT_CHANGED, COMPONENT_CHANGED, JOURNAL_FULL, CALLBACK_EXCEPTION,
-    CALLBACK_QUARANTINED, CAPPED, STARTED, REGRESSION_DETECTED, REGRESSION_RESOLVED, BENCHMARK_COMPLETED,
+    OPERATION_EXCEPTION, REDIS_EXCEPTION, CIRCUIT_CHANGED, COMPONENT_CHANGED, INVALIDATED, JOURNAL_FULL,
+    CALLBACK_EXCEPTION, CALLBACK_QUARANTINED, CAPPED, STARTED, REGRESSION_DETECTED, REGRESSION_RESOLVED,
+    BENCHMARK_COMPLETED,
 )  # fmt: skip

@@ -29,8 +29,12 @@ from otcache.telemetry.catalog.attributes import (
     ERROR_TYPE,
     EVICTION_REASON,
     INDICATOR,
+    INVALIDATION_SOURCE,
+    INVALIDATION_TARGET,
     IO_DIRECTION,
     MISS_REASON,
+    NEWS_DIRECTION,
+    NEWS_KIND,
     OPERATION,
     PYTHON_VERSION,
     REDIS_CLIENT_VERSION,
@@ -54,6 +58,7 @@ from otcache.telemetry.catalog.buckets import (
     B_CODEC,
     B_EVALUATION,
     B_L2,
+    B_LAG,
     B_OP,
 )
 from otcache.telemetry.catalog.kinds import MS, NS, Instrument
@@ -218,11 +223,24 @@ BENCHMARK_MEMORY = Instrument(
     (BENCHMARK,), scope="otcache.regression",
 )  # fmt: skip
 
+INVALIDATIONS = Instrument(
+    "otcache.invalidations", "counter", "{invalidation}", "Keys, tags, prefixes and everything, invalidated here.",
+    (CACHE, INVALIDATION_TARGET, INVALIDATION_SOURCE), present="always",
+)  # fmt: skip
+NEWS = Instrument(
+    "otcache.backplane.messages", "counter", "{message}", "News of writes and invalidations, sent and heard.",
+    (BACKEND, NEWS_DIRECTION, NEWS_KIND), (ERROR_TYPE,), scope="otcache.backplane", present="far",
+)  # fmt: skip
+NEWS_LAG = Instrument(
+    "otcache.backplane.lag", "histogram", "s", "From a write to its effect here, by the server's clock, at least 0.",
+    (BACKEND,), (), B_LAG, scope="otcache.backplane", scale=MS,
+)  # fmt: skip
+
 INSTRUMENTS: Final = (
     OPERATIONS, OPERATION_DURATION, LOOKUPS, WRITES, EVICTIONS, ENTRY_AGE, L1_COUNT, L1_LIMIT, PAYLOAD_SIZE,
     COMPRESSION_IO, CODEC_DURATION, DEGRADED_OPERATIONS, COMPONENT_STATUS, CIRCUIT_STATUS, CIRCUIT_TRANSITIONS,
     CALLBACKS, CALLBACK_DURATION, DROPPED, BUILD_INFO, L2_OPERATIONS, L2_DURATION, L2_IO, CONNECTIONS,
-    CONNECTION_LIMIT, AI_LOOKUPS, AI_TOKENS, AI_COST, AI_TIME, AI_TEXT_SIZE, REGRESSION_STATUS,
-    REGRESSION_CHANGE, CURRENT_DURATION, BASELINE_DURATION, CURRENT_RATIO, BASELINE_RATIO, EVALUATIONS,
-    EVALUATION_DURATION, BENCHMARK_DURATION, BENCHMARK_THROUGHPUT, BENCHMARK_MEMORY,
+    CONNECTION_LIMIT, INVALIDATIONS, NEWS, NEWS_LAG, AI_LOOKUPS, AI_TOKENS, AI_COST, AI_TIME, AI_TEXT_SIZE,
+    REGRESSION_STATUS, REGRESSION_CHANGE, CURRENT_DURATION, BASELINE_DURATION, CURRENT_RATIO, BASELINE_RATIO,
+    EVALUATIONS, EVALUATION_DURATION, BENCHMARK_DURATION, BENCHMARK_THROUGHPUT, BENCHMARK_MEMORY,
 )  # fmt: skip

@@ -11,7 +11,7 @@ NS: Final = 1_000_000_000
 MS: Final = 1_000
 """Milliseconds per second: what ages are counted in."""
 
-Scope = Literal["otcache", "otcache.redis", "otcache.ai", "otcache.regression"]
+Scope = Literal["otcache", "otcache.redis", "otcache.backplane", "otcache.ai", "otcache.regression"]
 OTHER: Final = "_OTHER"
 """What an attribute's value is folded to once its cap is reached (telemetry.md, 2.5)."""
 
