@@ -215,7 +215,8 @@ class Backplane:
         failures = 0
         while failures < PATIENCE:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._broken.wait(), self._beat)
+                async with asyncio.timeout(self._beat):  # wait_for may swallow a cancellation (CPython 3.11)
+                    await self._broken.wait()
             if self._error is not None:
                 raise self._error
             self._broken.clear()

@@ -57,7 +57,8 @@ def server_prefix(exc: BaseException) -> str | None:
         return _auth_prefix(str(exc))
     if isinstance(exc, redis_errors.ResponseError):
         word = str(exc).partition(" ")[0]
-        return word if word.isupper() and word.isalpha() else "ERR"
+        # before redis-py 7.1 "ERR" is stripped: "ACL failure in script" begins with no prefix
+        return word if word.isupper() and word.isalpha() and word != "ACL" else "ERR"
     return "ERR" if _is_refused(exc) else None
 
 

@@ -16,6 +16,12 @@ from otcache.stores.errors import translate
 from otcache.stores.session import new_link
 
 
+def _is_cancelled() -> bool:
+    """Whether somebody has cancelled the running task, and not only what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def _closed() -> StoreError:
     return StoreError("connection", "closed", counts=False)
 
@@ -44,6 +50,7 @@ class RedisSubscription:
         self._link = new_link(target)
         self._places: list[Address] = []
         self._lines: list[_Line] = []
+        self._asking: set[asyncio.Future[list[Address]]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_open = False
         self._end: StoreError | None = None
@@ -76,12 +83,11 @@ class RedisSubscription:
                 pong.cancel()
 
     async def close(self) -> None:
-        lines, loop = self._lines, self._loop
+        loop = self._loop
         self._end = self._end or _closed()
         if loop is None or loop is asyncio.get_running_loop():
             self._cut()
-            if lines:
-                await asyncio.wait([line.task for line in lines])
+            await asyncio.gather(*self._asking, *(line.task for line in self._lines), return_exceptions=True)
             await asyncio.sleep(0)  # the transports close their sockets in the next turn of the loop
         elif loop.is_running():
             loop.call_soon_threadsafe(self._cut)
@@ -92,19 +98,26 @@ class RedisSubscription:
 
     async def _locate(self) -> list[Address]:
         """The servers to be subscribed at, as they are now."""
+        asking = asyncio.ensure_future(self._link.primaries())  # a task, so that closing can end it
+        self._asking.add(asking)
         try:
-            places = await self._link.primaries()
+            places = await asking
+        except asyncio.CancelledError:
+            if _is_cancelled() or self._end is None:
+                raise
+            raise self._end from None
         except Exception as exc:
             raise self._end or translate(exc) from exc
         finally:
-            if self._end is not None:  # closed meanwhile: what was connected since has nobody to close it
+            self._asking.discard(asking)
+            if self._end is not None:  # what was connected meanwhile has nobody else to close it
                 self._link.drop()
         self._require_life()
         return places
 
     def _require_life(self) -> None:
         if self._end is not None:
-            raise self._end
+            raise self._end.with_traceback(None)  # or it would grow with every ping
 
     def _new_line(self, place: Address) -> _Line:
         return _Line(new_connection(self._target, place), self._channel, self._receive, self._line_ended)
@@ -120,6 +133,9 @@ class RedisSubscription:
     def _cut(self) -> None:
         for line in self._lines:
             line.cut()
+        for asking in self._asking:
+            if not asking.get_loop().is_closed():
+                asking.cancel()
         self._link.drop()
 
 

@@ -34,6 +34,7 @@ from otcache.stores.errors import translate
         (redis_errors.ResponseError("NOREPLICAS Not enough"), ("server_error", "NOREPLICAS", False)),
         (redis_errors.ResponseError("DENIED protected mode"), ("auth", "DENIED", True)),
         (redis_errors.ResponseError("unknown command"), ("server_error", "ERR", False)),
+        (redis_errors.ResponseError("ACL failure in script: User u has no"), ("server_error", "ERR", False)),
         (redis_errors.ResponseError("CLUSTERDOWN Hash slot not served"), ("server_error", "CLUSTERDOWN", True)),
         (redis_errors.AuthenticationError("Authentication required."), ("auth", "NOAUTH", True)),
         (redis_errors.AuthenticationError("invalid username-password pair"), ("auth", "WRONGPASS", True)),

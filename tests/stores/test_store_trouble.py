@@ -14,6 +14,7 @@ from otcache.base import StoreError
 from otcache.stores.redis import RedisStore
 from tests.conftest import Connect, Place
 from tests.servers import Kind, RedisCluster, RedisSentinel, RedisServer, ask, silent_port, wait_for
+from tests.stores.conftest import news
 
 DEADLINE = 0.25
 GENEROUS = 2.0
@@ -61,6 +62,11 @@ def _calls(store: RedisStore) -> list[Callable[[], Awaitable[Any]]]:
         lambda: store.contains("key"),
         lambda: store.left_ms("key"),
         lambda: store.touch("key", 60_000),
+        lambda: store.write("key", ENTRY, 60_000, news),
+        lambda: store.remove(["a", "b", "c"], news),
+        lambda: store.stamps("", 0, "0" * 8),
+        lambda: store.invalidate("t:tag", "0" * 8, 10, b""),
+        lambda: store.lock("key", b"me", 1000),
         scan,
     ]
 

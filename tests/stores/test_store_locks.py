@@ -1,0 +1,89 @@
+"""Locks of loads: one holder at a time, on every client kind and both servers."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from otcache.base import LockAnswer, StoreError
+from otcache.stores.redis import RedisStore
+from tests.conftest import Connect, Place
+from tests.servers import RedisServer
+from tests.stores.conftest import Listen
+
+LONG = 60_000
+
+
+async def test_a_free_lock_is_taken_and_the_entry_read(store: RedisStore) -> None:
+    await store.write("key", b"entry", 0)
+
+    assert await store.lock("key", b"me", LONG) == LockAnswer(None, 0, b"entry")
+    assert await store.lock("other", b"me", LONG) == LockAnswer(None, 0, None)
+
+
+async def test_a_held_lock_says_who_has_it_and_for_how_long(store: RedisStore) -> None:
+    await store.lock("key", b"me", LONG)
+    await store.write("key", b"entry", 0)
+
+    holder, left, payload = await store.lock("key", b"you", LONG)
+
+    assert (holder, payload) == (b"me", b"entry")
+    assert LONG - 20_000 < left <= LONG
+
+
+async def test_of_many_who_race_one_gets_the_lock(place: Place, connect: Connect) -> None:
+    stores = [connect(place.url, **place.options) for _ in range(8)]
+
+    answers = await asyncio.gather(*(store.lock("key", b"%d" % who, LONG) for who, store in enumerate(stores)))
+
+    [winner] = [b"%d" % who for who, answer in enumerate(answers) if answer.holder is None]
+    assert {answer.holder for answer in answers} == {None, winner}
+
+
+async def test_only_the_holder_gives_a_lock_back(store: RedisStore, listen: Listen) -> None:
+    ear = await listen(store)
+    await store.lock("key", b"me", LONG)
+
+    assert not await store.unlock("key", b"you", b"f you")
+    assert (await store.lock("key", b"you", LONG)).holder == b"me"
+    assert await store.unlock("key", b"me", b"f me")
+    assert not await store.unlock("key", b"me", b"f again")
+
+    assert await ear.all() == [b"f me"]
+    assert (await store.lock("key", b"you", LONG)).holder is None
+
+
+async def test_only_the_holder_holds_a_lock_on(store: RedisStore) -> None:
+    await store.lock("key", b"me", 30_000)
+
+    assert not await store.renew_lock("key", b"you", LONG)
+    assert (await store.lock("key", b"you", 1)).left_ms <= 30_000
+    assert await store.renew_lock("key", b"me", LONG)
+    assert (await store.lock("key", b"you", 1)).left_ms > 30_000
+    assert not await store.renew_lock("free", b"me", LONG)
+
+
+async def test_an_expired_lock_is_somebody_elses(store: RedisStore) -> None:
+    await store.lock("key", b"me", 1)
+    async with asyncio.timeout(10):
+        while (await store.lock("key", b"you", LONG)).holder is not None:
+            await asyncio.sleep(0.001)
+
+    renewed, unlocked = await store.renew_lock("key", b"me", LONG), await store.unlock("key", b"me", b"")
+
+    assert (renewed, unlocked) == (False, False)
+    assert (await store.lock("key", b"me", LONG)).holder == b"you"
+
+
+async def test_an_entry_of_another_type_is_none_and_a_lock_of_another_type_an_error(
+    server: RedisServer, connect: Connect, prefix: str
+) -> None:
+    store = connect(server.url)
+    server.command("RPUSH", f"{prefix}entry", "x")
+    server.command("RPUSH", f"{prefix.removesuffix(':')}@lock:lock", "x")
+
+    assert await store.lock("entry", b"me", LONG) == LockAnswer(None, 0, None)
+    for call in (store.lock("lock", b"me", LONG), store.renew_lock("lock", b"", 1), store.unlock("lock", b"", b"")):
+        with pytest.raises(StoreError, match="WRONGTYPE"):
+            await call
