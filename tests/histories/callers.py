@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from otcache import GenericRedisCache, Providers
 from otcache.telemetry import catalog
 from tests.histories.ground import Phone
+from tests.histories.lag import Lag
 from tests.histories.watch import Watch
 from tests.leaks import no_leaks
 
@@ -39,10 +39,13 @@ async def _main(number: int, url: str, ground: str, path: Path, options: dict[st
         asking = asyncio.ensure_future(callers.ask_all())
         while not asking.done() and callers.waiting(reader) < CALLERS - callers.loading:
             await asyncio.sleep(0.01)
+        lag = Lag()
+        lagging = lag.start()
         await phone.ask("begun")
         answers = await asking
+        lagging.cancel()
         part = path.with_suffix(".part")
-        part.write_text(json.dumps({"answers": answers, "ended": time.monotonic_ns(), "spans": callers.spans}))
+        part.write_text(json.dumps({"answers": answers, "lag": lag.worst, "spans": callers.spans}))
         part.rename(path)
     phone.close()
     line.close()
@@ -101,6 +104,7 @@ def _plain(span: ReadableSpan) -> dict[str, Any]:
         "name": span.name,
         "trace": span.context.trace_id,
         "span": span.context.span_id,
+        "seconds": ((span.end_time or 0) - (span.start_time or 0)) / 1e9,
         "attributes": dict(span.attributes or {}),
         "links": [[link.context.trace_id, link.context.span_id, dict(link.attributes or {})] for link in span.links],
     }

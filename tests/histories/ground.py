@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
 
 from tests.histories.history import Event, Record, Settled
+from tests.histories.lag import Lag
 from tests.histories.line import Line, State
 from tests.servers import RedisServer
 
@@ -44,6 +45,7 @@ class Ground:
         records: What was seen here: probes, and what happened.
         loads: Who ran a loader, in order.
         begun: How many processes have said that all their callers ask or wait.
+        lag: How late this thread is.
     """
 
     def __init__(self, server: RedisServer, directory: Path, processes: int) -> None:
@@ -51,6 +53,7 @@ class Ground:
         self.records: list[Record] = []
         self.loads: list[Load] = []
         self.begun = 0
+        self.lag = Lag()
         self._released = 0
         self.lines = [Line(server.port) for _ in range(processes)]
         self._server = server
@@ -78,7 +81,7 @@ class Ground:
         self._listening = await asyncio.start_unix_server(self._serve, self.path)
         for line in self.lines:
             await line.start()
-        self._probing = asyncio.create_task(self._probe())
+        self._probing, self._lagging = asyncio.create_task(self._probe()), self.lag.start()
 
     def __exit__(self, *error: object) -> None:
         self.run(self._stop())

@@ -88,6 +88,14 @@ def named(spans: list[dict[str, Any]], start: str) -> list[dict[str, Any]]:
     return [span for span in spans if span["name"].startswith(start)]
 
 
+def allowance(results: list[dict[str, Any]], ground: Ground) -> float:
+    """How late, in s, a taking over may be in this run: the lock is asked for again 10 ms after its end, and each of
+    the steps (wake up, ask Redis, call the loader, note it) may come as late as anything came."""
+    trips = [span["seconds"] for span in spans_of(results) if span["attributes"].get(catalog.PURPOSE.name) == "lock"]
+    lags = [float(result["lag"]) for result in results]
+    return 0.01 + float(max(trips)) + 4 * max(ground.lag.worst, *lags)
+
+
 def test_a_thousand_callers_in_four_processes_load_once_and_their_spans_say_who_waited_for_whom(
     stampede: Stampede, server: RedisServer
 ) -> None:
@@ -113,7 +121,7 @@ def test_if_the_process_that_loads_is_killed_another_takes_over_within_the_time_
     stampede: Stampede, server: RedisServer
 ) -> None:
     leader = stampede.leader()
-    killed = time.monotonic_ns()
+    stampede.ground.lag.worst, killed = 0.0, time.monotonic_ns()
     end(leader)
     wait_for(lambda: len(stampede.ground.loads) == 2, "the second load", 60)
     stampede.ground.release(2)
@@ -124,7 +132,7 @@ def test_if_the_process_that_loads_is_killed_another_takes_over_within_the_time_
     assert Counter(answer for result in results for answer in result["answers"]) == {
         f"{second.process}:2": (PROCESSES - 1) * CALLERS
     }
-    assert (second.at - killed) / 1e9 < LOCK_SECONDS + 1.0
+    assert (second.at - killed) / 1e9 < LOCK_SECONDS + allowance(results, stampede.ground)
     assert locks(server, PREFIX) == []
 
 
