@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,23 +33,21 @@ def main() -> None:
 async def _main(number: int, url: str, ground: str, path: Path, options: dict[str, Any]) -> None:
     watch, reader = Watch(number), InMemoryMetricReader()
     providers = Providers(watch.provider, MeterProvider([reader], shutdown_on_exit=False))
-    phone, line = await Phone(ground).open(), await Phone(ground).open()
-    async with no_leaks(), GenericRedisCache(redis_url=url, providers=providers, **options) as cache:
-        callers = Callers(number, cache, watch, line)
-        await phone.ask("ready")
-        asking = asyncio.ensure_future(callers.ask_all())
-        while not asking.done() and callers.waiting(reader) < CALLERS - callers.loading:
-            await asyncio.sleep(0.01)
-        lag = Lag()
-        lagging = lag.start()
-        await phone.ask("begun")
-        answers = await asking
-        lagging.cancel()
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps({"answers": answers, "lag": lag.worst, "spans": callers.spans}))
-        part.rename(path)
-    phone.close()
-    line.close()
+    with closing(await Phone(ground).open()) as phone, closing(await Phone(ground).open()) as loads:
+        async with no_leaks(), GenericRedisCache(redis_url=url, providers=providers, **options) as cache:
+            callers = Callers(number, cache, watch, loads)
+            await phone.ask("ready")
+            asking = asyncio.ensure_future(callers.ask_all())
+            while not asking.done() and not (callers.waiting(reader) >= CALLERS - 1 and watch.has_asked("lock")):
+                await asyncio.sleep(0.01)
+            lag = Lag()
+            lagging = lag.start()
+            await phone.ask("begun")
+            answers = await asking
+            lagging.cancel()
+            part = path.with_suffix(".part")
+            part.write_text(json.dumps({"answers": answers, "lag": lag.worst, "spans": callers.spans}))
+            part.rename(path)
 
 
 class Callers:
@@ -61,12 +60,10 @@ class Callers:
         phone: Where loads are counted.
 
     Attributes:
-        loading: How many loaders run here now.
         spans: What their calls left, as plain data.
     """
 
     def __init__(self, number: int, cache: GenericRedisCache, watch: Watch, phone: Phone) -> None:
-        self.loading = 0
         self.spans: list[dict[str, Any]] = []
         self._number = number
         self._cache = cache
@@ -84,11 +81,7 @@ class Callers:
         return value
 
     async def _load(self) -> str:
-        self.loading += 1
-        try:
-            return str(await self._phone.ask("load", key=KEY, process=self._number))
-        finally:
-            self.loading -= 1
+        return str(await self._phone.ask("load", key=KEY, process=self._number))
 
     def waiting(self, reader: InMemoryMetricReader) -> int:
         """How many wait for another's load, by the cache's own metric."""

@@ -50,6 +50,11 @@ class Watch(SpanExporter):
             context.detach(token)
             del self._spans[trace_id]
 
+    def has_asked(self, purpose: str) -> bool:
+        """Whether one of the calls under way has had an answer from Redis to a question for that purpose."""
+        spans = [span for spans in self._spans.values() for span in spans]
+        return any((span.attributes or {}).get(catalog.PURPOSE.name) == purpose for span in spans)
+
 
 class Call:
     """One call.

@@ -8,6 +8,7 @@ import random
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -205,10 +206,8 @@ async def _main(
 ) -> None:
     watch = Watch(seed)
     providers = Providers(watch.provider, MeterProvider(shutdown_on_exit=False))
-    phone = await Phone(ground).open()
-    async with no_leaks(), GenericRedisCache(redis_url=url, providers=providers, **options) as cache:
-        with path.open("w") as file:
+    with closing(await Phone(ground).open()) as phone, path.open("w") as file:
+        async with no_leaks(), GenericRedisCache(redis_url=url, providers=providers, **options) as cache:
             worker = Worker(number, cache, watch, phone, file, seed)
             await phone.ask("ready")
             await worker.work(time.monotonic_ns() + int(seconds * 1e9))
-    phone.close()
