@@ -17,6 +17,7 @@ _HOMES = {
         "CacheError",
         "ConfigurationError",
         "InfrastructureError",
+        "LoadTimeout",
         "ValidationError",
         "get_http_status_for_exception",
     ),
@@ -33,6 +34,7 @@ _HOMES = {
     "otcache.redis": ("GenericRedisCache",),
     "otcache.ai": ("AIMemoryCache", "AIResponseCache"),
     "otcache.factory": ("CacheFactory", "open_cache"),
+    "otcache.loads.answer": ("Answer", "Loaded"),
     "otcache.telemetry.providers": ("Providers",),
     "otcache.benchmarks.config": ("BenchmarkConfig", "ConfigPresets"),
     "otcache.benchmarks.models": ("BenchmarkResult", "BenchmarkSuite", "ComparisonResult"),
@@ -92,10 +94,12 @@ if TYPE_CHECKING:
         CacheError,
         ConfigurationError,
         InfrastructureError,
+        LoadTimeout,
         ValidationError,
         get_http_status_for_exception,
     )
     from otcache.factory import CacheFactory, open_cache
+    from otcache.loads.answer import Answer, Loaded
     from otcache.memory import InMemoryCache
     from otcache.redis import GenericRedisCache
     from otcache.serializers import register_type
@@ -106,6 +110,7 @@ __all__ = [
     "AICacheConfig",
     "AIMemoryCache",
     "AIResponseCache",
+    "Answer",
     "BenchmarkConfig",
     "BenchmarkResult",
     "BenchmarkSuite",
@@ -122,6 +127,8 @@ __all__ = [
     "GenericRedisCache",
     "InMemoryCache",
     "InfrastructureError",
+    "LoadTimeout",
+    "Loaded",
     "PerformanceRegressionDetector",
     "Providers",
     "Settings",

@@ -19,6 +19,7 @@ import orjson
 from otcache.base import StoreError, Subscription
 from otcache.far import FarTier
 from otcache.inflight import Inflight
+from otcache.quiet import quiet
 from otcache.stamps import EVERYTHING
 from otcache.stores.memory import MemoryStore
 from otcache.telemetry import catalog
@@ -169,7 +170,7 @@ class Backplane:
             _cancel(task)
         self._attempted, self._broken, self._waiting = asyncio.Event(), asyncio.Event(), {}
         # a context of its own: it belongs to no request's trace
-        self._task = loop.create_task(self._listen(), name="otcache-backplane", context=Context())
+        self._task = quiet(loop.create_task(self._listen(), name="otcache-backplane", context=Context()))
 
     async def close(self) -> None:
         """Listen no more. Idempotent."""
@@ -191,8 +192,10 @@ class Backplane:
                 await self._follow(subscription)
             except StoreError as exc:
                 self._down(exc)
-            finally:
+            except asyncio.CancelledError:  # no `finally`: nothing can be awaited when the event loop is gone
                 await subscription.close()
+                raise
+            await subscription.close()
             failures += 1
             await asyncio.sleep(min(0.05 * 2**failures, self._beat) * random.uniform(0.5, 1.0))  # noqa: S311  jitter
 
@@ -201,7 +204,10 @@ class Backplane:
         try:
             self._broken.clear()
             await self._bounded(subscription.open)
-            forget_near(self._near, self._inflight, EVERYTHING)
+            if self._heard_before or self._attempted.is_set():
+                forget_near(self._near, self._inflight, EVERYTHING)
+            else:  # every call waits for this attempt: nothing has been read, nor a load begun
+                self._near.remove_prefix("")
             if self._heard_before:
                 self._report.applied("all", "backplane")
             self._heard_before = True
@@ -236,6 +242,7 @@ class Backplane:
         began = clock()
         await self._bounded(subscription.ping)
         await self._far.sync_stamps()
+        await self._far.repair()
         self._trusted_until = self._near.trusted_until = began + self._lease
 
     async def _bounded(self, function: Callable[[], Awaitable[None]]) -> None:
@@ -283,6 +290,7 @@ def kind_of(target: str) -> str:
 def forget_near(near: MemoryStore, inflight: Inflight, target: str) -> int:
     """Drop the near copies that an invalidation concerns; how many."""
     if target[:2] == "t:":
+        inflight.changed(None)  # what tags a value will have is not known while it is loaded
         return near.remove_tagged(target[2:])
     inflight.disturb_all()  # reads whose key a prefix may fit
     return near.remove_prefix(target[2:] if target[:2] == "p:" else "")

@@ -8,8 +8,9 @@ from typing import Any, Final, Self
 
 from otcache.base import CacheInterface, StoreError
 from otcache.config import CacheConfig
+from otcache.loads.engine import Loads
 from otcache.telemetry.catalog import L1_COUNT, L1_LIMIT, Instrument
-from otcache.telemetry.metrics import lookup_stats
+from otcache.telemetry.metrics import load_stats, lookup_stats
 from otcache.telemetry.probe import Probe
 from otcache.telemetry.reporter import clock
 from otcache.tiers import Tiers
@@ -38,7 +39,9 @@ class Core(CacheInterface):
         self._entries = tiers.near.entries
         self._hits = probe.hits
         self._tracing = probe.tracing
+        self._load_hits = probe.load_hits
         self._plain = not tiers.copies
+        self._loads = Loads(config, tiers, probe)
         probe.metrics.watch(self)
 
     # --- life ---------------------------------------------------------------------------------------
@@ -82,6 +85,7 @@ class Core(CacheInterface):
     async def close(self) -> None:
         """Close the connections and end the background tasks. Idempotent."""
         self._probe.metrics.forget(self)
+        await self._loads.close()
         await self._probe.callbacks.aclose()
         if self._tiers.backplane is not None:
             await self._tiers.backplane.close()
@@ -118,6 +122,7 @@ class Core(CacheInterface):
         return {
             "name": self.name,
             **lookup_stats(self._probe.metrics, self.name),
+            "loads": load_stats(self._probe.metrics, self.name),
             "l1": {"entries": len(self._near.entries), "limit": self._near.limit},
             "l2": None if self._far is None else self._far.stats(),
         }

@@ -32,6 +32,10 @@ class InfrastructureError(CacheError):
     """A service that the cache needs can't be reached."""
 
 
+class LoadTimeout(InfrastructureError):  # noqa: N818  as the API has it
+    """A load took longer than its `timeout`, and there was no stale value to give instead."""
+
+
 _STATUS: tuple[tuple[type[CacheError], int], ...] = (
     (ValidationError, 422),
     (ConfigurationError, 500),

@@ -86,7 +86,8 @@ class FarTier(Guard):
                 if keys:
                     removed += await self._call(outcome, "UNLINK", "delete", self.store.remove, keys, self.news)
         except BaseException:
-            self.journal.add_everything()  # everything is invalidated before anything is read
+            self.journal.add_everything()
+            self.breaker.enter("open")  # everything is invalidated in the background
             raise
         return removed
 
@@ -134,6 +135,7 @@ class FarTier(Guard):
         """What the store holds under `keys` may be old: remove it there before it is read again."""
         if keys and self.journal.add(keys):
             self._probe.journal_full(self.journal.limit)
+            self.breaker.enter("open")  # everything is invalidated in the background
 
 
 async def _next(batches: AsyncGenerator[list[str], None]) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextvars import Context
 from typing import Any, Final, TypeVar
 
-from otcache.base import News, StampRows, Store, StoreError
+from otcache.base import LockAnswer, News, StampRows, Store, StoreError
 from otcache.breaker import Breaker, State
 from otcache.journal import Journal
 from otcache.stamps import EVERYTHING, Stamps, new_id
@@ -107,8 +107,8 @@ class Guard:
         try:
             async with asyncio.timeout(self._timeout) as deadline, self._place():
                 if not self._listening and outcome is not None:
-                    await self._listen(deadline)
-                if purpose == "read":
+                    await self._listen()
+                if purpose in ("read", "lock"):
                     await self._prepare_read(outcome, deadline)
                 trip = self._probe.trips.begin(outcome, command, purpose, batch)
                 trip.sent = sent
@@ -119,7 +119,7 @@ class Guard:
             timeout = StoreError("timeout", "TimeoutError", counts=True)
             raise self._note(timeout, outcome) from exc
 
-    async def begin_listening(self) -> None:
+    async def begin_listening(self, outcome: Outcome | None) -> None:
         """Hear other processes, and know what has been invalidated.
 
         Raises:
@@ -127,16 +127,16 @@ class Guard:
         """
         try:
             async with asyncio.timeout(self._timeout) as deadline, self._place():
-                await self._listen(deadline)
+                await self._listen()
+                if clock() >= self._stamps_until:
+                    await self._learn_stamps(outcome, deadline)
         except TimeoutError as exc:
             raise StoreError("timeout", "TimeoutError", counts=True) from exc
 
-    async def _listen(self, deadline: asyncio.Timeout) -> None:
-        """Once per event loop, before its first call: subscribe, and learn the stamps if that did not."""
+    async def _listen(self) -> None:
+        """Once per event loop, before its first call."""
         self._listening = True
         await self.listen()
-        if clock() >= self._stamps_until:
-            await self._learn_stamps(None, deadline)
 
     async def _learn_stamps(self, outcome: Outcome | None, deadline: asyncio.Timeout) -> None:
         began, stamps = clock(), self.stamps
@@ -252,6 +252,14 @@ class Guard:
         await self._call(None, "PING", "health", self.store.ping)
         await self._call(None, "TIME", "health", self.store.sync_clock)
         self._clock_learnt = clock()
+        await self.repair()
+
+    async def repair(self) -> None:
+        """Make good what failed: remove keys, repeat invalidations.
+
+        Raises:
+            StoreError: Not all of it; what is done stays done.
+        """
         while self.journal:
             try:
                 async with asyncio.timeout(self._timeout) as deadline:
@@ -337,6 +345,8 @@ def degraded_reason(error: StoreError) -> DegradedReason:
 
 
 def _bytes_in(answer: object) -> int:
+    if isinstance(answer, LockAnswer):
+        return len(answer.payload or b"")
     if isinstance(answer, bytes):
         return len(answer)
     if isinstance(answer, list):

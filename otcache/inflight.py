@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 
 class Inflight:
@@ -12,6 +12,9 @@ class Inflight:
     meanwhile. Of writes of one key that overlap, the server alone knows which came last: none of
     them may leave its value in the near tier. A load that began before a write may have read what the
     write has made old: its value may not be stored.
+
+    Attributes:
+        changed: Told of keys whose value changes, or has changed; of `None` where they are not known.
     """
 
     def __init__(self) -> None:
@@ -20,6 +23,7 @@ class Inflight:
         self._loads: dict[str, object] = {}
         self._spoilt: set[object] = set()
         self._sweeps = 0
+        self.changed: Callable[[Iterable[str] | None], None] = _ignore
 
     def begin_read(self, key: str) -> object:
         """Announce a far read of `key`; give what this returns to `end_read`."""
@@ -46,6 +50,7 @@ class Inflight:
             self._writes[key] = token
             self._reads.pop(key, None)
             self._loads.pop(key, None)
+        self.changed(keys)
         return token, overlaps
 
     def end_write(self, keys: Iterable[str], token: object) -> bool:
@@ -58,6 +63,7 @@ class Inflight:
                 del self._writes[key]
             else:
                 alone = False
+        self.changed(keys)
         return alone
 
     def begin_sweep(self) -> None:
@@ -65,12 +71,14 @@ class Inflight:
         self._sweeps += 1
         self._reads.clear()
         self._loads.clear()
+        self.changed(None)
 
     def end_sweep(self) -> None:
         """The removal is over."""
         self._sweeps -= 1
         self._reads.clear()
         self._loads.clear()
+        self.changed(None)
 
     def begin_load(self, key: str) -> object:
         """Announce a load of `key`; give what this returns to `end_load` before its value is stored."""
@@ -92,9 +100,15 @@ class Inflight:
             self._loads.pop(key, None)
             if key in self._writes:
                 self._spoilt.add(self._writes[key])
+        self.changed(keys)
 
     def disturb_all(self) -> None:
         """The same for every key."""
         self._reads.clear()
         self._loads.clear()
         self._spoilt.update(self._writes.values())
+        self.changed(None)
+
+
+def _ignore(_: Iterable[str] | None) -> None:
+    """Nobody loads."""

@@ -96,7 +96,7 @@ class NearTier:
         if terms.are_plain:
             return self.store.put(key, held, soft, started, facts)
         dies = started + terms.hard * _SECOND if terms.ttl else NEVER
-        expires = self._early(soft, started, terms.loader_ns or 0)
+        expires = self._early(soft, started, terms.loader_ns or 0, terms.beta)
         return self.store.put(key, held, expires, started, facts, More(soft, dies, started, terms.tags))
 
     def times(self, found: Decoded, now: int) -> tuple[int, More | None]:
@@ -116,14 +116,15 @@ class NearTier:
         left_ms = expires_at_ms - self._coding.server_ms()
         return now + (max(left_ms - self._coding.clock_error_ms(), 1) if left_ms > 0 else left_ms) * _MS
 
-    def _early(self, soft: int, now: int, loader_ns: int) -> int:
+    def _early(self, soft: int, now: int, loader_ns: int, wanted_beta: float | None = None) -> int:
         """When an entry should be loaded anew: XFetch (Vattani et al., 2015), drawn once per copy.
 
         So the hit path asks for one moment only, and the copies of many processes still come due at different times.
         """
-        if soft == NEVER or not loader_ns or not self._beta:
+        beta = self._beta if wanted_beta is None else wanted_beta
+        if soft == NEVER or not loader_ns or not beta:
             return soft
-        wanted = soft - int(loader_ns * self._beta * random.expovariate(1.0))
+        wanted = soft - int(loader_ns * beta * random.expovariate(1.0))
         return max(wanted, min(now, soft))
 
     def touch(self, entry: Entry, until: int) -> None:

@@ -6,7 +6,6 @@ two clock reads, integer cells; no lock, no task, no SDK call unless a span woul
 
 from __future__ import annotations
 
-import inspect
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
@@ -15,7 +14,7 @@ from otcache.base import MISSING
 from otcache.core import Core
 from otcache.exceptions import ValidationError
 from otcache.keys import check_key, check_tags
-from otcache.loads.answer import Answer, Loaded, Loader
+from otcache.loads.methods import LoadMethods
 from otcache.serializers import Facts
 from otcache.stamps import EVERYTHING, prefix_target, tag_target
 from otcache.telemetry.gate import SPAN_KEY, current_context
@@ -29,7 +28,7 @@ _LONGEST_TTL: Final = 31_536_000
 T = TypeVar("T")
 
 
-class Pipeline(Core):
+class Pipeline(LoadMethods, Core):
     """The operations of every cache."""
 
     # --- get ----------------------------------------------------------------------------------------
@@ -102,71 +101,6 @@ class Pipeline(Core):
             outcome.reason = outcome.lookups[0].reason if outcome.result == "miss" else "none"
         return found
 
-    # --- load ---------------------------------------------------------------------------------------
-
-    async def get_or_set(
-        self,
-        key: str,
-        loader: Loader[T],
-        ttl: int | None = None,
-        *,
-        type: Any = None,  # noqa: A002
-        tags: Iterable[str] = (),
-        stale_ttl: int | None = None,
-        soft_timeout: float | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109  how long a load may take
-        negative_ttl: int | None = None,
-        early_refresh: float | None = None,
-        ttl_jitter: float | None = None,
-        refresh: bool = False,
-        template: str | None = None,
-    ) -> T:
-        """The value under `key`, from `loader` if it is not there."""
-        answer = await self.answer(
-            key,
-            loader,
-            ttl,
-            type=type,
-            tags=tags,
-            stale_ttl=stale_ttl,
-            soft_timeout=soft_timeout,
-            timeout=timeout,
-            negative_ttl=negative_ttl,
-            early_refresh=early_refresh,
-            ttl_jitter=ttl_jitter,
-            refresh=refresh,
-            template=template,
-        )
-        return answer.value
-
-    async def answer(
-        self,
-        key: str,
-        loader: Loader[T],
-        ttl: int | None = None,
-        *,
-        type: Any = None,  # noqa: A002
-        tags: Iterable[str] = (),  # noqa: ARG002
-        stale_ttl: int | None = None,  # noqa: ARG002
-        soft_timeout: float | None = None,  # noqa: ARG002
-        timeout: float | None = None,  # noqa: ARG002, ASYNC109
-        negative_ttl: int | None = None,  # noqa: ARG002
-        early_refresh: float | None = None,  # noqa: ARG002
-        ttl_jitter: float | None = None,  # noqa: ARG002
-        refresh: bool = False,
-        template: str | None = None,  # noqa: ARG002
-    ) -> Answer[T]:
-        """As `get_or_set`, with what the caller got."""
-        found = MISSING if refresh else await self.get(key, MISSING, type=type)
-        if found is not MISSING:
-            return Answer(found, "fresh", None, None, "l1")
-        made: Any = loader()
-        made = await made if inspect.isawaitable(made) else made
-        loaded = made if isinstance(made, Loaded) else Loaded(made)
-        if loaded.store:
-            await self.set(key, loaded.value, ttl if loaded.ttl is None else loaded.ttl, type=type)
-        return Answer(loaded.value, "loaded", 0.0, None, "loader")
-
     # --- set ----------------------------------------------------------------------------------------
 
     async def set(
@@ -210,6 +144,7 @@ class Pipeline(Core):
             outcome.facts = facts = self._probe.with_writer(outcome, facts)
             payload = self._tiers.coding.encode(key, value, terms, kind, facts).payload
             outcome.ttl, outcome.size = float(terms.ttl), len(payload)
+            await self._loads.flights.settle((key,))
             await self._tiers.write(outcome, {key: value}, {key: payload}, terms, started)
             if not outcome.written:
                 outcome.result = "dropped"
@@ -234,6 +169,7 @@ class Pipeline(Core):
             payloads = {check_key(k): encode(k, value, terms, type, facts).payload for k, value in mapping.items()}
             outcome.facts = facts
             outcome.batch_size, outcome.ttl = len(payloads), float(terms.ttl)
+            await self._loads.flights.settle(payloads)
             await self._tiers.write(outcome, mapping, payloads, terms, started)
             outcome.result = _write_result(len(outcome.written), len(payloads))
 
@@ -243,6 +179,7 @@ class Pipeline(Core):
         """Remove `key` from every tier. What Redis did not take now is removed there before it is read again."""
         with self._probe.operation("delete", self._clock(), key) as outcome:
             check_key(key)
+            await self._loads.flights.settle((key,))
             await self._tiers.remove(outcome, [key])
 
     async def delete_many(self, keys: Iterable[str]) -> None:
@@ -251,6 +188,7 @@ class Pipeline(Core):
             wanted = _distinct(keys)
             outcome.batch_size = len(wanted)
             if wanted:
+                await self._loads.flights.settle(wanted)
                 await self._tiers.remove(outcome, wanted)
 
     async def clear(self) -> None:

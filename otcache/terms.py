@@ -17,6 +17,7 @@ class Terms(NamedTuple):
         stale: Seconds it may be served beyond its time to live.
         loader_ns: How long its making took, if it was loaded.
         reason: Why it is stored: `otcache.write.reason`.
+        beta: How early it asks to be loaded anew; `None` takes the cache's.
     """
 
     ttl: int
@@ -25,6 +26,7 @@ class Terms(NamedTuple):
     stale: int = 0
     loader_ns: int | None = None
     reason: str = "set"
+    beta: float | None = None
 
     @property
     def hard(self) -> int:

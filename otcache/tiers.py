@@ -79,13 +79,13 @@ class Tiers:
         """Hear other processes from now on; waits for the first answer, at most one deadline."""
         if self.far is not None:
             with suppress(StoreError):
-                await self.far.begin_listening()
+                await self.far.begin_listening(None)
 
     async def stamp(self, outcome: Outcome) -> int:
         """The stamp of a value whose making begins now."""
         if self.far is not None and not self.stamps.id and not self.far.breaker.is_open:
             try:
-                await self.far.begin_listening()
+                await self.far.begin_listening(outcome)
             except StoreError as exc:
                 outcome.degraded = outcome.degraded or degraded_reason(exc)
         return self.stamps.current
@@ -104,7 +104,7 @@ class Tiers:
             return self.near_tier.look_local(near, kind)
         finally:
             may_copy = self.inflight.end_read(key, token)
-        return self._take(outcome, near, payload, kind, may_copy and promote)
+        return self.take(outcome, near, payload, kind, may_copy and promote)
 
     async def look_up_many(self, outcome: Outcome, keys: list[str], kind: Any) -> dict[str, Lookup]:
         """The same for many keys; the far tier is asked once for all that the near one does not hold."""
@@ -124,11 +124,11 @@ class Tiers:
         finally:
             may_copy = {key: self.inflight.end_read(key, token) for key, token in tokens.items()}
         pairs = zip(missed, payloads, strict=True)
-        found = {near.key: self._take(outcome, near, payload, kind, may_copy[near.key]) for near, payload in pairs}
+        found = {near.key: self.take(outcome, near, payload, kind, may_copy[near.key]) for near, payload in pairs}
         outcome.age = outcome.size = None  # one entry's facts, not a batch's
         return found
 
-    def _take(self, outcome: Outcome, near: Lookup, payload: bytes | None, kind: Any, copy: bool) -> Lookup:
+    def take(self, outcome: Outcome, near: Lookup, payload: bytes | None, kind: Any, copy: bool) -> Lookup:
         """What the far tier's payload means, and the copy of it in the near tier with the time left."""
         if payload is None:
             if near.kept is not None and near.kept.reason == "backend_unavailable":

@@ -57,8 +57,8 @@ def take(metrics: Metrics) -> Snapshot:
     return Snapshot(
         time.monotonic(),
         _reads(metrics),
-        _by((tier, count) for (_, result, tier, _), count in lookups.items() if result in ("hit", "stale")),
-        _by((reason, count) for (_, result, _, reason), count in lookups.items() if result == "miss"),
+        _by((tier, count) for (_, result, tier, *_), count in lookups.items() if result in ("hit", "stale")),
+        _by((reason, count) for (_, result, _, reason, _), count in lookups.items() if result == "miss"),
         sum(metrics.totals(catalog.OPERATIONS).values()),
         sum(metrics.totals(catalog.DEGRADED_OPERATIONS).values()),
         _by((state, count) for (*_, state), count in metrics.totals(catalog.CIRCUIT_STATUS).items()),

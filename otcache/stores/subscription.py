@@ -11,6 +11,7 @@ from typing import Any
 from redis.asyncio.connection import AbstractConnection
 
 from otcache.base import StoreError
+from otcache.quiet import quiet
 from otcache.stores.connect import Address, RedisTarget, cut, new_connection, send
 from otcache.stores.errors import translate
 from otcache.stores.session import new_link
@@ -157,7 +158,7 @@ class _Line:
         self._pongs: dict[bytes, asyncio.Future[None]] = {}
         self.ready: asyncio.Future[None] = loop.create_future()
         # a context of its own: news belong to no request's trace
-        self.task = loop.create_task(self._run(channel), name="otcache-subscription", context=Context())
+        self.task = quiet(loop.create_task(self._run(channel), name="otcache-subscription", context=Context()))
 
     def ping(self) -> asyncio.Future[None]:
         """Send a PING; done when everything published before it has been received. Cancel it to give up."""

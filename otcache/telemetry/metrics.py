@@ -30,6 +30,9 @@ GRID: Final = tuple(
 )
 """Upper bounds of the internal grid of durations, in ns from 100 ns to 60 s (decision 29)."""
 
+HIT_OPERATIONS: Final = ("get", "get_or_set")
+"""Operations whose L1 hits are counted by the duration histogram alone."""
+
 _GRIDS: Final = {
     row: GRID if row.scale == catalog.NS else tuple(int(bound * row.scale) for bound in row.buckets)
     for row in catalog.INSTRUMENTS
@@ -190,8 +193,8 @@ class Metrics:
                 yield (cache, operation, result, error), sum(cell[:-1])
         elif row is catalog.LOOKUPS:
             for (cache, operation, result, tier, _), cell in self.histogram(catalog.OPERATION_DURATION).items():
-                if (operation, result, tier) == ("get", "hit", "l1"):
-                    yield (cache, result, tier, "none"), sum(cell[:-1])
+                if operation in HIT_OPERATIONS and (result, tier) == ("hit", "l1"):
+                    yield (cache, result, tier, "none", None), sum(cell[:-1])
         else:
             for part in list(self._living):
                 yield from ((values, value) for gauge, value, values in part.gauges() if gauge is row)
@@ -241,9 +244,11 @@ def metrics_for(provider: metrics.MeterProvider | None, version: str) -> Metrics
 
 def lookup_stats(metrics: Metrics, cache: str) -> dict[str, Any]:
     """Hits by tier, misses by reason, the hit ratio (`None` before the first lookup) and evictions of one cache."""
+    stale = 0
     hits: dict[str, int] = {"l1": 0, "l2": 0}
     misses: dict[str, int] = {}
-    for (name, result, tier, reason), count in metrics.totals(catalog.LOOKUPS).items():
+    for (name, result, tier, reason, _), count in metrics.totals(catalog.LOOKUPS).items():
+        stale += count if name == cache and result == "stale" else 0
         if name == cache and result in ("hit", "stale"):
             hits[str(tier)] = hits.get(str(tier), 0) + count
         elif name == cache and result == "miss" and count:
@@ -256,5 +261,18 @@ def lookup_stats(metrics: Metrics, cache: str) -> dict[str, Any]:
         "hits": hits,
         "misses": misses,
         "hit_ratio": found / (found + missed) if found + missed else None,
+        "stale": stale,
         "evictions": evictions,
     }
+
+
+def load_stats(metrics: Metrics, cache: str) -> dict[str, Any]:
+    """Runs of loaders by what began them, those that failed, and callers that waited for another's, of one cache."""
+    runs: dict[str, int] = {}
+    errors = 0
+    for (name, trigger, error), count in metrics.totals(catalog.LOADS).items():
+        if name == cache and count:
+            runs[str(trigger)] = runs.get(str(trigger), 0) + count
+            errors += count if error is not None else 0
+    waited = sum(count for (name, *_), count in metrics.totals(catalog.COALESCE_REQUESTS).items() if name == cache)
+    return {"runs": runs, "errors": errors, "coalesced": waited}

@@ -18,6 +18,11 @@ Tier = Literal["l1", "l2", "loader", "none"]
 MissReason = Literal[
     "none", "absent", "expired", "evicted", "deleted", "invalidated", "decode_error", "backend_unavailable"
 ]  # fmt: skip
+LoadTrigger = Literal["miss", "revalidate", "eager", "forced"]
+WriteReason = Literal["set", "backfill", "load", "refresh"]
+CoalesceScope = Literal["process", "distributed"]
+CoalesceOutcome = Literal["value", "stale", "timeout", "error", "cancelled"]
+CoalesceRole = Literal["leader", "waiter"]
 StaleReason = Literal["revalidating", "loader_error", "loader_timeout", "backend_unavailable"]
 DegradedReason = Literal["circuit_open", "timeout", "connection", "auth", "server_error", "codec"]
 Purpose = Literal["read", "write", "delete", "health", "tag", "lock"]
@@ -91,6 +96,29 @@ class AIFacts:
 
 
 @dataclass(slots=True, eq=False)
+class LoadFacts:
+    """What only a call that may load has to tell.
+
+    Attributes:
+        template: The shape of its key, as the source code declares it.
+        stale_reason: Why a stale value was given.
+        role: Its part where several callers shared one load.
+        waiters: Callers beside the leader that its load served.
+        wait: Seconds that a waiter waited.
+        told: Whether what is raised has been told of where it happened.
+        paused: Time of callbacks inside of the call, in ns; not part of its duration.
+    """
+
+    template: str | None = None
+    stale_reason: StaleReason | None = None
+    role: CoalesceRole | None = None
+    waiters: int | None = None
+    wait: float | None = None
+    told: bool = False
+    paused: int = 0
+
+
+@dataclass(slots=True, eq=False)
 class Outcome:
     """One call of a cache, filled by the pipeline while it runs, read by the observers when it ends.
 
@@ -118,6 +146,7 @@ class Outcome:
     callback_errors: int = 0
     ai: AIFacts | None = None
     facts: Facts | None = None
+    load: LoadFacts | None = None
     span: Any = None
 
 

@@ -20,7 +20,8 @@ from otcache.callbacks import Callbacks
 from otcache.codecs.envelope import Facts, Writer
 from otcache.telemetry import catalog
 from otcache.telemetry.gate import SpanPolicy
-from otcache.telemetry.metrics import GRID, observe
+from otcache.telemetry.loads import LoadReports
+from otcache.telemetry.metrics import GRID, HIT_OPERATIONS, Metrics, observe
 from otcache.telemetry.outcome import AIFacts, Lookup, Operation, Outcome
 from otcache.telemetry.privacy import KeyPrivacy
 from otcache.telemetry.providers import Providers
@@ -55,6 +56,8 @@ class Probe(Reporter):
 
     Attributes:
         hits: The cell of L1 hits by `get`, for the hit path.
+        load_hits: The same for `get_or_set`.
+        loads: What is reported of loads.
     """
 
     def __init__(
@@ -73,15 +76,10 @@ class Probe(Reporter):
         self._extras = options
         self._savings = Savings(self.metrics, name)
         self.trips = Trips(self, self.start_span)
-        self._hit_series = (name, "get", "hit", "l1", None)
-        self.hits = self.metrics.cell(catalog.OPERATION_DURATION, *self._hit_series)
-        self._hit_name = f"cache.get {name}"
-        self._hit_attributes = {
-            catalog.CACHE.name: name,
-            catalog.OPERATION.name: "get",
-            catalog.RESULT.name: "hit",
-            catalog.TIER.name: "l1",
-        }
+        self.loads = LoadReports(self)
+        self.loads.declare()
+        self._hits = {operation: _HitSeries.of(self.metrics, name, operation) for operation in HIT_OPERATIONS}
+        self.hits, self.load_hits = (self._hits[operation].cell for operation in HIT_OPERATIONS)
 
     # --- operations ---------------------------------------------------------------------------------
 
@@ -91,11 +89,24 @@ class Probe(Reporter):
         """Open the record of one call; use it as a context manager."""
         return OpenOperation(self, Outcome(operation, started, key, ai=ai))
 
-    def hit(self, key: str, value: Any, facts: Facts | None, started: int) -> None:
+    def hit(
+        self,
+        key: str,
+        value: Any,
+        facts: Facts | None,
+        started: int,
+        operation: Operation = "get",
+        template: str | None = None,
+    ) -> None:
         """A watched L1 hit, told after the fact: one span that is born complete costs half of one that grows."""
-        ended = clock()
-        observe(self.hits, GRID, ended - started)
-        span = self._hit_span(key, facts, started, ended) if self.tracing.wants_hit() else None
+        ended, series = clock(), self._hits[operation]
+        observe(series.cell, GRID, ended - started)
+        span = None
+        if self.tracing.wants_hit():
+            shown: dict[str, Any] = {**self.privacy.attributes(key, template)}
+            if value is None:
+                shown[catalog.NEGATIVE.name] = True
+            span = self._hit_span(series, shown, facts, started, ended)
         if self.callbacks.active:
             with self._inside(span):
                 errors = self.callbacks.fire("get_success", key, value)
@@ -105,18 +116,20 @@ class Probe(Reporter):
             with self.guard("traces"):
                 span.end(wall(ended))
 
-    def _hit_span(self, key: str, facts: Facts | None, started: int, ended: int) -> trace.Span | None:
+    def _hit_span(
+        self, series: _HitSeries, shown: dict[str, Any], facts: Facts | None, started: int, ended: int
+    ) -> trace.Span | None:
         try:
             span = self.tracing.operations.start_span(
-                self._hit_name,
-                attributes={**self._hit_attributes, **self.privacy.attributes(key)},
+                series.span_name,
+                attributes={**series.attributes, **shown},
                 links=self._writer_links(facts),
                 start_time=wall(started),
                 record_exception=False,
                 set_status_on_exception=False,
             )
             if span.get_span_context().trace_flags & 1:
-                self.metrics.exemplar(catalog.OPERATION_DURATION, self._hit_series, ended - started, context_of(span))
+                self.metrics.exemplar(catalog.OPERATION_DURATION, series.values, ended - started, context_of(span))
         except Exception:  # noqa: BLE001  an SDK's sampler or processor
             self.lost("traces")
             return None
@@ -125,6 +138,11 @@ class Probe(Reporter):
     def open(self, outcome: Outcome) -> None:
         """Start the span now if the policy wants one for every operation."""
         if self.tracing.policy == "all" and self.tracing.wants():
+            self.start_span(outcome)
+
+    def open_late(self, outcome: Outcome) -> None:
+        """The same for a policy that wants one of those only that leave this process, load, or wait for a load."""
+        if outcome.span is None and self.tracing.policy == "io" and self.tracing.wants():
             self.start_span(outcome)
 
     def start_span(self, outcome: Outcome) -> None:
@@ -170,12 +188,14 @@ class Probe(Reporter):
 
     def close(self, outcome: Outcome) -> None:
         """The call is over: count it, tell the callbacks, end the span."""
-        now = clock()
-        outcome.duration = now - outcome.started
+        now, load = clock(), outcome.load
+        outcome.duration = now - outcome.started - (load.paused if load is not None else 0)
         with self.guard("metrics"):
             self._count(outcome)
         self._call_back(outcome)
-        if outcome.error is not None and not isinstance(outcome.error, asyncio.CancelledError):
+        if outcome.error is not None and not (
+            isinstance(outcome.error, asyncio.CancelledError) or (load is not None and load.told)
+        ):
             self._log_error(outcome)
         if outcome.span is not None:
             with self.guard("traces"):
@@ -191,8 +211,10 @@ class Probe(Reporter):
         series = (self.name, outcome.operation, outcome.result, outcome.tier, error_type(outcome.error))
         self.metrics.record(catalog.OPERATION_DURATION, outcome.duration, *series, context=context)
         for lookup in self._lookups(outcome):
-            if (outcome.operation, lookup.result, lookup.tier) != ("get", "hit", "l1"):  # derived from the histogram
-                self.metrics.add(catalog.LOOKUPS, 1, self.name, lookup.result, lookup.tier, lookup.reason)
+            hit_near = (lookup.result, lookup.tier) == ("hit", "l1")
+            if not (hit_near and outcome.operation in HIT_OPERATIONS):  # those the histogram has
+                stale = outcome.load.stale_reason if outcome.load is not None else None
+                self.metrics.add(catalog.LOOKUPS, 1, self.name, lookup.result, lookup.tier, lookup.reason, stale)
             if outcome.ai is not None:
                 facts = (outcome.ai.operation, outcome.ai.text_tier, lookup.result)
                 self.metrics.add(catalog.AI_LOOKUPS, 1, self.name, *facts)
@@ -202,10 +224,21 @@ class Probe(Reporter):
             self.metrics.add(catalog.DEGRADED_OPERATIONS, 1, self.name, outcome.degraded)
 
     def _lookups(self, outcome: Outcome) -> list[Lookup]:
+        key = outcome.key if isinstance(outcome.key, str) else ""
         if outcome.operation == "get" and outcome.error is None:
-            key = outcome.key or ""
             return [Lookup(key, outcome.result, outcome.tier, outcome.reason, outcome.value)]
+        if outcome.operation == "get_or_set":
+            return self._looked_up(outcome, key)
         return outcome.lookups or []
+
+    @staticmethod
+    def _looked_up(outcome: Outcome, key: str) -> list[Lookup]:
+        """What the tiers gave: a value that had to be loaded, or waited for, is a miss, and so is one that failed."""
+        if outcome.error is None and outcome.tier != "loader":
+            return [Lookup(key, outcome.result, outcome.tier, outcome.reason, outcome.value)]
+        if outcome.error is not None and outcome.reason == "none":
+            return []  # it ended before anything was looked up
+        return [Lookup(key, "bypass" if outcome.result == "bypass" else "miss", "none", outcome.reason)]
 
     def _call_back(self, outcome: Outcome) -> None:
         if not self.callbacks.active or outcome.error is not None:
@@ -218,6 +251,7 @@ class Probe(Reporter):
         for lookup in self._lookups(outcome):
             if lookup.result in ("hit", "stale"):
                 errors += fire("get_success", lookup.key, lookup.value)
+                errors += fire("get_stale", lookup.key, lookup.value) if lookup.result == "stale" else 0
             elif lookup.result == "miss":
                 errors += fire("get_miss", lookup.key)
         for key, value in outcome.written:
@@ -239,14 +273,21 @@ class Probe(Reporter):
             catalog.CALLBACK_ERRORS.name: outcome.callback_errors or None,
             catalog.ERROR_TYPE.name: error_type(outcome.error),
         }
-        if outcome.operation in ("get", "get_many"):
+        if outcome.operation in ("get", "get_many", "get_or_set"):
             found[catalog.TIER.name] = outcome.tier
+            found[catalog.NEGATIVE.name] = (
+                True if outcome.value is None and outcome.result in ("hit", "stale") else None
+            )
             found[catalog.MISS_REASON.name] = outcome.reason if outcome.result == "miss" else None
         if outcome.ai is not None:
             found[catalog.AI_OPERATION.name] = outcome.ai.operation
             found[catalog.AI_TEXT_TIER.name] = outcome.ai.text_tier
+        template = outcome.ai.template if outcome.ai is not None else None
+        if outcome.load is not None:
+            template = outcome.load.template
+            found.update(self.loads.attributes(outcome.load))
         if isinstance(outcome.key, str) and outcome.key:
-            found.update(self.privacy.attributes(outcome.key, outcome.ai.template if outcome.ai is not None else None))
+            found.update(self.privacy.attributes(outcome.key, template))
         return {name: value for name, value in found.items() if value is not None}
 
     def _log_error(self, outcome: Outcome) -> None:
@@ -325,6 +366,22 @@ class Probe(Reporter):
             yield
         finally:
             otel_context.detach(token)
+
+
+class _HitSeries(NamedTuple):
+    """What a watched L1 hit of one operation is counted in, and called."""
+
+    values: tuple[str | None, ...]
+    cell: list[int]
+    span_name: str
+    attributes: dict[str, str]
+
+    @classmethod
+    def of(cls, metrics: Metrics, cache: str, operation: str) -> _HitSeries:
+        values = (cache, operation, "hit", "l1", None)
+        named = zip(catalog.OPERATION_DURATION.attributes, values, strict=False)
+        cell = metrics.cell(catalog.OPERATION_DURATION, *values)
+        return cls(values, cell, f"cache.{operation} {cache}", {row.name: str(value) for row, value in named})
 
 
 class OpenOperation:

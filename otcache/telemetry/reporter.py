@@ -67,10 +67,12 @@ class Reporter:
         self.metrics.cell(catalog.OPERATION_DURATION, self.name, "get", "miss", "none", None)
         self.metrics.cell(catalog.OPERATION_DURATION, self.name, "set", "ok", "none", None)
         for reason in ("absent", "expired", "backend_unavailable"):
-            self.metrics.cell(catalog.LOOKUPS, self.name, "miss", "none", reason)
+            self.metrics.cell(catalog.LOOKUPS, self.name, "miss", "none", reason, None)
         for reason in ("capacity", "expired"):
             self.metrics.cell(catalog.EVICTIONS, self.name, "l1", reason)
         self.metrics.cell(catalog.WRITES, self.name, "l1", "set")
+        for target in catalog.INVALIDATION_TARGET.values or ():
+            self.metrics.cell(catalog.INVALIDATIONS, self.name, target, "local")
         for signal in ("traces", "metrics", "logs"):
             self.metrics.cell(catalog.DROPPED, signal, "recording_error")
 
@@ -78,7 +80,7 @@ class Reporter:
         """The same for a cache that has a far tier."""
         for tier, reason in (("l1", "backfill"), ("l2", "set")):
             self.metrics.cell(catalog.WRITES, self.name, tier, reason)
-        self.metrics.cell(catalog.LOOKUPS, self.name, "hit", "l2", "none")
+        self.metrics.cell(catalog.LOOKUPS, self.name, "hit", "l2", "none", None)
         for reason in catalog.DEGRADED_REASON.values or ():
             self.metrics.cell(catalog.DEGRADED_OPERATIONS, self.name, reason)
         for state in catalog.CIRCUIT_STATE.values or ():
@@ -198,6 +200,11 @@ def exemplar_context(span: trace.Span | None) -> otel_context.Context | None:
     if span is None or not span.get_span_context().trace_flags & 1:
         return None
     return trace.set_span_in_context(trace.NonRecordingSpan(span.get_span_context()))
+
+
+def is_traced(span: trace.Span) -> bool:
+    """Whether children of this span are wanted; also when it has ended, as that of a caller who did not wait."""
+    return span.is_recording() or bool(span.get_span_context().trace_flags & 1)
 
 
 def context_of(span: trace.Span | None) -> otel_context.Context | None:

@@ -14,7 +14,16 @@ from opentelemetry.trace import SpanKind
 from otcache.base import StoreError
 from otcache.telemetry import catalog
 from otcache.telemetry.outcome import Outcome, Purpose, RoundTrip
-from otcache.telemetry.reporter import Reporter, clock, context_of, error_type, exemplar_context, set_status, wall
+from otcache.telemetry.reporter import (
+    Reporter,
+    clock,
+    context_of,
+    error_type,
+    exemplar_context,
+    is_traced,
+    set_status,
+    wall,
+)
 
 
 class Trips:
@@ -38,7 +47,7 @@ class Trips:
             return trip
         if outcome.span is None and self._reporter.tracing.policy == "io" and self._reporter.tracing.wants():
             self._start_operation(outcome)
-        if outcome.span is not None and outcome.span.is_recording():
+        if outcome.span is not None and is_traced(outcome.span):
             with self._reporter.guard("traces"):
                 trip.span = self._client_span(outcome.span, trip)
         return trip

@@ -13,7 +13,7 @@ from otcache.telemetry.catalog import ATTRIBUTES, EVENTS, INSTRUMENTS, SPANS, At
 from tests.telemetry.prometheus_names import PER, UNITS
 
 WORDS: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*(\.[a-z][a-z0-9]*(_[a-z0-9]+)*)+")
-BORROWED: Final = ("error.type", "db.", "server.", "exception.", "gen_ai.", "vcs.")
+BORROWED: Final = ("error.type", "code.function.name", "db.", "server.", "exception.", "gen_ai.", "vcs.")
 """Names of the semantic conventions that mean the same here."""
 UNIT_WORDS: Final = {word for word in (*UNITS.values(), *PER.values(), "total") if word}
 
@@ -106,8 +106,8 @@ def test_attributes_of_a_metric_are_texts_of_a_bounded_number(row: Instrument) -
 
 
 @instruments
-def test_only_the_error_of_a_metric_may_be_absent(row: Instrument) -> None:
-    assert set(row.conditional) <= {catalog.ERROR_TYPE}
+def test_only_an_error_and_the_reason_of_staleness_may_be_absent(row: Instrument) -> None:
+    assert set(row.conditional) <= {catalog.ERROR_TYPE, catalog.STALE_REASON}
     assert len(set(row.keys)) == len(row.keys)
 
 

@@ -211,8 +211,13 @@ UNREACHABLE: Final[dict[Fact, str]] = {
     **_never(catalog.WRITES, catalog.TIER, "none", "what no tier stored is no write"),
     **_never(catalog.EVICTIONS, catalog.TIER, "l2 none", "what Redis evicts it does not tell"),
     **_never(catalog.OPERATION_SPAN, catalog.MISS_REASON, "none", "a span has the attribute only where it missed"),
-    **_never(catalog.OPERATION_EXCEPTION, catalog.OPERATION, "clear ping", "they take nothing that could be refused"),
+    **_never(
+        catalog.OPERATION_EXCEPTION, catalog.OPERATION, "clear purge ping", "they take nothing that could be refused"
+    ),
     **_never(catalog.OPERATION_EXCEPTION, catalog.OPERATION, "invalidate", "a bad pattern is refused before it begins"),
+    **_never(catalog.INVALIDATED, catalog.INVALIDATION_TARGET, "key", "a key is counted, and not worth a line"),
+    **_never(catalog.CIRCUIT_STATUS, catalog.COMPONENT, "backplane", "it has no breaker"),
+    **_never(catalog.CIRCUIT_TRANSITIONS, catalog.COMPONENT, "backplane", "it has no breaker"),
     **_never(catalog.CIRCUIT_CHANGED, catalog.CIRCUIT_STATE, "half_open", "a probe of an outage that was told"),
     **_never(catalog.CIRCUIT_CHANGED, catalog.CIRCUIT_PREVIOUS, "open", "an open breaker is only left by a probe"),
     **_never(

@@ -131,6 +131,27 @@ async def every_operation(stage: Stage) -> None:
     await cache.clear()
 
 
+async def two_processes(stage: Stage) -> None:
+    """One writes and invalidates, the other hears of it; a third party's message is not understood."""
+    mine, other = stage.redis("users"), stage.redis("users")
+    await mine.connect()
+    await other.connect()
+    assert other._tiers.backplane is not None
+    await mine.set("k", 1, tags=["a", "b"])
+    await mine.purge()
+    for invalidate in (mine.invalidate_tag("a"), mine.invalidate_prefix("k"), mine.clear()):
+        heard = other._tiers.backplane.wait("k")
+        await mine.set("k", 1, tags=["a"])
+        await heard
+        await other.get("k")
+        await invalidate
+        await until(lambda: other._tiers.stamps.newest == mine._tiers.stamps.newest)
+        await other.get("k")
+    stage.server.command("PUBLISH", f"{stage.key(mine, '')[:-1]}@news", "not ours")
+    await mine.delete("k")
+    await until(lambda: other._near.reason("k") == "deleted")
+
+
 async def batches(stage: Stage) -> None:
     """Whole, partial and empty ones."""
     cache = stage.redis("users")
@@ -152,7 +173,7 @@ async def reasons_to_miss(stage: Stage) -> None:
     await cache.get("evicted")
     await cache.delete("deleted")
     await cache.get("deleted")
-    cache._tiers._clock = ManualClock(time.perf_counter_ns() + 61 * 10**9)
+    cache._tiers.near_tier._clock = ManualClock(time.perf_counter_ns() + 61 * 10**9)
     await cache.get_many(["expired"])
 
 
@@ -259,6 +280,7 @@ async def a_caller_that_gives_up(stage: Stage) -> None:
 async def a_server_that_hangs(stage: Stage) -> None:
     """Times out; the breaker opens and closes again."""
     cache = stage.redis("hanging", timeout=0.1, breaker_failures=1, breaker_probe_seconds=0.05)
+    await cache.connect()
     with stage.server.paused():
         await cache.get("k")
     await until(lambda: not is_open(cache))
@@ -341,8 +363,9 @@ async def a_service_that_is_judged(stage: Stage) -> None:
 
 
 STEPS: Final[tuple[Step, ...]] = (
-    every_operation, batches, reasons_to_miss, payloads, responses_of_ai, refused_arguments, a_flood_of_events,
-    callbacks, a_caller_that_gives_up, a_server_that_hangs, an_outage, a_full_server, a_server_that_only_reads,
+    every_operation, two_processes, batches, reasons_to_miss, payloads, responses_of_ai, refused_arguments,
+    a_flood_of_events, callbacks, a_caller_that_gives_up, a_server_that_hangs, an_outage, a_full_server,
+    a_server_that_only_reads,
     a_wrong_password, a_processor_that_fails, a_benchmark, a_service_that_is_judged,
 )  # fmt: skip
 

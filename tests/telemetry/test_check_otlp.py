@@ -148,7 +148,7 @@ def test_an_exponential_histogram_is_a_histogram(document: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     ("change", "kind", "detail"),
     [
-        ({"value": {"stringValue": "l9"}}, "value", "otcache.tier=l9 is not one of l1, l2, none"),
+        ({"value": {"stringValue": "l9"}}, "value", "otcache.tier=l9 is not one of l1, l2, loader, none"),
         ({"value": {"intValue": "1"}}, "value", "the value of otcache.tier is no text"),
         ({"value": None}, "value", "the value of otcache.tier is no text"),
     ],

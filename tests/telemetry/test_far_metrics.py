@@ -17,7 +17,12 @@ from tests.servers import RedisServer
 @pytest.fixture
 async def cache(telemetry: Capture, redis_server: Any, prefix: str) -> AsyncIterator[GenericRedisCache]:
     """A cache without a near tier that compresses what is over 100 bytes."""
-    options: dict[str, Any] = {"key_prefix": prefix, "enable_l1_cache": False, "compression_threshold": 100}
+    options: dict[str, Any] = {
+        "key_prefix": prefix,
+        "enable_l1_cache": False,
+        "compression_threshold": 100,
+        "max_staleness": 60.0,
+    }
     async with GenericRedisCache(
         redis_url=redis_server.url, providers=telemetry.providers, timeout=5.0, **options
     ) as built:

@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import Final, get_args
 
 from otcache.telemetry.catalog.kinds import Attribute
-from otcache.telemetry.outcome import DegradedReason, MissReason, Operation, Purpose, Result, Tier
+from otcache.telemetry.outcome import (
+    CoalesceOutcome,
+    CoalesceRole,
+    CoalesceScope,
+    DegradedReason,
+    LoadTrigger,
+    MissReason,
+    Operation,
+    Purpose,
+    Result,
+    StaleReason,
+    Tier,
+    WriteReason,
+)
 
 CACHE = Attribute("otcache.cache.name", "string", "The cache's name.", cap=200)
 OPERATION = Attribute("otcache.operation.name", "string", "The operation.", values=get_args(Operation))
@@ -13,13 +26,28 @@ RESULT = Attribute("otcache.result", "string", "How it ended.", values=get_args(
 TIER = Attribute("otcache.tier", "string", "The tier that answered.", values=get_args(Tier))
 MISS_REASON = Attribute("otcache.miss.reason", "string", "Why a lookup missed; `none` unless it did.",
                         values=get_args(MissReason))  # fmt: skip
+STALE_REASON = Attribute("otcache.stale.reason", "string", "Why a value past its time to live was given.",
+                         values=get_args(StaleReason))  # fmt: skip
+TRIGGER = Attribute("otcache.loader.trigger", "string", "Why a loader ran.", values=get_args(LoadTrigger))
+LOADER = Attribute("code.function.name", "string", "The loader's full name.")
+DETACHED = Attribute("otcache.loader.detached", "boolean", "True when the call that started it did not wait for it.")
+NEGATIVE = Attribute("otcache.entry.negative", "boolean", "True when the value that was found is `None`.")
+COALESCE_ROLE = Attribute("otcache.coalesce.role", "string", "Its part where calls shared a load.",
+                          values=get_args(CoalesceRole))  # fmt: skip
+COALESCE_SCOPE = Attribute("otcache.coalesce.scope", "string", "Whether the load was this process's.",
+                           values=get_args(CoalesceScope))  # fmt: skip
+COALESCE_OUTCOME = Attribute("otcache.coalesce.outcome", "string", "What waiting for another's load came to.",
+                             values=get_args(CoalesceOutcome))  # fmt: skip
+COALESCE_WAITERS = Attribute("otcache.coalesce.waiters", "int", "Other calls that its load served.")
+COALESCE_WAIT = Attribute("otcache.coalesce.wait", "double", "Seconds that it waited for another call's load.")
 ERROR_TYPE = Attribute("error.type", "string", "What was raised, or what the server answered; absent on success.",
                        cap=32)  # fmt: skip
 KEY_HASH = Attribute("otcache.key.hash", "string", "Keyed hash of the key, 16 hex characters.")
 KEY_TEMPLATE = Attribute("otcache.key.template", "string", "The key's shape as the source code declares it.")
 KEY = Attribute("otcache.key", "string", "The key itself, after the redactor.", opt_in=True)
-LINK_TYPE = Attribute("otcache.link.type", "string", "On a link: what it leads to, the span that stored the value "
-                      "or the operation that a callback is told of.", values=("writer", "callback_trigger"),
+LINK_TYPE = Attribute("otcache.link.type", "string", "On a link: what it leads to: the span that stored the value, the "
+                      "operation that a callback is told of, the one that a refresh was begun by, or the load that was "
+                      "waited for.", values=("writer", "callback_trigger", "refresh_trigger", "coalesced_leader"),
                       opt_in=True)  # fmt: skip
 AGE = Attribute("otcache.entry.age", "double", "Seconds since the value was stored.")
 TTL = Attribute("otcache.entry.ttl", "double", "Time to live given at a write, in seconds; 0 never expires.")
@@ -29,8 +57,8 @@ BATCH_HITS = Attribute("otcache.operation.batch.hits", "int", "Keys of a batch r
 DEGRADED = Attribute("otcache.degraded", "boolean", "True when a tier that should have taken part did not.")
 DEGRADED_REASON = Attribute("otcache.degraded.reason", "string", "Why it did not.", values=get_args(DegradedReason))
 CALLBACK_ERRORS = Attribute("otcache.callback.errors", "int", "User callbacks that raised during the operation.")
-WRITE_REASON = Attribute("otcache.write.reason", "string", "Why an entry was stored: by `set`, or copied up on a hit.",
-                         values=("set", "backfill"))  # fmt: skip
+WRITE_REASON = Attribute("otcache.write.reason", "string", "Why an entry was stored: by `set`, copied up on a hit, or "
+                         "loaded.", values=get_args(WriteReason))  # fmt: skip
 EVICTION_REASON = Attribute("otcache.eviction.reason", "string", "Why an entry left unasked.",
                             values=("capacity", "expired"))  # fmt: skip
 IO_DIRECTION = Attribute("otcache.io.direction", "string", "Seen from the cache.", values=("read", "write"))
@@ -56,7 +84,8 @@ CIRCUIT_STATE = Attribute("otcache.circuit.state", "string", "The breaker's stat
 CIRCUIT_PREVIOUS = Attribute("otcache.circuit.previous_state", "string", "The state it left.",
                              values=("closed", "open", "half_open"))  # fmt: skip
 CALLBACK_EVENT = Attribute("otcache.callback.event", "string", "The event a callback was called for.",
-                           values=("get_success", "get_miss", "set_success", "delete_success"))  # fmt: skip
+                           values=("get_success", "get_miss", "get_stale", "set_success", "delete_success", "load",
+                                   "load_error"))  # fmt: skip
 CALLBACK_NAME = Attribute("otcache.callback.name", "string", "The callback's qualified name.", cap=32)
 SIGNAL = Attribute("otcache.telemetry.signal", "string", "The signal concerned.", values=("traces", "metrics", "logs"))
 DROP_REASON = Attribute("otcache.telemetry.drop.reason", "string", "Why it was dropped.",

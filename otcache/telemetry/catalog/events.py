@@ -16,6 +16,7 @@ from otcache.telemetry.catalog.attributes import (
     CHANGE_LOW,
     CIRCUIT_PREVIOUS,
     CIRCUIT_STATE,
+    COALESCE_WAITERS,
     COMPONENT,
     COMPONENT_STATE,
     DB_OPERATION,
@@ -31,15 +32,24 @@ from otcache.telemetry.catalog.attributes import (
     OPERATION,
     REVISION,
     SERIES,
+    STALE_REASON,
     STATISTIC,
     TARGET,
     TIER,
+    TRIGGER,
     VERDICT,
 )
 from otcache.telemetry.catalog.kinds import Event
 
 OPERATION_EXCEPTION = Event("otcache.operation.exception", "WARN", "An operation raised to its caller.",
                             (CACHE, OPERATION, ERROR_TYPE, EXCEPTION_TYPE, EXCEPTION_MESSAGE))  # fmt: skip
+LOADER_EXCEPTION = Event("otcache.loader.exception", "WARN", "A loader raised, or was given up; a stale value may have "
+                         "been given instead.", (CACHE, TRIGGER, ERROR_TYPE, EXCEPTION_TYPE, EXCEPTION_MESSAGE,
+                                                 STALE_REASON))  # fmt: skip
+STAMPEDE = Event("otcache.stampede.detected", "WARN", "Many callers wait for one load.",
+                 (CACHE, TRIGGER, COALESCE_WAITERS))  # fmt: skip
+STALE_SERVED = Event("otcache.stale.served", "INFO", "A value past its time to live was given: no new one was to be "
+                     "had.", (CACHE, STALE_REASON))  # fmt: skip
 REDIS_EXCEPTION = Event("db.client.operation.exception", "WARN", "A command of Redis failed.",
                         (CACHE, DB_OPERATION, ERROR_TYPE))  # fmt: skip
 CIRCUIT_CHANGED = Event("otcache.circuit.state_changed", "WARN", "The breaker changed state (INFO unless it opened).",
@@ -68,7 +78,7 @@ BENCHMARK_COMPLETED = Event("otcache.benchmark.completed", "INFO", "A benchmark 
 STARTED = Event("otcache.started", "INFO", "A cache is ready; its effective configuration without secrets.", (CACHE,))
 
 EVENTS: Final = (
-    OPERATION_EXCEPTION, REDIS_EXCEPTION, CIRCUIT_CHANGED, COMPONENT_CHANGED, INVALIDATED, JOURNAL_FULL,
-    CALLBACK_EXCEPTION, CALLBACK_QUARANTINED, CAPPED, STARTED, REGRESSION_DETECTED, REGRESSION_RESOLVED,
-    BENCHMARK_COMPLETED,
+    OPERATION_EXCEPTION, LOADER_EXCEPTION, STAMPEDE, STALE_SERVED, REDIS_EXCEPTION, CIRCUIT_CHANGED,
+    COMPONENT_CHANGED, INVALIDATED, JOURNAL_FULL, CALLBACK_EXCEPTION, CALLBACK_QUARANTINED, CAPPED, STARTED,
+    REGRESSION_DETECTED, REGRESSION_RESOLVED, BENCHMARK_COMPLETED,
 )  # fmt: skip

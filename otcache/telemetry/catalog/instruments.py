@@ -16,6 +16,8 @@ from otcache.telemetry.catalog.attributes import (
     CALLBACK_EVENT,
     CALLBACK_NAME,
     CIRCUIT_STATE,
+    COALESCE_OUTCOME,
+    COALESCE_SCOPE,
     CODEC_NAME,
     CODEC_OPERATION,
     COMPONENT,
@@ -42,10 +44,12 @@ from otcache.telemetry.catalog.attributes import (
     SCHEMA,
     SERIES,
     SIGNAL,
+    STALE_REASON,
     STATISTIC,
     TARGET,
     TIER,
     TOKEN_TYPE,
+    TRIGGER,
     VERDICT,
     VERSION,
     WRITE_REASON,
@@ -59,7 +63,10 @@ from otcache.telemetry.catalog.buckets import (
     B_EVALUATION,
     B_L2,
     B_LAG,
+    B_LOAD,
     B_OP,
+    B_STALE,
+    B_WAIT,
 )
 from otcache.telemetry.catalog.kinds import MS, NS, Instrument
 
@@ -73,7 +80,7 @@ OPERATION_DURATION = Instrument(
 )  # fmt: skip
 LOOKUPS = Instrument(
     "otcache.lookups", "counter", "{lookup}", "Keys looked up, one per key; the only source of a hit ratio.",
-    (CACHE, RESULT, TIER, MISS_REASON), present="always",
+    (CACHE, RESULT, TIER, MISS_REASON), (STALE_REASON,), present="always",
 )  # fmt: skip
 WRITES = Instrument(
     "otcache.writes", "counter", "{entry}", "Entries stored, per tier; l2 only after the server's OK.",
@@ -86,6 +93,34 @@ EVICTIONS = Instrument(
 ENTRY_AGE = Instrument(
     "otcache.hit.age", "histogram", "s", "Age of a value when the far tier answered with it.",
     (CACHE, RESULT), (), B_AGE, scale=MS, lean="dropped",
+)  # fmt: skip
+STALE_AGE = Instrument(
+    "otcache.stale.age", "histogram", "s", "How long past its time to live a value was when it was given.",
+    (CACHE, STALE_REASON), (), B_STALE, scale=MS, lean="dropped",
+)  # fmt: skip
+LOADS = Instrument(
+    "otcache.loads", "counter", "{load}", "Runs of loaders that have ended.", (CACHE, TRIGGER), (ERROR_TYPE,),
+    present="always",
+)  # fmt: skip
+LOADER_DURATION = Instrument(
+    "otcache.loader.duration", "histogram", "s", "Duration of one run of a loader.",
+    (CACHE, TRIGGER), (ERROR_TYPE,), B_LOAD, scale=NS,
+)  # fmt: skip
+LOADER_ACTIVE = Instrument(
+    "otcache.loader.active", "updowncounter", "{load}", "Loaders that run now.", (CACHE,), present="always"
+)
+COALESCE_REQUESTS = Instrument(
+    "otcache.coalesce.requests", "counter", "{request}",
+    "Callers that waited for another caller's load instead of running their own.",
+    (CACHE, COALESCE_SCOPE, COALESCE_OUTCOME), present="always",
+)  # fmt: skip
+COALESCE_WAIT_DURATION = Instrument(
+    "otcache.coalesce.wait.duration", "histogram", "s", "Time that such a caller waited.",
+    (CACHE, COALESCE_SCOPE, COALESCE_OUTCOME), (), B_WAIT, scale=NS, lean="dropped",
+)  # fmt: skip
+COALESCE_WAITING = Instrument(
+    "otcache.coalesce.waiting", "updowncounter", "{request}", "Callers that wait for another's load now.", (CACHE,),
+    present="always",
 )  # fmt: skip
 L1_COUNT = Instrument(
     "otcache.l1.entry.count", "updowncounter", "{entry}", "Entries in L1.", (CACHE,), present="always"
@@ -237,7 +272,8 @@ NEWS_LAG = Instrument(
 )  # fmt: skip
 
 INSTRUMENTS: Final = (
-    OPERATIONS, OPERATION_DURATION, LOOKUPS, WRITES, EVICTIONS, ENTRY_AGE, L1_COUNT, L1_LIMIT, PAYLOAD_SIZE,
+    OPERATIONS, OPERATION_DURATION, LOOKUPS, WRITES, EVICTIONS, ENTRY_AGE, STALE_AGE, LOADS, LOADER_DURATION,
+    LOADER_ACTIVE, COALESCE_REQUESTS, COALESCE_WAIT_DURATION, COALESCE_WAITING, L1_COUNT, L1_LIMIT, PAYLOAD_SIZE,
     COMPRESSION_IO, CODEC_DURATION, DEGRADED_OPERATIONS, COMPONENT_STATUS, CIRCUIT_STATUS, CIRCUIT_TRANSITIONS,
     CALLBACKS, CALLBACK_DURATION, DROPPED, BUILD_INFO, L2_OPERATIONS, L2_DURATION, L2_IO, CONNECTIONS,
     CONNECTION_LIMIT, INVALIDATIONS, NEWS, NEWS_LAG, AI_LOOKUPS, AI_TOKENS, AI_COST, AI_TIME, AI_TEXT_SIZE,

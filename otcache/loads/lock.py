@@ -1,0 +1,147 @@
+"""One load per key among all processes: a lock in Redis, and news when it is free; nobody asks again and again."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final, Protocol
+
+from otcache.base import StoreError
+from otcache.exceptions import LoadTimeout
+from otcache.far import FarTier
+from otcache.loads.flights import Flight, arrives
+from otcache.telemetry.loads import read_place, write_place
+from otcache.telemetry.outcome import Lookup
+
+_TOKEN: Final = 16
+"""Random bytes of a lock's value: nobody else's lock is taken for ours."""
+_LATER: Final = 0.01
+"""Seconds after its end at which a lock is asked for again: the server's clock ticks in milliseconds."""
+
+
+class Wakes(Protocol):
+    """Who tells of what other processes do."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether news arrive."""
+
+    def wait(self, key: str) -> asyncio.Future[None]:
+        """Done at the next news of `key`, its lock's included; cancelled by who waits no more."""
+
+    def lock_news(self, key: str) -> bytes:
+        """The news that the lock of `key` is free."""
+
+
+class Lease:
+    """A lock that this process holds, or may hold; it is held on until it is given back."""
+
+    def __init__(self, far: FarTier, flight: Flight, value: bytes, seconds: float) -> None:
+        self.key = flight.key
+        self.value = value
+        self.outcome = flight.outcome
+        self._far = far
+        self._seconds = seconds
+        self._task: asyncio.Task[None] | None = None
+        self._timer = flight.loop.call_later(seconds / 3, self._begin)
+
+    def _begin(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._renew(), name="otcache-lock")
+
+    async def _renew(self) -> None:
+        """Nearly every load is over before this begins."""
+        while not self._far.breaker.is_open:
+            with suppress(StoreError):  # the next one may get through in time
+                if not await self._far.renew_lock(self.key, self.value, round(self._seconds * 1000)):
+                    return
+            await asyncio.sleep(self._seconds / 3)
+
+    async def give_back(self, news: bytes) -> None:
+        """Release it, as far as the server can be reached."""
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        with suppress(StoreError):  # it ends by itself
+            await self._far.unlock(self.outcome, self.key, self.value, news)
+
+
+Fresh = Callable[[bytes], Lookup | None]
+"""What a payload holds, if it makes a load needless."""
+
+
+class Locks:
+    """The locks of one cache.
+
+    Args:
+        far: Where they are.
+        wakes: Who tells that one is free.
+        seconds: How long one lives after the process that holds it has died.
+    """
+
+    def __init__(self, far: FarTier, wakes: Wakes, seconds: float) -> None:
+        self._far = far
+        self._wakes = wakes
+        self._seconds = seconds
+        self._returning: set[asyncio.Task[None]] = set()
+
+    async def take(self, flight: Flight, fresh: Fresh) -> Lease | Lookup | None:
+        """The lock of the flight's key, what another process has stored meanwhile, or `None`: load without one.
+
+        Raises:
+            LoadTimeout: Another process was not done when the flight's time was over.
+        """
+        value = secrets.token_hex(_TOKEN).encode() + b" " + write_place(flight.outcome.span)
+        while self._wakes.is_live and not self._far.breaker.is_open:
+            news = self._wakes.wait(flight.key)  # before the question: nothing that follows it is missed
+            try:
+                answer = await self._attempt(flight, value, fresh)
+                if not isinstance(answer, float):
+                    return answer
+                await self._wait(flight, news, answer)
+            finally:
+                news.cancel()
+        return None
+
+    async def _attempt(self, flight: Flight, value: bytes, fresh: Fresh) -> Lease | Lookup | float:
+        """The same, or for how many seconds another process has the lock at most."""
+        try:
+            answer = await self._far.lock(flight.outcome, flight.key, value, round(self._seconds * 1000))
+        except StoreError:
+            return Lease(self._far, flight, value, self._seconds)  # the server may have heard it
+        except BaseException:
+            self.give_back(Lease(self._far, flight, value, self._seconds))
+            raise
+        found = fresh(answer.payload) if answer.payload is not None else None
+        if answer.holder is not None:
+            flight.scope, flight.leader = "distributed", read_place(answer.holder.partition(b" ")[2])
+            return answer.left_ms / 1000 if found is None else found
+        lease = Lease(self._far, flight, value, self._seconds)
+        if found is not None:
+            self.give_back(lease)
+            flight.scope = "distributed"
+            return found
+        flight.scope, flight.leader = "process", None
+        return lease
+
+    @staticmethod
+    async def _wait(flight: Flight, news: asyncio.Future[None], left: float) -> None:
+        patience = flight.deadline - flight.loop.time()
+        if patience <= 0:
+            raise LoadTimeout("another process loads the value, and was not done in time")
+        await arrives(news, min(left + _LATER, patience))
+
+    def give_back(self, lease: Lease) -> None:
+        """Release a lock in the background: nobody waits for that, and nobody can stop it."""
+        task = asyncio.get_running_loop().create_task(lease.give_back(self._wakes.lock_news(lease.key)))
+        self._returning.add(task)
+        task.add_done_callback(self._returning.discard)
+
+    async def close(self) -> None:
+        """Wait for the locks that are being given back; each has the far tier's deadline."""
+        here = asyncio.get_running_loop()
+        returning = [task for task in self._returning if task.get_loop() is here]
+        if returning:
+            await asyncio.wait(returning)
