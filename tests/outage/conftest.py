@@ -11,7 +11,15 @@ import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 
 from otcache import GenericRedisCache, Providers
+from tests.leaks import no_leaks
 from tests.servers import RedisServer
+
+
+@pytest.fixture(autouse=True)
+async def nothing_leaks() -> AsyncIterator[None]:
+    """Every test here ends with as many tasks, threads, files and sockets as it began with."""
+    async with no_leaks():
+        yield
 
 
 @pytest.fixture
