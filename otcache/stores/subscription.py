@@ -184,16 +184,20 @@ class _Line:
         try:
             await self._connection.connect()  # type: ignore[no-untyped-call]
             await self._connection.send_command("SUBSCRIBE", channel)
-            await self._connection.read_response()
+            await self._read()
             self.ready.set_result(None)
             while True:
-                self._take(await self._connection.read_response())
+                self._take(await self._read())
         except Exception as exc:  # noqa: BLE001  whatever it is, no more can be read here
             error = translate(exc)
         finally:
             cut(self._connection)
             self._give_up(error)
         self._ended(error)
+
+    async def _read(self) -> Any:
+        """The next answer. The connection is ours to cut: redis-py would wait for TLS's goodbye in the background."""
+        return await self._connection.read_response(disconnect_on_error=False)
 
     def _take(self, answer: list[Any]) -> None:
         if answer[0] == b"message":
