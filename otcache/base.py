@@ -176,6 +176,13 @@ class Store(Protocol):
         With `news`, the server publishes what it makes of the key in the same step (`EVAL`); so do the others.
         """
 
+    async def write_loaded(self, key: str, payload: bytes, ttl_ms: int, lock: bytes, news: News) -> bool:
+        """Store the value of a load while its lock is still ours, and give that back (`EVAL`); whether it was.
+
+        Whoever writes or removes the key with news ends the lock. On a cluster a key whose braces are no hash tag is
+        stored in any case: its lock is on another node.
+        """
+
     async def write_many(
         self, items: Sequence[tuple[str, bytes]], ttl_ms: int, news: News | None = None
     ) -> list[StoreError | None]:

@@ -48,6 +48,18 @@ class FarTier(Guard):
             raise
         self.journal.discard([key])
 
+    async def write_loaded(self, outcome: Outcome, key: str, payload: bytes, ttl_ms: int, lock: bytes) -> bool:
+        """Store the value of a load, unless the key has been written or removed meanwhile; whether it is stored."""
+        assert self.news is not None, "there are locks only where there are news"
+        try:
+            write, size = self.store.write_loaded, len(payload)
+            stored = await self._call(outcome, "SET", "write", write, key, payload, ttl_ms, lock, self.news, sent=size)
+        except BaseException:
+            self.distrust([key])
+            raise
+        self.journal.discard([key])
+        return stored
+
     async def write_many(
         self, outcome: Outcome, items: Sequence[tuple[str, bytes]], ttl_ms: int
     ) -> list[StoreError | None]:

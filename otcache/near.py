@@ -26,13 +26,17 @@ class NearTier:
         coding: Bytes to values, where every caller gets an object of its own.
         copies: Whether that is so.
         beta: How early a loaded entry asks to be loaded anew.
+        max_staleness: Seconds that a value may be served which only this process has, once it has had a far tier.
     """
 
-    def __init__(self, store: MemoryStore, coding: Coding, *, copies: bool, beta: float) -> None:
+    def __init__(
+        self, store: MemoryStore, coding: Coding, *, copies: bool, beta: float, max_staleness: float | None
+    ) -> None:
         self.store = store
         self.copies = copies
         self._coding = coding
         self._beta = beta
+        self._lease = NEVER // 2 if max_staleness is None else int(max_staleness * _SECOND)
         self._clock: Callable[[], int] = clock
 
     # --- reading ------------------------------------------------------------------------------------
@@ -52,8 +56,8 @@ class NearTier:
     def look_local(self, near: Lookup, kind: Any) -> Lookup:
         """The answer while the far tier can't be asked: what only this process has, or a miss for that reason."""
         key, now = near.key, self._clock()
-        entry = self.store.peek(key, now) if key in self.store.local else None
-        if entry is not None:
+        entry = self.store.peek(key, now)
+        if entry is not None and now < self.store.local.get(key, 0):
             return self._hit(key, entry, now, kind)
         if near.kept is not None:
             near.kept.reason = "backend_unavailable"
@@ -62,7 +66,12 @@ class NearTier:
     def trusted(self, key: str, now: int) -> Entry | None:
         """The fresh entry under `key`, if it may be served."""
         entry = self.store.peek(key, now)
-        return entry if entry is not None and (now < self.store.trusted_until or key in self.store.local) else None
+        trusted = max(self.store.trusted_until, self.store.local.get(key, 0))
+        return entry if entry is not None and now < trusted else None
+
+    def note_local(self, key: str, began: int) -> None:
+        """The far tier has not taken what has been put: another process may write something newer unheard."""
+        self.store.local[key] = began + self._lease
 
     def _hit(self, key: str, entry: Entry, now: int, kind: Any) -> Lookup:
         entry.used = True
@@ -82,7 +91,7 @@ class NearTier:
         hit = self._hit(key, entry, now, kind)
         if hit.result != "hit":
             return None
-        untrusted = (now - self.store.trusted_until) / _SECOND
+        untrusted = (now - max(self.store.trusted_until, self.store.local.get(key, 0))) / _SECOND
         past = max(-hit.left if hit.left is not None else -math.inf, untrusted)
         reason: StaleReason = "backend_unavailable" if untrusted >= 0 else "revalidating"
         return Kept(hit.value, "l1", past, hit.age, reason)

@@ -17,6 +17,7 @@ class Terms(NamedTuple):
         stale: Seconds it may be served beyond its time to live.
         loader_ns: How long its making took, if it was loaded.
         reason: Why it is stored: `otcache.write.reason`.
+        began: When its making began, if that was before it is stored.
         beta: How early it asks to be loaded anew; `None` takes the cache's.
     """
 
@@ -27,6 +28,7 @@ class Terms(NamedTuple):
     loader_ns: int | None = None
     reason: str = "set"
     beta: float | None = None
+    began: int | None = None
 
     @property
     def hard(self) -> int:

@@ -57,7 +57,7 @@ class Tiers:
         self.far = far
         self.copies = copies
         self.coding = Coding(serializer, far.store if far is not None else None, probe)
-        self.near_tier = NearTier(near, self.coding, copies=copies, beta=beta)
+        self.near_tier = NearTier(near, self.coding, copies=copies, beta=beta, max_staleness=max_staleness)
         self.inflight = Inflight()
         self.stamps = far.stamps if far is not None else Stamps()
         self.backplane: Backplane | None = None
@@ -169,18 +169,36 @@ class Tiers:
     # --- writing ------------------------------------------------------------------------------------
 
     async def write(
-        self, outcome: Outcome, values: Mapping[str, Any], payloads: Mapping[str, bytes], terms: Terms, started: int
+        self,
+        outcome: Outcome,
+        values: Mapping[str, Any],
+        payloads: Mapping[str, bytes],
+        terms: Terms,
+        started: int,
+        lock: bytes | None = None,
     ) -> None:
-        """Store entries in both tiers; `outcome.written` gets those that at least one of them holds."""
+        """Store entries in both tiers; `outcome.written` gets those that at least one of them holds.
+
+        Args:
+            outcome: The record.
+            values: What the near tier keeps.
+            payloads: What the far tier keeps.
+            terms: How long.
+            started: When that begins.
+            lock: Of a load: nothing is stored if it is not ours any more, because the key has been written since.
+        """
         token, overlaps = self.inflight.begin_write(payloads)
         alone = False
         try:
-            in_far = await self._write_far(outcome, payloads, terms)
+            in_far = await self._write_far(outcome, payloads, terms, lock)
         except BaseException:  # cancelled: nobody knows what the server holds
             self._remove_near(payloads)
             raise
         finally:
             alone = self.inflight.end_write(payloads, token) and not overlaps
+        if in_far is None:  # overtaken
+            self._remove_near(payloads)
+            return
         for key, value in values.items():
             kept = self._settle(outcome, key, value, payloads[key], terms, started, alone=alone, far=key in in_far)
             if kept or key in in_far:
@@ -207,15 +225,23 @@ class Tiers:
         if kept:
             self._probe.wrote("l1", terms.reason)
             if self.far is not None and not far:
-                self.near.local.add(key)
+                self.near_tier.note_local(key, terms.began or started)
         return kept
 
-    async def _write_far(self, outcome: Outcome, payloads: Mapping[str, bytes], terms: Terms) -> frozenset[str]:
-        """The keys that the far tier has acknowledged."""
+    async def _write_far(
+        self, outcome: Outcome, payloads: Mapping[str, bytes], terms: Terms, lock: bytes | None
+    ) -> frozenset[str] | None:
+        """The keys that the far tier has acknowledged; `None` if it has refused the value of a load."""
         if self.far is None or not payloads:
             return frozenset()
         try:
-            written = await self._acknowledged(self.far, outcome, payloads, terms.hard * 1000)
+            if lock is None:
+                written = await self._acknowledged(self.far, outcome, payloads, terms.hard * 1000)
+            else:
+                (key,) = payloads
+                if not await self.far.write_loaded(outcome, key, payloads[key], terms.hard * 1000, lock):
+                    return None
+                written = frozenset(payloads)
         except StoreError:
             return frozenset()
         if written:

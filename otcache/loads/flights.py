@@ -47,6 +47,7 @@ class Flight:
         error: Why it brings none.
         paused: ns of the application's callbacks inside of it.
         give_back: Releases the lock among processes that it holds.
+        lock: That lock's value: what was written since it was taken must not be overwritten.
     """
 
     key: str
@@ -73,6 +74,7 @@ class Flight:
     traceback: TracebackType | None = None
     paused: int = 0
     give_back: Callable[[], None] | None = None
+    lock: bytes | None = None
 
     def __post_init__(self) -> None:
         self.looked, self.landed = self.loop.create_future(), self.loop.create_future()

@@ -38,7 +38,8 @@ class Wakes(Protocol):
 class Lease:
     """A lock that this process holds, or may hold; it is held on until it is given back."""
 
-    def __init__(self, far: FarTier, flight: Flight, value: bytes, seconds: float) -> None:
+    def __init__(self, far: FarTier, flight: Flight, value: bytes, seconds: float, *, is_certain: bool = True) -> None:
+        self.is_certain = is_certain
         self.key = flight.key
         self.value = value
         self.outcome = flight.outcome
@@ -110,7 +111,8 @@ class Locks:
         try:
             answer = await self._far.lock(flight.outcome, flight.key, value, round(self._seconds * 1000))
         except StoreError:
-            return Lease(self._far, flight, value, self._seconds)  # the server may have heard it
+            # the server may have heard it
+            return Lease(self._far, flight, value, self._seconds, is_certain=False)
         except BaseException:
             self.give_back(Lease(self._far, flight, value, self._seconds))
             raise

@@ -111,6 +111,7 @@ class Work:
             return
         if lease is not None:
             flight.give_back = partial(self._locks.give_back, lease)
+            flight.lock = lease.value if lease.is_certain else None
         try:
             await self._load(flight, request)
         finally:
@@ -184,7 +185,7 @@ class Work:
         tags = check_tags((*request.tags, *loaded.tags))
         reason: WriteReason = "refresh" if flight.in_background else "load"
         seconds, duration = self._seconds(policy, loaded), load.ended - load.started
-        terms = Terms(seconds, stamp, tags, policy.stale_ttl, duration, reason, policy.early_refresh)
+        terms = Terms(seconds, stamp, tags, policy.stale_ttl, duration, reason, policy.early_refresh, load.started)
         if not loaded.store:
             return _Made(loaded.value, terms, None)
         record.facts = facts = self._probe.with_writer(record, None)
@@ -225,7 +226,8 @@ class Work:
         if self._tiers.copies:
             flight.payload = payload
         flight.left, flight.storing = made.terms.ttl or None, True
-        await self._tiers.write(flight.outcome, {flight.key: made.value}, {flight.key: payload}, made.terms, clock())
+        values, payloads = {flight.key: made.value}, {flight.key: payload}
+        await self._tiers.write(flight.outcome, values, payloads, made.terms, clock(), flight.lock)
 
 
 def failure_reason(error: BaseException) -> StaleReason:

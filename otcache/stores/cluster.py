@@ -71,6 +71,9 @@ class ClusterLink:
                 return await self._ask(address, command) if asking else await self.execute_at(address, *command)
             except ResponseError as exc:
                 redirect = _redirect(exc, address)
+                if redirect is None and server_prefix(exc) == "TRYAGAIN" and _has_lock(command):
+                    command, asking = _without_lock(command), False
+                    continue
                 if redirect is None or hops == HOPS:
                     raise
             self._follow(redirect)
@@ -112,7 +115,9 @@ class ClusterLink:
         except Exception as exc:  # noqa: BLE001  whatever it is, it concerns this node's commands alone
             found = [exc] * len(positions)
         for position, answer in zip(positions, found, strict=True):
-            moved = isinstance(answer, ResponseError) and _redirect(answer, address) is not None
+            moved = isinstance(answer, ResponseError) and (
+                _redirect(answer, address) is not None or server_prefix(answer) == "TRYAGAIN"
+            )
             answers[position] = await self._again(commands[position]) if moved else answer
 
     async def _again(self, command: Command) -> Any:
@@ -222,6 +227,15 @@ class ClusterLink:
     def drop(self, *, idle_only: bool = False) -> None:
         for client in self._clients.values():
             drop(client.connection_pool, idle_only=idle_only)
+
+
+def _has_lock(command: Command) -> bool:
+    return bool(command[0] == "EVAL" and command[2] == 2)
+
+
+def _without_lock(command: Command) -> Command:
+    """A script on its entry alone: while a slot moves, no command can have two keys of it that may be on two nodes."""
+    return (*command[:2], 1, command[3], *command[5:])
 
 
 def _redirect(exc: ResponseError, asked: Address) -> _Redirect | None:

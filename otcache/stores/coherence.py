@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from redis.exceptions import ResponseError
 
@@ -13,6 +14,9 @@ from otcache.stores.connect import RedisTarget
 from otcache.stores.errors import server_prefix
 from otcache.stores.session import LinkedStore, to_bytes
 from otcache.stores.subscription import RedisSubscription
+
+_TAG: Final = re.compile(rb"^[^{]*\{[^}]+\}")
+"""A name that is placed by a part of it: the first braces, if there is something in them."""
 
 
 class CoherentStore(LinkedStore):
@@ -56,7 +60,16 @@ class CoherentStore(LinkedStore):
             return bool(await link.execute("EVAL", scripts.UNLOCK, 1, self._lock(key), *arguments))
 
     def _lock(self, key: str) -> bytes:
-        return self._beside(f"lock:{key}")
+        """The name of a key's lock; on a cluster in the slot of its entry, whose name or tag becomes its tag."""
+        name = self._name(key)
+        if self._target.kind != "cluster" or _TAG.search(name):
+            return self._beside(f"lock:{key}")
+        return self._beside("lock:") + b"{" + name + b"}"
+
+    def _is_beside(self, key: str) -> bool:
+        """Whether the lock is where its entry is: not for a key of a cluster whose braces are no tag."""
+        name = self._name(key)
+        return self._target.kind != "cluster" or bool(_TAG.search(name)) or not (b"{" in name or b"}" in name)
 
     # --- news ---------------------------------------------------------------------------------------
 

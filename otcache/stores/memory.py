@@ -74,7 +74,7 @@ class MemoryStore:
 
     Attributes:
         trusted_until: Until when copies of the far tier may be served (docs/coherence.md).
-        local: Keys whose value no far tier has.
+        local: Keys whose value no far tier has, and until when each may be served once `trusted_until` is over.
     """
 
     __slots__ = ("_evicted", "_expired", "_gone", "_hand", "_tagged", "entries", "limit", "local", "trusted_until")
@@ -83,7 +83,7 @@ class MemoryStore:
         self.entries: dict[str, Entry] = {}
         self.limit = limit
         self.trusted_until = NEVER
-        self.local: set[str] = set()
+        self.local: dict[str, int] = {}
         self._tagged: dict[str, set[str]] = {}
         self._hand: deque[str] = deque()
         self._gone: OrderedDict[str, MissReason] = OrderedDict()
@@ -109,7 +109,7 @@ class MemoryStore:
             for tag in more.tags:
                 self._tagged.setdefault(tag, set()).add(key)
         if self.local:
-            self.local.discard(key)
+            self.local.pop(key, None)
         return True
 
     def _drop(self, key: str) -> bool:
@@ -117,7 +117,7 @@ class MemoryStore:
         if entry is not None and entry.more is not None:
             self._untag(key, entry.more)
         if self.local:
-            self.local.discard(key)
+            self.local.pop(key, None)
         return entry is not None
 
     def _untag(self, key: str, more: More) -> None:

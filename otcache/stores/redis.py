@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncGenerator, Sequence
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from otcache.base import News, StoreError
 from otcache.config import CacheConfig
@@ -129,6 +129,18 @@ class RedisStore(CoherentStore):
         if not _is_ok(answer):
             raise _not_ok()
 
+    async def write_loaded(self, key: str, payload: bytes, ttl_ms: int, lock: bytes, news: News) -> bool:
+        names = self._names([key])
+        if len(names) == 1:  # its lock is on another node
+            await self.write(key, payload, ttl_ms, news)
+            return True
+        arguments = (self._channel, news([key]), lock, payload, *_expiry(ttl_ms))
+        with self._link() as link:
+            answer = await link.execute("EVAL", scripts.WRITE_LOADED, 2, *names, *arguments)
+        if answer != 0 and not _is_ok(answer):
+            raise _not_ok()
+        return bool(answer != 0)
+
     async def write_many(
         self, items: Sequence[tuple[str, bytes]], ttl_ms: int, news: News | None = None
     ) -> list[StoreError | None]:
@@ -145,10 +157,10 @@ class RedisStore(CoherentStore):
         return errors
 
     def _write(self, key: str, payload: bytes, ttl_ms: int, news: News | None) -> Command:
-        expiry = ("PX", ttl_ms) if ttl_ms else ()
         if news is None:
-            return ("SET", self._name(key), payload, *expiry)
-        return ("EVAL", scripts.WRITE, 1, self._name(key), self._channel, news([key]), payload, *expiry)
+            return ("SET", self._name(key), payload, *_expiry(ttl_ms))
+        names = self._names([key])
+        return ("EVAL", scripts.WRITE, len(names), *names, self._channel, news([key]), payload, *_expiry(ttl_ms))
 
     async def remove(self, keys: Sequence[str], news: News | None = None) -> int:
         if not keys:
@@ -160,10 +172,15 @@ class RedisStore(CoherentStore):
             return sum(or_raise(answer) for answer in answers)
 
     def _remove(self, keys: Sequence[str], news: News | None) -> Command:
-        names = [self._name(key) for key in keys]
         if news is None:
-            return ("UNLINK", *names)
-        return ("EVAL", scripts.REMOVE, len(names), *names, self._channel, news(keys))
+            return ("UNLINK", *(self._name(key) for key in keys))
+        names = self._names(keys)
+        return ("EVAL", scripts.REMOVE, len(names), *names, self._channel, news(keys), len(keys))
+
+    def _names(self, keys: Sequence[str]) -> list[bytes]:
+        """The names of the entries, then those of their locks as far as they are on the same node."""
+        locks = [self._lock(key) for key in keys if self._is_beside(key)]
+        return [*(self._name(key) for key in keys), *locks]
 
     async def contains(self, key: str) -> bool:
         with self._link() as link:
@@ -193,6 +210,10 @@ class RedisStore(CoherentStore):
                 yield [self._key(name) for name in names]
                 if not cursor:
                     break
+
+
+def _expiry(ttl_ms: int) -> tuple[Any, ...]:
+    return ("PX", ttl_ms) if ttl_ms else ()
 
 
 def _clock_ms() -> int:

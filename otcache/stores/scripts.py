@@ -10,24 +10,48 @@ from typing import Final
 
 WRITE: Final = b"""\
 local done = redis.pcall('SET', KEYS[1], unpack(ARGV, 3))
-if done.ok then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
+if done.ok then
+  if KEYS[2] then redis.call('UNLINK', KEYS[2]) end
+  redis.call('PUBLISH', ARGV[1], ARGV[2])
+end
 return done
 """
-"""`SET` and news of it. ARGV: channel, news, payload, and `PX` with the milliseconds unless it never expires."""
+"""`SET`, the end of a load of the same key, and news of it.
+
+KEYS: the entry, and its lock: whoever loads the value now has read what is old from now on, and may not store it.
+ARGV: channel, news, payload, and `PX` with the milliseconds unless it never expires.
+"""
+
+WRITE_LOADED: Final = b"""\
+if not KEYS[2] or redis.call('GET', KEYS[2]) ~= ARGV[3] then return 0 end
+local done = redis.pcall('SET', KEYS[1], unpack(ARGV, 4))
+if done.ok then
+  redis.call('UNLINK', KEYS[2])
+  redis.call('PUBLISH', ARGV[1], ARGV[2])
+end
+return done
+"""
+"""The value of a load, if its lock is still ours: nobody has written or removed the key since the load began.
+
+KEYS: the entry and its lock, which is given back. ARGV: channel, news, our value, then as for `WRITE`.
+The answer is 0 if the lock is not ours.
+"""
 
 REMOVE: Final = b"""\
-local removed = 0
-for i = 1, #KEYS do
+local removed, entries = 0, tonumber(ARGV[3])
+for i = 1, entries do
   local done = redis.pcall('UNLINK', KEYS[i])
   if type(done) == 'table' then return done end
   removed = removed + done
 end
+for i = entries + 1, #KEYS do redis.call('UNLINK', KEYS[i]) end
 redis.call('PUBLISH', ARGV[1], ARGV[2])
 return removed
 """
 """`UNLINK` of every key and one piece of news, also if none existed: others may still hold copies.
 
-ARGV: channel, news. The answer is how many existed.
+KEYS: the entries, then their locks (see `WRITE`). ARGV: channel, news, how many entries. The answer is how many
+existed.
 """
 
 TOUCH: Final = b"""\
@@ -41,6 +65,10 @@ if left > 0 then
 end
 local done = redis.pcall('SETRANGE', KEYS[1], 4, struct.pack('>I8', expiry))
 if type(done) == 'table' then return done end
+local flags = head:byte(4)
+if bit.band(flags, 8) ~= 0 then
+  redis.call('SETRANGE', KEYS[1], 12 + 2 * bit.band(flags, 4), struct.pack('>I8', expiry))
+end
 if left > 0 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) else redis.call('PERSIST', KEYS[1]) end
 if ARGV[2] then redis.call('PUBLISH', ARGV[2], ARGV[3]) end
 return 1
@@ -48,8 +76,10 @@ return 1
 """A new time to live for one of our own entries: key and stamp at once, by the server's clock.
 
 The stamp is the 8 bytes big-endian at offset 4 of the 12-byte header whose first byte is 0xCA; bytes that do not
-start like that are somebody else's, and stay as they are. ARGV: milliseconds (0: for ever), and, if others are to
-know, channel and news. The answer is whether there was such an entry.
+start like that are somebody else's, and stay as they are. A soft expiry (bit 3 of the flags), which follows the
+header and the 8 bytes of created-at (bit 2), becomes the same: the entry is fresh for all of its new time.
+ARGV: milliseconds (0: for ever), and, if others are to know, channel and news. The answer is whether there was such
+an entry.
 """
 
 STAMPS: Final = b"""\

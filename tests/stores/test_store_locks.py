@@ -10,7 +10,7 @@ from otcache.base import LockAnswer, StoreError
 from otcache.stores.redis import RedisStore
 from tests.conftest import Connect, Place
 from tests.servers import RedisServer
-from tests.stores.conftest import Listen
+from tests.stores.conftest import Listen, news
 
 LONG = 60_000
 
@@ -87,3 +87,35 @@ async def test_an_entry_of_another_type_is_none_and_a_lock_of_another_type_an_er
     for call in (store.lock("lock", b"me", LONG), store.renew_lock("lock", b"", 1), store.unlock("lock", b"", b"")):
         with pytest.raises(StoreError, match="WRONGTYPE"):
             await call
+
+
+async def test_a_load_whose_key_is_written_meanwhile_is_not_stored(store: RedisStore) -> None:
+    await store.lock("k", b"loader", 5000)
+    await store.write("k", b"newer", 0, news)
+
+    assert not await store.write_loaded("k", b"older", 0, b"loader", news)
+    assert await store.read("k") == b"newer"
+
+
+async def test_a_load_whose_key_is_removed_meanwhile_is_not_stored(store: RedisStore) -> None:
+    await store.lock("k", b"loader", 5000)
+    await store.remove(["other", "k"], news)
+
+    assert not await store.write_loaded("k", b"older", 0, b"loader", news)
+    assert await store.read("k") is None
+
+
+async def test_a_loaded_value_is_stored_and_its_lock_given_back_at_once(store: RedisStore) -> None:
+    await store.lock("k", b"loader", 5000)
+
+    assert await store.write_loaded("k", b"value", 0, b"loader", news)
+    assert await store.lock("k", b"next", 5000) == LockAnswer(None, 0, b"value")
+
+
+@pytest.mark.parametrize("key", ["{tag}k", "k{", "}k{", "k{}", "{}{x}"])
+async def test_keys_with_braces_can_be_loaded_everywhere(store: RedisStore, key: str) -> None:
+    await store.lock(key, b"loader", 5000)
+
+    assert await store.write_loaded(key, b"value", 0, b"loader", news)
+    assert await store.read(key) == b"value"
+    assert await store.remove([key], news) == 1
