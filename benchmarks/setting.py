@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from time import perf_counter
 from typing import Any, Final
 
@@ -101,15 +101,22 @@ def parent(*, sampled: bool) -> trace.Span:
     return trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=True, trace_flags=flags))
 
 
+@contextmanager
+def current(span: trace.Span) -> Iterator[None]:
+    """`span` is the current one inside."""
+    token = otel_context.attach(trace.set_span_in_context(span))
+    try:
+        yield
+    finally:
+        otel_context.detach(token)
+
+
 def under(span: trace.Span, run: Run) -> Run:
     """`run` with `span` as the current one."""
 
     async def inside() -> float | None:
-        token = otel_context.attach(trace.set_span_in_context(span))
-        try:
+        with current(span):
             return await run()
-        finally:
-            otel_context.detach(token)
 
     return inside
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from benchmarks.harness import Case
-from benchmarks.setting import UNSAMPLED, Setting, under
+from benchmarks.setting import Setting
 from benchmarks.workloads import Group
 from otcache import InMemoryCache
 
@@ -30,7 +30,7 @@ def calling(function: Function, operations: int) -> Case:
         for _ in range(operations):
             await function(17)
 
-    return Case(under(UNSAMPLED, run), operations)
+    return Case(run, operations)
 
 
 async def build(setting: Setting) -> dict[str, Case]:

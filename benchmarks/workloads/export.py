@@ -8,7 +8,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from benchmarks.harness import Case
-from benchmarks.setting import UNSAMPLED, Setting, getting, under
+from benchmarks.setting import Setting, getting
 from benchmarks.workloads import Group
 from benchmarks.workloads.hits import ONE_ADD, one_add
 from otcache import InMemoryCache, Providers
@@ -69,8 +69,8 @@ async def build(setting: Setting) -> dict[str, Case]:
     await idle.series()
     return {
         ONE_ADD: getting(one_add(setting), "key", 200),
-        PER_SERIES: Case(under(UNSAMPLED, busy.collect), series, busy.use),
-        IDLE: Case(under(UNSAMPLED, idle.collect), series),
+        PER_SERIES: Case(busy.collect, series, busy.use),
+        IDLE: Case(idle.collect, series),
     }
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from benchmarks.harness import Case
 from benchmarks.peers import Client
-from benchmarks.setting import UNSAMPLED, Setting, under
+from benchmarks.setting import Setting
 from benchmarks.workloads import Group
 
 OTCACHE: Final = "otcache, metered, span sampled out"
@@ -74,7 +74,7 @@ async def _play(client: Client, steps: Iterator[Step], operations: int) -> None:
 def playing(client: Client, steps: list[Step], operations: int = OPERATIONS) -> Case:
     """The next steps of an endless round through `steps`."""
     endless = itertools.cycle(steps)
-    return Case(under(UNSAMPLED, partial(_play, client, endless, operations)), operations)
+    return Case(partial(_play, client, endless, operations), operations)
 
 
 async def build(steps: list[Step], bounded: bool, setting: Setting) -> dict[str, Case]:

@@ -92,7 +92,7 @@ GROUPS: Final = (
     Group("ai-2k", "An answer of 2 kB in Redis", BARE, partial(build, 2_000), quick=False, needs_redis=True),
     Group("ai-50k", "An answer of 50 kB in Redis", BARE, partial(build, 50_000), quick=False, needs_redis=True),
     Group(
-        "ai-readers", "Fifty readers of answers of 2 kB, time that passes", BARE, partial(build_concurrent, 2_000),
+        "ai-readers", "Fifty readers of answers of 2 kB", BARE, partial(build_concurrent, 2_000),
         quick=False, clock="wall", needs_redis=True,
     ),
 )  # fmt: skip

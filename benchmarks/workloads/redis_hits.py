@@ -149,6 +149,6 @@ async def build_concurrent(setting: Setting) -> dict[str, Case]:
 
 SINGLE: Final = Group("redis", "One hit in Redis at a time, 100 bytes", BARE, build_single, needs_redis=True)
 CONCURRENT: Final = Group(
-    "readers", "Fifty readers in one event loop, 100 bytes, time that passes", BARE, build_concurrent,
+    "readers", "Fifty readers in one event loop, 100 bytes", BARE, build_concurrent,
     clock="wall", needs_redis=True,
 )  # fmt: skip

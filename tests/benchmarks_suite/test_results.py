@@ -112,7 +112,7 @@ def test_the_report_names_what_was_left_out_and_where_it_ran() -> None:
     assert f"| {hits.UNSAMPLED_HIT} | 3.00 (3.00-3.00) |" in words
 
 
-def test_a_group_of_time_that_passes_shows_both_clocks() -> None:
+def test_a_group_on_redis_shows_both_clocks() -> None:
     run = Results({}, 3, {"readers": {catalogue.of(["readers"])[0].base: times(1), "other": times(2)}})
 
     lines = report.groups(run).splitlines()
