@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from contextlib import AsyncExitStack
-from typing import Any
+from importlib import import_module
+from typing import Any, Final
 
 import orjson
 from opentelemetry.trace import TracerProvider
@@ -13,6 +15,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from benchmarks.peers import TIMEOUT
+
+_INSTRUMENTATION: Final = "opentelemetry.instrumentation.redis"
 
 
 def connect(stack: AsyncExitStack, port: int, timeout: float | None = TIMEOUT) -> Any:
@@ -33,13 +37,20 @@ def connect(stack: AsyncExitStack, port: int, timeout: float | None = TIMEOUT) -
 
 
 def instrumented(stack: AsyncExitStack, port: int, tracers: TracerProvider) -> tuple[Any, str]:
-    """A client whose commands are spans, or `None` and the reason."""
+    """A client whose commands are spans, or `None` and the reason.
+
+    The module is forgotten again: otcache silences a loaded instrumentor around each of its own calls, and must not
+    pay for that in rows that have none. The client keeps what it needs.
+    """
+    was_loaded = _INSTRUMENTATION in sys.modules
     try:
-        from opentelemetry.instrumentation.redis import RedisInstrumentor
+        instrumentor = import_module(_INSTRUMENTATION).RedisInstrumentor
     except ImportError as exc:
         return None, f'{exc}; pip install "otcache[bench]"'
     client = connect(stack, port)
-    RedisInstrumentor.instrument_client(client, tracer_provider=tracers)
+    instrumentor.instrument_client(client, tracer_provider=tracers)
+    if not was_loaded:
+        del sys.modules[_INSTRUMENTATION]
     return client, ""
 
 

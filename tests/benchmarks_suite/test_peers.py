@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from benchmarks import catalogue, peers, redis_benchmark, server
@@ -13,6 +16,7 @@ from benchmarks.setting import Setting
 from benchmarks.targets import TARGETS
 from benchmarks.workloads import codecs, hits, redis_hits
 from tests.benchmarks_suite.conftest import Settings
+from tests.servers import require
 
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated:DeprecationWarning")  # cashews and aiocache do
 PACKAGES = {
@@ -53,6 +57,32 @@ async def test_without_any_peer_a_run_has_the_other_rows_and_says_what_is_missin
     assert results.groups["hit"].keys().isdisjoint(peers.MODULES)
     assert results.absent.keys() >= set(peers.MODULES)
     assert {target.verdict(results) for target in TARGETS if target.group == "redis"} == {"left out"}
+
+
+async def test_otcache_need_not_silence_the_instrumentation_of_another_row(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "opentelemetry.instrumentation.redis", raising=False)
+
+    async with setting.stack:
+        cases = await redis_hits.build_single(setting)
+
+    assert redis_hits.INSTRUMENTED in cases or setting.absent[redis_hits.INSTRUMENTED]
+    assert "opentelemetry.instrumentation.redis" not in sys.modules
+
+
+async def test_an_instrumented_client_makes_spans(setting: Setting) -> None:
+    spans, tracers = InMemorySpanExporter(), TracerProvider()
+    tracers.add_span_processor(SimpleSpanProcessor(spans))
+    assert setting.port is not None
+    async with setting.stack:
+        client, missing = redis_py.instrumented(setting.stack, setting.port, tracers)
+        if client is None:
+            require("the instrumentation of redis-py", missing)
+
+        await client.get("key")
+
+    assert [span.name for span in spans.get_finished_spans()] == ["GET"]
 
 
 async def test_without_its_instrumentation_redis_py_is_measured_bare(
