@@ -98,7 +98,7 @@ def _hit() -> Iterator[Target]:
     yield _ratio(
         "a", "hit of cashews `mem://`, without telemetry, over ours", "at least", 6, 4.5, "hit", "cashews", ours
     )
-    yield _ratio("a", "hit of fastapi-cache2, without telemetry, over ours", "at least", 1.3, 0.9,
+    yield _ratio("a", "hit of fastapi-cache2, without telemetry, over ours", "at least", 1.3, 0.88,
                  "hit", "fastapi-cache2", ours)  # fmt: skip
     yield _ratio("a", "hit in memory over one `counter.add()`", "at most", 0.15, 0.15, "hit", ours, hits.ONE_ADD)
     yield _ratio("b", "hit in memory, recorded, over the tutorial way, recorded", "at most", 0.5, 0.62,
