@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks import report
+from benchmarks.results import BASELINE, Results
 from otcache import cli_dashboards
 from otcache.alerts.tables import alert_table, threshold_table
 from otcache.config.model import options_table
@@ -28,7 +31,15 @@ def dashboard_thresholds() -> str:
     return tables.table(("threshold", "default", "unit", "range", "meaning"), rows)
 
 
+def measured(part: Callable[[Results], str]) -> Callable[[], str]:
+    """A part of the report on the committed run of `make bench-full`."""
+    return lambda: part(Results.load(BASELINE))
+
+
 TABLES = {
+    "bench_targets": measured(report.targets),
+    "bench_groups": measured(report.groups),
+    "bench_machine": measured(report.machine),
     "options": options_table,
     "alerts": alert_table,
     "thresholds": threshold_table,

@@ -12,6 +12,8 @@ from typing import Any
 import otcache
 
 ROOT = Path(__file__).parents[2]
+OURS = ("dev", "bench")
+"""The extras that users need not have."""
 
 
 def project() -> dict[str, Any]:
@@ -32,7 +34,7 @@ def test_the_version_is_the_newest_of_the_changelog() -> None:
 def test_ci_tests_with_the_oldest_packages_that_we_claim_to_support() -> None:
     done = subprocess.run([sys.executable, ROOT / ".ci" / "oldest.py"], capture_output=True, text=True, check=True)
 
-    shipped = {name: extra for name, extra in project()["project"]["optional-dependencies"].items() if name != "dev"}
+    shipped = {name: extra for name, extra in project()["project"]["optional-dependencies"].items() if name not in OURS}
     lines = [*project()["project"]["dependencies"], *(line for extra in shipped.values() for line in extra)]
     packages = {re.split(r"[\[>]", line)[0] for line in lines} - {"otcache"}
     assert packages <= {line.partition("==")[0] for line in done.stdout.splitlines()}
