@@ -165,7 +165,7 @@ class Reporter:
 
     def journal_full(self, limit: int) -> None:
         """More writes failed than the journal holds."""
-        body = f"cache {self.name}: over {limit} failed writes; its prefix is cleared before it is read again"
+        body = f"cache {self.name}: over {limit} failed writes; all of it is invalid from now on"
         self.events.emit(catalog.JOURNAL_FULL, body, {catalog.CACHE.name: self.name, catalog.LIMIT.name: limit})
 
     def started(self, configuration: str) -> None:

@@ -58,7 +58,7 @@ COMPONENT_CHANGED = Event("otcache.component.state_changed", "WARN", "A tier cha
                           (CACHE, BACKEND, COMPONENT, COMPONENT_STATE, DEGRADED_REASON))  # fmt: skip
 INVALIDATED = Event("otcache.invalidation.applied", "INFO", "A tag, a prefix or everything was invalidated.",
                     (CACHE, INVALIDATION_TARGET, INVALIDATION_SOURCE))  # fmt: skip
-JOURNAL_FULL = Event("otcache.journal.full", "WARN", "Too many writes failed; on recovery the prefix is cleared.",
+JOURNAL_FULL = Event("otcache.journal.full", "WARN", "Too many writes failed; on recovery everything is made invalid.",
                      (CACHE, LIMIT))  # fmt: skip
 CALLBACK_EXCEPTION = Event("otcache.callback.exception", "WARN", "A user callback raised.",
                            (CALLBACK_EVENT, CALLBACK_NAME, ERROR_TYPE, EXCEPTION_TYPE,
