@@ -59,6 +59,7 @@ class Backplane:
         self._beat = max_staleness / BEATS
         self._trusted_until = 0
         self._task: asyncio.Task[None] | None = None
+        self._subscription: Subscription | None = None
         self._attempted = asyncio.Event()
         self._broken = asyncio.Event()
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
@@ -180,12 +181,16 @@ class Backplane:
         task, self._task = self._task, None
         if task is not None and _cancel(task) and task.get_loop() is asyncio.get_running_loop():
             await asyncio.wait([task])
+        elif self._subscription is not None:  # its event loop is gone: nobody else closes it
+            await self._subscription.close()
         self._wake_all()
 
     async def _listen(self) -> None:
-        failures = 0
+        failures, left_open = 0, self._subscription
+        if left_open is not None:  # of another event loop
+            await left_open.close()
         while True:
-            subscription = self._far.store.subscribe(self._receive, self._lost)
+            subscription = self._subscription = self._far.store.subscribe(self._receive, self._lost)
             try:
                 await self._open(subscription)
                 failures = 0

@@ -79,7 +79,8 @@ class Stage:
         return self._keep(AIResponseCache(**self._options(name, options)))
 
     def _options(self, name: str, options: dict[str, Any]) -> dict[str, Any]:
-        ours = {"redis_url": self.server.url, "key_prefix": self._prefix, "timeout": PATIENT}
+        # one heartbeat in a quarter of an hour: what has been counted stands still while it is compared
+        ours = {"redis_url": self.server.url, "key_prefix": self._prefix, "timeout": PATIENT, "max_staleness": 3600.0}
         return {"name": name, "providers": self.providers, **ours, **options}
 
     def _keep(self, cache: Cache) -> Cache:
