@@ -53,9 +53,11 @@ def test_every_operation_is_under_its_request_and_every_round_trip_under_its_ope
     }
 
     assert parents - {("otcache", None)} == {
-        ("application", None), ("otcache", "application"), ("otcache.redis", "otcache"),
+        ("application", None), ("otcache", "application"), ("otcache.redis", "otcache"), ("otcache", "otcache"),
     }  # fmt: skip
-    assert roots == {catalog.CALLBACK_SPAN}
+    assert roots == {catalog.CALLBACK_SPAN, catalog.REFRESH_SPAN}
+    below = {type_of(span) for span, parent in _with_parents(run.arrived.spans) if parent and parent.scope == "otcache"}
+    assert below == {catalog.LOAD_SPAN, catalog.REDIS_SPAN}
 
 
 def _with_parents(spans: tuple[Span, ...]) -> list[tuple[Span, Span | None]]:

@@ -91,6 +91,14 @@ class Stage:
         """What `key` is called on the server."""
         return f"{self._prefix}{cache.name}:{key}"
 
+    async def stand_still(self) -> None:
+        """End what goes on in the background: what has been counted is compared."""
+        for cache in self._caches:
+            backplane = cache._tiers.backplane
+            if backplane is not None and backplane._task is not None:
+                backplane._task.cancel()
+                await asyncio.wait([backplane._task])
+
     async def close(self) -> None:
         """Close the caches: their sizes and states are reported until then."""
         for cache in self._caches:
@@ -190,21 +198,27 @@ AWAY: Final = ValueError("the database is away")
 async def loads(stage: Stage) -> None:
     """Of every trigger, well and badly, with stale values and without."""
     cache = stage.memory("loaded", stale_ttl=100, stale_retry_seconds=0.0)
-    clock = ManualClock(cache._clock())
-    cache._clock = cache._tiers._clock = cache._tiers.near_tier._clock = clock
     for load in (Load(), Load(AWAY)):
         for number, forced in enumerate((False, True)):
             with contextlib.suppress(ValueError):
                 await cache.get_or_set(f"{number}{load.error}", load, refresh=forced)
-    for wait in (0, 20):  # early, and late
+    for late in (False, True):
         for load in (Load(), Load(AWAY)):
             await cache.get_or_set("k", Load(), 10, refresh=True)
-            cache._entries["k"].expires = clock()
-            clock.move(wait)
+            _expire(cache, "k", late=late)
             await cache.get_or_set("k", load)
             await until(lambda: not cache._loads.flights)
     await cache.get_or_set("k", Load(AWAY), soft_timeout=PATIENT)
     await _patience(cache)
+
+
+def _expire(cache: Pipeline, key: str, *, late: bool = True) -> None:
+    """Let the entry be due for a load; `late`: and past its time to live."""
+    entry = cache._entries[key]
+    entry.expires = cache._clock()
+    assert entry.more is not None
+    if late:
+        entry.more = entry.more._replace(soft=entry.expires)
 
 
 async def _patience(cache: Pipeline) -> None:
@@ -216,7 +230,7 @@ async def _patience(cache: Pipeline) -> None:
     slow.go.set()
     await until(lambda: not cache._loads.flights)
     slow.go.clear()
-    cache._tiers.near_tier._clock.move(20)  # type: ignore[attr-defined]
+    _expire(cache, "k")
     await cache.get_or_set("k", slow, soft_timeout=PATIENT, timeout=0.01)
     calls = [asyncio.create_task(cache.get_or_set("new", slow)) for _ in range(MANY + 2)]
     calls.append(asyncio.create_task(cache.get_or_set("new", slow, timeout=0.01)))
@@ -514,3 +528,4 @@ async def play(stage: Stage, steps: Sequence[Step] = STEPS) -> None:
         with stage.tracer.start_as_current_span(getattr(step, "__name__", "step"), links=links) as span:
             await step(stage)
         links = [Link(span.get_span_context())]
+    await stage.stand_still()
