@@ -49,7 +49,7 @@ class Loads:
         self._failures = Failures(config.stale_retry_seconds, clock)
         self._locks: Locks | None = None
         if tiers.far is not None and tiers.backplane is not None and config.single_flight == "distributed":
-            self._locks = Locks(tiers.far, tiers.backplane, config.lock_seconds)
+            self._locks = Locks(tiers.far, tiers.inflight, tiers.backplane, config.lock_seconds)
         self._work = Work(tiers, probe, self.flights, self._failures, self._locks)
 
     async def close(self) -> None:

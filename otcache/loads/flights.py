@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from otcache.exceptions import InfrastructureError
-from otcache.telemetry.loads import OpenLoad, SpanContext
+from otcache.telemetry.loads import OpenLoad, Span, SpanContext
 from otcache.telemetry.outcome import CoalesceScope, LoadTrigger, Lookup, Outcome, StaleReason
 
 CLOSE_WITHIN: Final = 5.0
@@ -34,6 +34,7 @@ class Flight:
         look: What the tiers hold.
         held: Why it is not tried: it failed a moment ago.
         deadline: When it is given up, on the clock of its event loop.
+        span: The span of its load, from before it is known who loads.
         load: The run of the loader; a write of the key from here on makes its value old.
         storing: Whether its value is on the way into the tiers.
         outdated: Whether the key has been written since it began: its value may be given, not stored.
@@ -59,6 +60,7 @@ class Flight:
     task: asyncio.Task[None] | None = None
     held: StaleReason | None = None
     deadline: float = 0.0
+    span: Span | None = None
     load: OpenLoad | None = None
     storing: bool = False
     outdated: bool = False
