@@ -56,7 +56,7 @@ class Work:
         self._failures = failures
 
     async def fly(self, flight: Flight, request: Request, age: float | None) -> None:
-        """Bring the value that `request` wants.
+        """Bring the value that `request` wants; for a miss, its callers have looked whether it is there.
 
         Args:
             flight: What is told of it.
@@ -66,7 +66,7 @@ class Work:
         flight.deadline = flight.loop.time() + request.policy.timeout
         refresh = self._turn(flight, request) if flight.in_background else None
         try:
-            if await self._is_there(flight, request):
+            if flight.trigger == "revalidate" and await self.is_there(flight, request):
                 return
             if flight.trigger == "miss" and flight.look.kept is not None and not request.policy.soft_timeout:
                 refresh = self._turn(flight, request)
@@ -87,10 +87,8 @@ class Work:
         record.span = refresh
         return refresh
 
-    async def _is_there(self, flight: Flight, request: Request) -> bool:
+    async def is_there(self, flight: Flight, request: Request) -> bool:
         """Whether nothing has to be loaded: a tier holds the value, or a stale one is to be given for a while."""
-        if flight.trigger in ("forced", "eager"):
-            return False
         flight.look = await self._tiers.look_up(flight.outcome, flight.key, request.kind, True)
         if flight.look.result == "hit":
             return True
