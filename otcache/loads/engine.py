@@ -49,7 +49,7 @@ class Loads:
         self._failures = Failures(config.stale_retry_seconds, clock)
         self._locks: Locks | None = None
         if tiers.far is not None and tiers.backplane is not None and config.single_flight == "distributed":
-            self._locks = Locks(tiers.far, tiers.backplane, config.lock_seconds)
+            self._locks = Locks(tiers.far, tiers.inflight, tiers.backplane, config.lock_seconds)
         self._work = Work(tiers, probe, self.flights, self._failures, self._locks)
 
     async def close(self) -> None:
@@ -135,13 +135,15 @@ class Loads:
     def _refresh(self, outcome: Outcome, request: Request, trigger: LoadTrigger, age: float | None) -> None:
         """Load anew in the background, unless that is under way or failed a moment ago."""
         if self.flights.find(request.key) is None and self._failures.reason(request.key) is None:
-            self._launch(outcome, request, trigger, age)
+            self._launch(self._open(outcome, request, trigger), request, age)
 
-    def _launch(self, outcome: Outcome, request: Request, trigger: LoadTrigger, age: float | None = None) -> Flight:
+    def _open(self, outcome: Outcome, request: Request, trigger: LoadTrigger) -> Flight:
         self._probe.open_late(outcome)
         record = Outcome("get_or_set", outcome.started, request.key, span=outcome.span)
-        fly = partial(self._work.fly, request=request, age=age)
-        return self.flights.launch(request.key, trigger, record, fly)
+        return self.flights.open(request.key, trigger, record)
+
+    def _launch(self, flight: Flight, request: Request, age: float | None = None) -> None:
+        self.flights.launch(flight, partial(self._work.fly, request=request, age=age))
 
     async def _ride(self, outcome: Outcome, request: Request, near: Lookup) -> Answer[Any]:
         """Join the flight of the key, or begin one, and wait for what it brings."""
@@ -153,12 +155,30 @@ class Loads:
             flight = None
         joined = flight is not None
         if flight is None:
-            flight = self._launch(outcome, request, "forced" if request.forced else "miss")
+            flight = self._open(outcome, request, "forced" if request.forced else "miss")
+            if request.forced:
+                self._launch(flight, request)
         with self._aboard(outcome, flight, joined=joined):
+            while not flight.looked.done():
+                await (arrives(flight.looked) if flight.looking else self._look(flight, request))
             return await self._wait(outcome, request, flight, near)
 
+    async def _look(self, flight: Flight, request: Request) -> None:
+        """Find out what the tiers hold, for all who are aboard; a hit costs no task."""
+        flight.looking = True
+        try:
+            if await self._work.is_there(flight, request):
+                self.flights.finish(flight)
+            else:
+                self._launch(flight, request)
+        except Exception as exc:  # noqa: BLE001  raised to every caller
+            flight.fail(exc)
+            self.flights.finish(flight)
+        except BaseException:
+            flight.pass_on()
+            raise
+
     async def _wait(self, outcome: Outcome, request: Request, flight: Flight, near: Lookup) -> Answer[Any]:
-        await arrives(flight.looked)
         look, policy = flight.look, request.policy
         if look.result == "hit":
             outcome.size = flight.outcome.size
@@ -193,6 +213,7 @@ class Loads:
     @contextmanager
     def _aboard(self, outcome: Outcome, flight: Flight, *, joined: bool) -> Iterator[None]:
         began = clock()
+        flight.aboard += 1
         if joined:
             self._board(outcome, flight)
         end: CoalesceOutcome = "cancelled"
@@ -207,6 +228,7 @@ class Loads:
             raise
         finally:
             self._leave(outcome, flight, joined, end, clock() - began)
+            self.flights.leave(flight)
 
     def _board(self, outcome: Outcome, flight: Flight) -> None:
         self._probe.open_late(outcome)

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from otcache.exceptions import InfrastructureError
-from otcache.telemetry.loads import OpenLoad, SpanContext
+from otcache.telemetry.loads import OpenLoad, Span, SpanContext
 from otcache.telemetry.outcome import CoalesceScope, LoadTrigger, Lookup, Outcome, StaleReason
 
 CLOSE_WITHIN: Final = 5.0
@@ -25,21 +25,26 @@ _around: ContextVar[tuple[Flight, ...]] = ContextVar("otcache_flights", default=
 class Flight:
     """One load under way: the far read before it, the lock, the loader and the store.
 
+    A caller does the far read itself; only what follows a miss has a task.
+
     Attributes:
         key: Whose value it brings.
         trigger: Why it began.
         outcome: The record of its round trips; its span is that of the caller who began it, or a refresh's.
-        looked: Done when it is known what the tiers hold.
+        looking: Whether somebody finds out what the tiers hold.
+        looked: Done when it is known, or when who found out was cancelled and another one is there.
         landed: Done when the value is there and stored, or there is none.
         look: What the tiers hold.
         held: Why it is not tried: it failed a moment ago.
         deadline: When it is given up, on the clock of its event loop.
+        span: The span of its load, from before it is known who loads.
         load: The run of the loader; a write of the key from here on makes its value old.
         storing: Whether its value is on the way into the tiers.
         outdated: Whether the key has been written since it began: its value may be given, not stored.
         scope: Whose load it is: this process's own, or another's that it waits for.
         leader: The span of that other's.
         detached: Whether the caller who began it does not wait for it any more.
+        aboard: Callers who are here now.
         waiters: Callers beside the one who began it.
         value: What it brings.
         payload: The same as it is stored, where every caller gets an object of its own.
@@ -55,17 +60,20 @@ class Flight:
     outcome: Outcome
     loop: asyncio.AbstractEventLoop
     look: Lookup
+    looking: bool = False
     looked: asyncio.Future[None] = field(init=False)
     landed: asyncio.Future[None] = field(init=False)
     task: asyncio.Task[None] | None = None
     held: StaleReason | None = None
     deadline: float = 0.0
+    span: Span | None = None
     load: OpenLoad | None = None
     storing: bool = False
     outdated: bool = False
     scope: CoalesceScope = "process"
     leader: SpanContext | None = None
     detached: bool = False
+    aboard: int = 0
     waiters: int = 0
     value: Any = None
     payload: bytes | None = None
@@ -104,6 +112,12 @@ class Flight:
         if not self.looked.done():
             self.looked.set_result(None)
 
+    def pass_on(self) -> None:
+        """Who found out what the tiers hold was cancelled: let the next caller do it."""
+        if not self.looked.done():
+            last, self.looked, self.looking = self.looked, self.loop.create_future(), False
+            last.set_result(None)
+
     def land(self) -> None:
         """Let everybody go on."""
         self.tell_look()
@@ -138,15 +152,20 @@ class Flights:
         """Whether the code that runs now is a loader of `key`, which would wait for itself."""
         return any(flight.key == key and flight in self._all for flight in _around.get())
 
-    def launch(self, key: str, trigger: LoadTrigger, outcome: Outcome, fly: Fly) -> Flight:
-        """Begin a flight, in a task with a copy of the caller's context; later callers find it."""
+    def open(self, key: str, trigger: LoadTrigger, outcome: Outcome) -> Flight:
+        """A flight that later callers find."""
         loop = asyncio.get_running_loop()
         flight = Flight(key, trigger, outcome, loop, Lookup(key, "miss"))
         self._table(loop)[key] = flight
         self._all.add(flight)
-        flight.task = loop.create_task(self._run(flight, fly), name=f"otcache-load-{self._name}")
-        flight.task.add_done_callback(partial(self._end, flight))
         return flight
+
+    def launch(self, flight: Flight, fly: Fly) -> None:
+        """Let it load, in a task with a copy of the caller's context, unless it was closed meanwhile."""
+        if not flight.landed.done():
+            flight.looking = True
+            flight.task = flight.loop.create_task(self._run(flight, fly), name=f"otcache-load-{self._name}")
+            flight.task.add_done_callback(partial(self._end, flight))
 
     def _table(self, loop: asyncio.AbstractEventLoop) -> dict[str, Flight]:
         table = self._tables.get(loop)
@@ -166,10 +185,23 @@ class Flights:
 
     def _end(self, flight: Flight, task: asyncio.Task[None]) -> None:
         """Also of a task that was cancelled before it began."""
-        self._all.discard(flight)
         if not flight.landed.done() and (task.cancelled() or task.exception() is not None):
-            flight.fail(InfrastructureError(f"cache {self._name} was closed during a load"))
+            self._fail_closed(flight)
+        self.finish(flight)
+
+    def _fail_closed(self, flight: Flight) -> None:
+        flight.fail(InfrastructureError(f"cache {self._name} was closed during a load"))
+
+    def finish(self, flight: Flight) -> None:
+        """Nothing of it is left to do."""
+        self._all.discard(flight)
         self.land(flight)
+
+    def leave(self, flight: Flight) -> None:
+        """A caller goes; a flight without a task ends with the last of them."""
+        flight.aboard -= 1
+        if not flight.aboard and flight.task is None:
+            self.finish(flight)
 
     def land(self, flight: Flight) -> None:
         """It has brought what it brings; nobody waits for what is left to do."""
@@ -214,14 +246,22 @@ class Flights:
         """Cancel every flight, and wait for those of this event loop."""
         here, waited = asyncio.get_running_loop(), []
         for flight in list(self._all):
-            task = flight.task
-            if task is not None and flight.loop is here:
-                task.cancel()
-                waited.append(task)
-            elif task is not None and not flight.loop.is_closed():
-                flight.loop.call_soon_threadsafe(task.cancel)
+            if flight.loop is not here:
+                if not flight.loop.is_closed():
+                    flight.loop.call_soon_threadsafe(self._stop, flight)
+                continue
+            self._stop(flight)
+            if flight.task is not None:
+                waited.append(flight.task)
         if waited:
             await asyncio.wait(waited, timeout=CLOSE_WITHIN)
+
+    def _stop(self, flight: Flight) -> None:
+        if flight.task is not None:
+            flight.task.cancel()
+        else:
+            self._fail_closed(flight)
+            self.finish(flight)
 
 
 async def arrives(future: asyncio.Future[None], seconds: float | None = None) -> bool:

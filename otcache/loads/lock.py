@@ -11,8 +11,9 @@ from typing import Final, Protocol
 from otcache.base import StoreError
 from otcache.exceptions import LoadTimeout
 from otcache.far import FarTier
+from otcache.inflight import Inflight
 from otcache.loads.flights import Flight, arrives
-from otcache.telemetry.loads import read_place, write_place
+from otcache.telemetry.loads import read_place
 from otcache.telemetry.outcome import Lookup
 
 _TOKEN: Final = 16
@@ -69,8 +70,10 @@ class Lease:
             await self._far.unlock(self.outcome, self.key, self.value, news)
 
 
-Fresh = Callable[[bytes], Lookup | None]
-"""What a payload holds, if it makes a load needless."""
+Place = Callable[[], bytes]
+"""Where the span of the load begins that comes if the lock is ours."""
+Fresh = Callable[[bytes, bool], Lookup | None]
+"""What a payload holds, if it makes a load needless; and whether it may be copied to the near tier."""
 
 
 class Locks:
@@ -78,27 +81,29 @@ class Locks:
 
     Args:
         far: Where they are.
+        inflight: What is being read: the value comes with the answer.
         wakes: Who tells that one is free.
         seconds: How long one lives after the process that holds it has died.
     """
 
-    def __init__(self, far: FarTier, wakes: Wakes, seconds: float) -> None:
+    def __init__(self, far: FarTier, inflight: Inflight, wakes: Wakes, seconds: float) -> None:
         self._far = far
+        self._inflight = inflight
         self._wakes = wakes
         self._seconds = seconds
         self._returning: set[asyncio.Task[None]] = set()
 
-    async def take(self, flight: Flight, fresh: Fresh) -> Lease | Lookup | None:
+    async def take(self, flight: Flight, place: Place, fresh: Fresh) -> Lease | Lookup | None:
         """The lock of the flight's key, what another process has stored meanwhile, or `None`: load without one.
 
         Raises:
             LoadTimeout: Another process was not done when the flight's time was over.
         """
-        value = secrets.token_hex(_TOKEN).encode() + b" " + write_place(flight.outcome.span)
+        token = secrets.token_hex(_TOKEN).encode()
         while self._wakes.is_live and not self._far.breaker.is_open:
             news = self._wakes.wait(flight.key)  # before the question: nothing that follows it is missed
             try:
-                answer = await self._attempt(flight, value, fresh)
+                answer = await self._attempt(flight, token + b" " + place(), fresh)
                 if not isinstance(answer, float):
                     return answer
                 await self._wait(flight, news, answer)
@@ -108,6 +113,7 @@ class Locks:
 
     async def _attempt(self, flight: Flight, value: bytes, fresh: Fresh) -> Lease | Lookup | float:
         """The same, or for how many seconds another process has the lock at most."""
+        read = self._inflight.begin_read(flight.key)
         try:
             answer = await self._far.lock(flight.outcome, flight.key, value, round(self._seconds * 1000))
         except StoreError:
@@ -116,17 +122,19 @@ class Locks:
         except BaseException:
             self.give_back(Lease(self._far, flight, value, self._seconds))
             raise
-        found = fresh(answer.payload) if answer.payload is not None else None
-        if answer.holder is not None:
-            flight.scope, flight.leader = "distributed", read_place(answer.holder.partition(b" ")[2])
-            return answer.left_ms / 1000 if found is None else found
-        lease = Lease(self._far, flight, value, self._seconds)
-        if found is not None:
-            self.give_back(lease)
+        finally:
+            may_copy = self._inflight.end_read(flight.key, read)
+        found = fresh(answer.payload, may_copy) if answer.payload is not None else None
+        if found is not None:  # who has the lock now may have found it, too: the leader is who was waited for
+            if answer.holder is None:
+                self.give_back(Lease(self._far, flight, value, self._seconds))
             flight.scope = "distributed"
             return found
-        flight.scope, flight.leader = "process", None
-        return lease
+        if answer.holder is None:
+            flight.scope, flight.leader = "process", None
+            return Lease(self._far, flight, value, self._seconds)
+        flight.scope, flight.leader = "distributed", read_place(answer.holder.partition(b" ")[2])
+        return answer.left_ms / 1000
 
     @staticmethod
     async def _wait(flight: Flight, news: asyncio.Future[None], left: float) -> None:

@@ -15,6 +15,7 @@ from otcache.loads.flights import Flight, Flights
 from otcache.loads.lock import Locks
 from otcache.loads.policy import LoadPolicy
 from otcache.loads.request import Request, run
+from otcache.telemetry.loads import write_place
 from otcache.telemetry.outcome import Lookup, StaleReason, WriteReason
 from otcache.telemetry.probe import Probe
 from otcache.telemetry.reporter import clock
@@ -55,7 +56,7 @@ class Work:
         self._failures = failures
 
     async def fly(self, flight: Flight, request: Request, age: float | None) -> None:
-        """Bring the value that `request` wants.
+        """Bring the value that `request` wants; for a miss, its callers have looked whether it is there.
 
         Args:
             flight: What is told of it.
@@ -65,7 +66,7 @@ class Work:
         flight.deadline = flight.loop.time() + request.policy.timeout
         refresh = self._turn(flight, request) if flight.in_background else None
         try:
-            if await self._is_there(flight, request):
+            if flight.trigger == "revalidate" and await self.is_there(flight, request):
                 return
             if flight.trigger == "miss" and flight.look.kept is not None and not request.policy.soft_timeout:
                 refresh = self._turn(flight, request)
@@ -86,10 +87,8 @@ class Work:
         record.span = refresh
         return refresh
 
-    async def _is_there(self, flight: Flight, request: Request) -> bool:
+    async def is_there(self, flight: Flight, request: Request) -> bool:
         """Whether nothing has to be loaded: a tier holds the value, or a stale one is to be given for a while."""
-        if flight.trigger in ("forced", "eager"):
-            return False
         flight.look = await self._tiers.look_up(flight.outcome, flight.key, request.kind, True)
         if flight.look.result == "hit":
             return True
@@ -104,12 +103,15 @@ class Work:
         if self._locks is None or flight.trigger == "forced":
             await self._load(flight, request)
             return
-        lease = await self._locks.take(flight, partial(self._newer, flight, request, clock(), age))
+        place = partial(self._place, flight, request)
+        lease = await self._locks.take(flight, place, partial(self._newer, flight, request, clock(), age))
         if isinstance(lease, Lookup):
             flight.value, flight.left = lease.value, lease.left
             self._flights.land(flight)
             return
-        if lease is not None:
+        if lease is None:
+            flight.span = None  # of an attempt that ended in waiting
+        else:
             flight.give_back = partial(self._locks.give_back, lease)
             flight.lock = lease.value if lease.is_certain else None
         try:
@@ -117,9 +119,19 @@ class Work:
         finally:
             flight.unlock()
 
-    def _newer(self, flight: Flight, request: Request, began: int, age: float | None, payload: bytes) -> Lookup | None:
+    def _place(self, flight: Flight, request: Request) -> bytes:
+        """Where the span of the load begins, for the links of other processes."""
+        flight.span = self._reports.announce(flight.outcome.span, flight.trigger, request.loader)
+        return write_place(flight.span)
+
+    def _newer(
+        self, flight: Flight, request: Request, began: int, age: float | None, payload: bytes, may_copy: bool
+    ) -> Lookup | None:
         """What the far tier holds, if another process has put it there since it was decided to load."""
-        found = self._tiers.take(flight.outcome, Lookup(flight.key, "miss"), payload, request.kind, copy=False)
+        waited = flight.scope == "distributed"
+        known = not waited and (flight.trigger != "miss" or flight.look.kept is not None)  # the near tier has it
+        look = Lookup(flight.key, "miss")
+        found = self._tiers.take(flight.outcome, look, payload, request.kind, copy=may_copy and not known)
         if found.result != "hit":
             return None
         if flight.trigger == "eager" and age is not None and found.age is not None:
@@ -154,7 +166,8 @@ class Work:
 
     async def _make(self, flight: Flight, request: Request, stamp: int) -> _Made:
         """Run the loader, in time."""
-        load = flight.load = self._reports.begin(flight.outcome.span, flight.trigger, request.loader)
+        span = flight.span or self._reports.announce(flight.outcome.span, flight.trigger, request.loader)
+        load = flight.load = self._reports.begin(span, flight.trigger)
         error: BaseException | None = None
         value: Any = None
         try:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
+from opentelemetry.trace import Span as Span
 from opentelemetry.trace import SpanContext as SpanContext
 
 from otcache.telemetry import catalog
@@ -84,14 +85,19 @@ class LoadReports:
 
     # --- one run ------------------------------------------------------------------------------------
 
-    def begin(self, parent: trace.Span | None, trigger: LoadTrigger, loader: Callable[..., Any]) -> OpenLoad:
-        """A loader is about to run, below `parent`."""
-        load = OpenLoad(trigger, clock())
+    def announce(
+        self, parent: trace.Span | None, trigger: LoadTrigger, loader: Callable[..., Any]
+    ) -> trace.Span | None:
+        """The span of a run that may come, below `parent`; if none does it is never ended, and so never exported."""
+        if parent is None or not is_traced(parent):
+            return None
+        return self._span("load", trigger, loader, trace.set_span_in_context(parent), clock())
+
+    def begin(self, span: trace.Span | None, trigger: LoadTrigger) -> OpenLoad:
+        """A loader is about to run, in `span`."""
         with self._reporter.guard("metrics"):
             self._reporter.metrics.add(catalog.LOADER_ACTIVE, 1, self._name)
-        if parent is not None and is_traced(parent):
-            load.span = self._span("load", trigger, loader, trace.set_span_in_context(parent), load.started)
-        return load
+        return OpenLoad(trigger, clock(), span)
 
     @contextmanager
     def inside(self, load: OpenLoad) -> Iterator[None]:

@@ -28,6 +28,8 @@ _NAMED: Final = re.compile(
 _SPOKEN: Final = re.compile(r"\b(passw(?:or)?d|secret|token|bearer)(\s+)\S+", re.IGNORECASE)
 _AUTH: Final = re.compile(r"\b(AUTH)((?:\s+(?!SETNAME\b|\*\*\*)\S+){1,2})", re.IGNORECASE)  # AUTH [user] password
 _SECRET_NAME: Final = re.compile(_WORDS, re.IGNORECASE)
+_SHORT: Final = 4
+"""Characters from which on a key is hidden inside of words, too."""
 _LOOKED_AT: Final = 4096
 """Characters of a text, or of a traceback's line, that are looked at; what follows is cut off."""
 
@@ -81,9 +83,17 @@ def own_words(error: BaseException, key: str | None = None) -> str | None:
 def redact(text: str, *, key: str | None = None) -> str:
     """`text` without passwords and without `key`, at most 256 characters long."""
     shown = mask(text)
-    for form in {key, repr(key)[1:-1], quote(key), quote(key, safe="")} if key else ():
-        shown = shown.replace(form, "***")
+    forms = {key, repr(key)[1:-1], quote(key), quote(key, safe="")} if key else ()
+    for form in sorted(forms, key=len, reverse=True):  # a shorter one may be a part of a longer one
+        shown = _without(shown, form)
     return shown[:TEXT_LIMIT]
+
+
+def _without(text: str, form: str) -> str:
+    """`text` without the key `form`; a very short one is no secret, and is in many words: it goes as a word only."""
+    if len(form) >= _SHORT:
+        return text.replace(form, "***")
+    return re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", "***", text)
 
 
 def mask(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from otcache import ConfigurationError, InfrastructureError, LoadTimeout
 from otcache.telemetry import catalog
 from otcache.testing import Capture
 from tests.loads.conftest import Loader, Make, waiting
+from tests.servers import RedisServer
 from tests.telemetry.scenario import until
 
 ASKED = 20
@@ -44,6 +46,76 @@ async def test_many_callers_of_a_cold_key_cost_one_read_of_redis(make: Make, tel
 
     reads = telemetry.metric_value(catalog.L2_OPERATIONS.name, db_operation_name="GET")
     assert (reads, loader.calls) == (1, 1)
+
+
+async def test_many_callers_of_a_key_in_redis_cost_one_read_of_it_and_no_task(make: Make, telemetry: Capture) -> None:
+    cache, loader, tasks = make(), Loader(), []
+    await cache.get_or_set("k", loader)
+    cache._near.clear()
+    loop = asyncio.get_running_loop()
+
+    def note(loop: asyncio.AbstractEventLoop, run: Any, **options: Any) -> asyncio.Task[Any]:
+        tasks.append(task := asyncio.Task(run, loop=loop, **options))
+        return task
+
+    before = telemetry.metric_value(catalog.L2_OPERATIONS.name, db_operation_name="GET")
+    calls = [asyncio.create_task(cache.get_or_set("k", loader)) for _ in range(ASKED)]
+    loop.set_task_factory(note)
+    values = await asyncio.gather(*calls)
+    loop.set_task_factory(None)
+
+    reads = telemetry.metric_value(catalog.L2_OPERATIONS.name, db_operation_name="GET") - before
+    assert (values, reads, loader.calls) == (["made"] * ASKED, 1, 1)
+    assert [task.get_name() for task in tasks if "otcache-load" in task.get_name()] == []
+
+
+async def test_if_the_caller_who_asks_redis_is_cancelled_the_next_one_asks(
+    make: Make, start: Callable[[RedisServer], RedisServer]
+) -> None:
+    server, loader = start(RedisServer("valkey")), Loader()
+    cache = make(redis_url=server.url)
+    await cache.connect()
+    with server.paused():
+        first, *others = [asyncio.create_task(cache.get_or_set("k", loader)) for _ in range(3)]
+        await waiting(cache, 2)
+        first.cancel()
+        await asyncio.wait([first])
+
+    assert await asyncio.gather(*others) == ["made"] * 2
+    assert loader.calls == 1
+
+
+async def test_callers_who_are_all_cancelled_while_redis_is_asked_leave_nothing(
+    make: Make, start: Callable[[RedisServer], RedisServer]
+) -> None:
+    server, loader = start(RedisServer("valkey")), Loader()
+    cache = make(redis_url=server.url)
+    await cache.connect()
+    with server.paused():
+        calls = [asyncio.create_task(cache.get_or_set("k", loader)) for _ in range(3)]
+        await waiting(cache, 2)
+        for call in calls:
+            call.cancel()
+        await asyncio.wait(calls)
+
+    assert (len(cache._loads.flights), loader.calls) == (0, 0)
+    assert await cache.get_or_set("k", loader) == "made"
+
+
+async def test_a_cache_that_is_closed_while_redis_is_asked_loads_nothing(
+    make: Make, start: Callable[[RedisServer], RedisServer]
+) -> None:
+    server, loader = start(RedisServer("valkey")), Loader()
+    cache = make(redis_url=server.url, timeout=1.0)
+    await cache.connect()
+    with server.paused():
+        calls = [asyncio.create_task(cache.get_or_set("k", loader)) for _ in range(2)]
+        await waiting(cache, 1)
+        await cache.close()
+        raised = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert [type(each) for each in raised] == [InfrastructureError] * 2
+    assert (len(cache._loads.flights), loader.calls) == (0, 0)
 
 
 async def test_another_key_is_loaded_beside_it(cache: Any) -> None:
@@ -91,6 +163,7 @@ async def test_a_load_that_everybody_gave_up_is_kept_for_the_next_caller(cache: 
     loader = Loader(held=True)
     calls = [asyncio.create_task(cache.get_or_set("k", loader)) for _ in range(3)]
     await waiting(cache, 2)
+    await loader.began.wait()
 
     for call in calls:
         call.cancel()

@@ -85,6 +85,22 @@ def test_a_text_does_not_show_the_key_however_it_is_written(key: str) -> None:
     assert quote(key, safe="") not in shown
 
 
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("k", "the load of *** took longer than k1 s, see users:***, '***', \"***\" and [***]"),
+        ("k1", "the load of k took longer than *** s, see users:k, 'k', \"k\" and [k]"),
+    ],
+)
+def test_a_very_short_key_is_hidden_as_a_word_and_leaves_other_words_alone(key: str, shown: str) -> None:
+    assert redact("the load of k took longer than k1 s, see users:k, 'k', \"k\" and [k]", key=key) == shown
+
+
+@pytest.mark.parametrize("key", [".", "é", "a b", "a/b", "\\", "\n"])
+def test_a_very_short_key_of_other_signs_than_letters_is_hidden_where_it_stands_alone(key: str) -> None:
+    assert redact(f"no {key}; no {key!r}; no {quote(key, safe='')}", key=key) == "no ***; no '***'; no ***"
+
+
 def test_an_ordinary_text_stays_as_it_is() -> None:
     assert redact("connection to redis://h:6379/0 refused", key="k:1") == "connection to redis://h:6379/0 refused"
 
