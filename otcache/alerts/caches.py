@@ -16,13 +16,13 @@ from otcache.alerts.promql import (
     DAY,
     HOUR,
     MINUTE,
-    WEEK,
     Is,
     Not,
     Part,
     base,
     by,
     label,
+    last_week,
     number,
     part_of,
     percent,
@@ -31,6 +31,7 @@ from otcache.alerts.promql import (
     share,
     summed,
     told,
+    yesterday,
 )
 from otcache.telemetry.catalog import (
     AI_DISPOSITION,
@@ -126,14 +127,6 @@ def alerts(parameters: Parameters) -> Iterator[Alert]:
     yield _savings_drop(parameters)
 
 
-def _yesterday(parameters: Parameters, recorded: str) -> str:
-    return f"avg_over_time({recorded}[{parameters.time(DAY)}] offset {parameters.time(HOUR)})"
-
-
-def _last_week(parameters: Parameters, recorded: str) -> str:
-    return f"avg_over_time({recorded}[{parameters.time(HOUR)}] offset {parameters.time(WEEK)})"
-
-
 def _hit_ratio_drop(parameters: Parameters) -> Alert:
     ratio, left = _hit_ratio(parameters), number(1 - parameters.hit_ratio_drop)
     drop = percent(parameters.hit_ratio_drop)
@@ -141,8 +134,8 @@ def _hit_ratio_drop(parameters: Parameters) -> Alert:
         "OtcacheHitRatioDrop",
         "warning",
         "otcache-cache",
-        f"(\n  {ratio}\n    < {left} * {_yesterday(parameters, ratio)}\n  unless\n"
-        f"  {ratio}\n    >= {left} * {_last_week(parameters, ratio)}\n)\n"
+        f"(\n  {ratio}\n    < {left} * {yesterday(parameters, ratio)}\n  unless\n"
+        f"  {ratio}\n    >= {left} * {last_week(parameters, ratio)}\n)\n"
         f"and {_traffic(parameters)} > {number(parameters.lookup_floor)}",
         15 * MINUTE,
         "The hit ratio of a cache fell well below its own past.",
@@ -160,8 +153,8 @@ def _latency_regression(parameters: Parameters) -> Alert:
         "OtcacheLatencyRegression",
         "warning",
         "otcache-cache",
-        f"(\n  {mean}\n    > {factor} * {_yesterday(parameters, mean)}\n  unless\n"
-        f"  {mean}\n    <= {factor} * {_last_week(parameters, mean)}\n)\n"
+        f"(\n  {mean}\n    > {factor} * {yesterday(parameters, mean)}\n  unless\n"
+        f"  {mean}\n    <= {factor} * {last_week(parameters, mean)}\n)\n"
         f'and ({mean}{{{tier}="l1"}} > {number(parameters.latency_floor_l1)}'
         f' or {mean}{{{tier}="l2"}} > {number(parameters.latency_floor_l2)})\n'
         f"and {_gets(parameters)} > {number(parameters.lookup_floor)}",

@@ -54,6 +54,7 @@ from otcache.telemetry.catalog import (
     WRITE_REASON,
     WRITES,
 )
+from tests.alerts.load_cases import healthy_loads
 from tests.alerts.promtool import Case, Firing, Labels, Segment, Series, grows, shows
 
 HOUR: Final = 60.0
@@ -61,7 +62,7 @@ DAY: Final = 24 * HOUR
 WEEK: Final = 7 * DAY
 PAST: Final = 4 * HOUR
 """Enough of yesterday to compare with."""
-(CALLERS_OWN,) = CALLER_ERRORS
+CALLERS_OWN: Final = CALLER_ERRORS[0]
 WEB: Final = {"job": "shop", "otcache_cache_name": "web"}
 
 # --- what is scraped ------------------------------------------------------------------------------------
@@ -183,7 +184,7 @@ def healthy(per_second: float, minutes: float, restart: float | None = None) -> 
         grows(L2_DURATION, {CACHE: "web", DB_OPERATION: "GET"}, line(0.5), part="_count", restart=restart),
         grows(CALLBACKS, {CALLBACK_EVENT: "get_miss", CALLBACK_NAME: "told"}, line(0.2), restart=restart),
         grows(DROPPED, {SIGNAL: "traces", DROP_REASON: "recording_error"}, (0, minutes)),
-        tokens("saved", line(100)), tokens("spent", line(40)),
+        tokens("saved", line(100)), tokens("spent", line(40)), *healthy_loads(per_second, minutes, restart),
     )  # fmt: skip
 
 
