@@ -184,7 +184,8 @@ def _durations() -> Row:
                        f'{{ name =~ "cache[.]load .+" && {mine} && duration > ${{__value.raw}}s }}')  # fmt: skip
     by = (CACHE,)
     return Row("How long do loads take?", [
-        lines("How long does a typical load take?", "Median by cache. All up together: the origin they share. One alone: its own query.",
+        lines("How long does a typical load take?",
+              "Median by cache. All up together: the origin they share. One alone: its own query.",
               [Query(quantile(0.5, LOADER_DURATION, by=by), names(CACHE), exemplar=True)], "s", log=True,
               links=[link], none=NO_LOADS),
         lines("How long do slow loads take?",

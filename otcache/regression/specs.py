@@ -61,7 +61,7 @@ ERROR_RATIO: Final = MetricSpec(
     OPERATIONS.name, "ratio", ("ratio",), warning=0.01, critical=0.05, scale="points", numerator=("error",),
     but=(frozenset({(OPERATION.name, _LOADING)}),), per=_names(CACHE, OPERATION), by=_names(RESULT),
 )  # fmt: skip
-"""In points: a relative rule on 0.1 % of errors flags every other quiet day. `get_or_set` raises what its loader does."""
+"""In points: a relative rule on 0.1 % of errors flags every other quiet day. `get_or_set` raises what loaders do."""
 PAYLOAD: Final = MetricSpec(PAYLOAD_SIZE.name, "histogram", ("mean",), per=_names(CACHE, IO_DIRECTION))
 """The mean only: its default buckets are four times as wide as they are high."""
 MEMORY: Final = MetricSpec("process.memory.usage", "gauge", ("level",), min_abs=5e6)
