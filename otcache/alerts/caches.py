@@ -65,7 +65,7 @@ def recordings(parameters: Parameters) -> Iterator[Recording]:
     reads = _reads(parameters, "_count")
     yield Recording(_traffic(parameters), answered)
     yield Recording(_hit_ratio(parameters), part_of(hits, answered))
-    yield Recording(_gets(parameters), reads)
+    yield Recording(_hits(parameters), reads)
     yield Recording(_latency(parameters), f"{_reads(parameters, '_sum')}\n/ ({reads} > 0)")
     yield Recording(_tokens(parameters), used)
     yield Recording(_saved(parameters), part_of(saved, used))
@@ -78,13 +78,13 @@ def _lookups(parameters: Parameters, results: Is) -> str:
 
 
 def _reads(parameters: Parameters, part: Part) -> str:
-    """`get` alone: with batches in it, a change of the mix would look like a change of latency.
+    """Each for itself: with both in one, or batches in it, a change of the mix would look like a change of latency.
 
     A profile that leaves the operation out of histograms is judged by all hits.
     """
-    where = {OPERATION: Is(["get", ""]), RESULT: Is(["hit"]), TIER: Is(["l1", "l2"])}
+    where = {OPERATION: Is(["get", "get_or_set", ""]), RESULT: Is(["hit"]), TIER: Is(["l1", "l2"])}
     return summed(parameters, rate(parameters, select(parameters, OPERATION_DURATION, where, part), _WINDOW),
-                  [CACHE, TIER])  # fmt: skip
+                  [CACHE, OPERATION, TIER])  # fmt: skip
 
 
 def _used(parameters: Parameters, dispositions: Is) -> str:
@@ -100,12 +100,12 @@ def _hit_ratio(parameters: Parameters) -> str:
     return f"job_cache:{base(LOOKUPS)}_hit:ratio_rate{parameters.time(_WINDOW)}"
 
 
-def _gets(parameters: Parameters) -> str:
-    return f"job_cache_tier:{base(OPERATION_DURATION)}_get:rate{parameters.time(_WINDOW)}"
+def _hits(parameters: Parameters) -> str:
+    return f"job_cache_operation_tier:{base(OPERATION_DURATION)}_hit:rate{parameters.time(_WINDOW)}"
 
 
 def _latency(parameters: Parameters) -> str:
-    return f"job_cache_tier:{base(OPERATION_DURATION)}_get:mean{parameters.time(_WINDOW)}"
+    return f"job_cache_operation_tier:{base(OPERATION_DURATION)}_hit:mean{parameters.time(_WINDOW)}"
 
 
 def _tokens(parameters: Parameters) -> str:
@@ -157,7 +157,7 @@ def _latency_regression(parameters: Parameters) -> Alert:
         f"  {mean}\n    <= {factor} * {last_week(parameters, mean)}\n)\n"
         f'and ({mean}{{{tier}="l1"}} > {number(parameters.latency_floor_l1)}'
         f' or {mean}{{{tier}="l2"}} > {number(parameters.latency_floor_l2)})\n'
-        f"and {_gets(parameters)} > {number(parameters.lookup_floor)}",
+        f"and {_hits(parameters)} > {number(parameters.lookup_floor)}",
         15 * MINUTE,
         "A tier of a cache answers slower than it used to.",
         told(
