@@ -5,6 +5,7 @@ from __future__ import annotations
 from dashboards import parameters
 from dashboards.board import Board, Row
 from dashboards.common import (
+    ANSWERED,
     ASKED,
     CODEC_COLOURS,
     FOUND,
@@ -60,8 +61,8 @@ def _now() -> Row:
              width=6),
         stat("Lookups per second", "Keys looked up in this cache. 0: nothing asks it.",
              Query(per_second(LOOKUPS), "lookups"), "ops", width=6),
-        stat("Slowest 1 % of calls", "p99 of all calls of this cache. If red: see which calls, below.",
-             Query(quantile(0.99, OPERATION_DURATION), "p99"), "s", limits=LATENCY, none="no calls", width=6),
+        stat("Slowest 1 % of calls", "p99 of all calls that load nothing. If red: see which calls, below.",
+             Query(quantile(0.99, OPERATION_DURATION, ANSWERED), "p99"), "s", limits=LATENCY, none="no calls", width=6),
         stat("How full is L1?",
              "Entries of what L1 may hold, all instances together. Full is normal; it matters only with many "
              "evictions per write.",
@@ -93,15 +94,15 @@ def _hits() -> Row:
 def _latency() -> Row:
     link = traces_link("Traces of slower calls", slow_traces())
     by_operation = quantile(0.99, OPERATION_DURATION, by=(OPERATION,))
-    hits_and_misses = mean(OPERATION_DURATION, one_of(RESULT, "hit", "miss"), by=(RESULT,))
+    hits_and_misses = mean(OPERATION_DURATION, one_of(RESULT, "hit", "miss"), ANSWERED, by=(RESULT,))
     spread = sum_by(rate(series(OPERATION_DURATION, part="_bucket")), LE)
     return Row("How long do calls take?", [
         lines("Which calls are slow?", "p99 by operation. Click a point for traces of calls at least as slow.",
               [Query(by_operation, names(OPERATION), exemplar=True)], "s", log=True, links=[link],
               colours=OPERATION_COLOURS),
         lines("What does a hit cost, and a miss?",
-              "Mean of calls that hit, and that missed; the loader's time is not in it. A miss far above a hit "
-              "means Redis was asked in vain.",
+              "Mean of calls that hit, and that missed without loading (for loads see Loading and coherence). A miss "
+              "far above a hit means Redis was asked in vain.",
               [Query(hits_and_misses, names(RESULT))], "s", log=True, colours=RESULT_COLOURS),
         heat("How are the times of calls spread?",
              "Darker is more calls. Bands are tiers: microseconds for L1, around a millisecond for Redis. A new band "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from dashboards.board import Row
 from dashboards.panels import BAD, FAIR, GOOD, State, logs, traces
@@ -11,6 +11,7 @@ from dashboards.promql import (
     Label,
     Matcher,
     max_by,
+    none_of,
     one_of,
     plus,
     rate,
@@ -24,6 +25,7 @@ from otcache.telemetry.catalog import (
     CIRCUIT_STATE,
     CIRCUIT_STATUS,
     CODEC_OPERATION,
+    COMPONENT,
     COMPONENT_STATE,
     COMPONENT_STATUS,
     DEGRADED_REASON,
@@ -38,6 +40,8 @@ from otcache.telemetry.catalog import (
 FOUND: Final = one_of(RESULT, "hit", "stale")
 ASKED: Final = one_of(RESULT, "hit", "stale", "miss")
 """What a hit ratio counts; `bypass` is in neither."""
+ANSWERED: Final = none_of(TIER, "loader")
+"""Calls that neither ran a loader nor waited for one: their time is the cache's own."""
 
 _SHADES: Final = [
     f"{shade}{colour}" for shade in ("", "super-light-", "semi-dark-", "dark-")
@@ -53,22 +57,22 @@ def coloured(*values: str) -> dict[str, str]:
 
 OPERATION_COLOURS: Final = coloured(*(OPERATION.values or ()))
 COMMAND_COLOURS: Final = coloured(
-    "GET", "SET", "MGET", "UNLINK", "PIPELINE SET", "PING", "TIME", "EVALSHA", "EXISTS", "PTTL", "SCAN"
+    "GET", "SET", "MGET", "UNLINK", "PIPELINE SET", "PING", "TIME", "EVAL", "EXISTS", "PTTL", "SCAN"
 )
 DIRECTION_COLOURS: Final = {"read": "green", "write": "blue"}
 REASON_TO_DEGRADE_COLOURS: Final = coloured(*(DEGRADED_REASON.values or ()))
 CODEC_COLOURS: Final = coloured(*(CODEC_OPERATION.values or ()))
 RESULT_COLOURS: Final = {"hit": "green", "stale": "yellow", "miss": "blue", "bypass": "purple"}
-TIER_COLOURS: Final = {"l1": "green", "l2": "blue", "none": "orange"}
-TIER_TEXTS: Final = {"l1": "memory (L1)", "l2": "Redis (L2)", "none": "no tier: a miss"}
+TIER_COLOURS: Final = {"l1": "green", "l2": "blue", "loader": "purple", "none": "orange"}
+TIER_TEXTS: Final = {"l1": "memory (L1)", "l2": "Redis (L2)", "loader": "loaded", "none": "no tier: a miss"}
 REASON_COLOURS: Final = {
     "absent": "blue", "expired": "green", "evicted": "yellow", "deleted": "purple", "decode_error": "orange",
-    "backend_unavailable": "red",
+    "invalidated": "super-light-purple", "backend_unavailable": "red",
 }  # fmt: skip
 REASON_TEXTS: Final = {
     "absent": "absent: never stored, or long gone", "expired": "expired", "evicted": "evicted: L1 is full",
     "deleted": "deleted by the application", "decode_error": "could not be decoded",
-    "backend_unavailable": "Redis did not answer",
+    "invalidated": "invalidated: its tag, its prefix or everything", "backend_unavailable": "Redis did not answer",
 }  # fmt: skip
 COMPONENT_STATES: Final = (
     State(0, "available", GOOD), State(1, "degraded", FAIR), State(2, "UNAVAILABLE", BAD),
@@ -91,9 +95,10 @@ def hit_ratio(*matchers: Matcher, by: tuple[Label, ...] = (), row: Instrument = 
     return ratio(found, sum_by(rate(series(row, ASKED, *matchers, offset=offset)), *by))
 
 
-def component_state() -> Expr:
+def component_state(component: Literal["l2", "backplane"] = "l2") -> Expr:
     """0 available, 1 degraded, 2 unavailable in the worst instance, 3 both in different ones; per far tier."""
-    worst = {state: max_by(some(series(COMPONENT_STATUS, one_of(COMPONENT_STATE, state))), BACKEND) for state in
+    of = one_of(COMPONENT, component)
+    worst = {state: max_by(some(series(COMPONENT_STATUS, of, one_of(COMPONENT_STATE, state))), BACKEND) for state in
              ("degraded", "unavailable")}  # fmt: skip
     return plus(worst["degraded"], worst["unavailable"], times=2)
 

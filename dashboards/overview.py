@@ -7,6 +7,7 @@ from typing import Final
 from dashboards import parameters
 from dashboards.board import Board, Row
 from dashboards.common import (
+    ANSWERED,
     ASKED,
     CIRCUIT_STATES,
     COMPONENT_STATES,
@@ -63,7 +64,7 @@ _OURS: Final = Matcher(ALERT_NAME, "=~", "Otcache.+")
 def _helping() -> Row:
     failed, all_calls = operations_share(one_of(RESULT, "error"))
     degraded = per_second(DEGRADED_OPERATIONS)
-    p99 = quantile(0.99, OPERATION_DURATION)
+    p99 = quantile(0.99, OPERATION_DURATION, ANSWERED)
     firing = count_by(series(ALERTS, _OURS, one_of(ALERT_STATE, "firing"), scoped=False))
     return Row("Is the cache helping?", [
         stat("Lookups answered",
@@ -74,12 +75,13 @@ def _helping() -> Row:
              "Keys looked up; a batch counts each of its keys. If this falls to 0, requests do not reach the cache.",
              Query(per_second(LOOKUPS), "lookups"), "ops"),
         stat("Slowest 1 % of calls",
-             "p99 of all cache calls. If red: see “How long do slow calls take?” below for the tier, then Redis and "
-             "resilience.",
+             "p99 of cache calls that load nothing. If red: see “How long do slow calls take?” below for the tier, "
+             "then Redis and resilience. Loads have their own dashboard.",
              Query(p99, "p99"), "s", limits=LATENCY, none="no calls"),
         stat("Calls that raise",
              "Calls that ended with an exception in the application. If not 0: open “Calls that raised” at the "
-             "bottom. An unreachable Redis does not raise: it is counted as degraded.",
+             "bottom. A loader that raises is one: see Loading and coherence. An unreachable Redis is none: that is "
+             "degraded.",
              Query(ratio(or_zero(failed), all_calls), "raised"), "percentunit", limits=ERRORS, none="no calls"),
         stat("Calls without Redis",
              "Calls that should have used Redis and did without. If red: see whether Redis is up, then Redis and "
@@ -162,7 +164,7 @@ def _caches() -> Row:
               [Column("Cache", of=CACHE, links=(link,)),
                Column("Hit ratio", "percentunit", hit_ratio(by=(CACHE,)), limits=HIT_RATIO, decimals=1),
                Column("Lookups", "ops", per_second(LOOKUPS, by=(CACHE,))),
-               Column("Slowest 1 %", "s", quantile(0.99, OPERATION_DURATION, by=(CACHE,)), limits=LATENCY),
+               Column("Slowest 1 %", "s", quantile(0.99, OPERATION_DURATION, ANSWERED, by=(CACHE,)), limits=LATENCY),
                Column("Entries in L1", "short", sum_by(series(L1_COUNT), CACHE)),
                Column("Evictions", "ops", evicted)],
               none="no cache reports", sort="Lookups"),

@@ -216,10 +216,10 @@ def quantile(q: float, row: Instrument, *matchers: Matcher, by: tuple[Label, ...
     return Expr(f"histogram_quantile({q}, {buckets.text}) >= 0", buckets.labels - {LE}, atom=False)
 
 
-def mean(row: Instrument, *matchers: Matcher, by: tuple[Label, ...] = ()) -> Expr:
+def mean(row: Instrument, *matchers: Matcher, by: tuple[Label, ...] = (), window: str = RATE) -> Expr:
     """The mean of the values of a histogram, exact."""
-    total = sum_by(rate(series(row, *matchers, part="_sum")), *by)
-    return ratio(total, sum_by(rate(series(row, *matchers, part="_count")), *by))
+    total = sum_by(rate(series(row, *matchers, part="_sum"), window), *by)
+    return ratio(total, sum_by(rate(series(row, *matchers, part="_count"), window), *by))
 
 
 def ratio(part: Expr, whole: Expr) -> Expr:
@@ -247,6 +247,25 @@ def plus(left: Expr, right: Expr, times: int = 1) -> Expr:
 def times(number: int, of: Expr) -> Expr:
     """`number` of them: per hour instead of per second, for example."""
     return Expr(f"{number} * {of.operand}", of.labels, atom=False)
+
+
+def product(left: Expr, right: Expr) -> Expr:
+    """`left * right`, label by label."""
+    if left.labels != right.labels:
+        raise ValueError(f"{left.text} and {right.text} have different labels")
+    return Expr(f"{left.operand} * {right.operand}", left.labels, atom=False)
+
+
+def rest(of: Expr) -> Expr:
+    """What a share leaves of the whole."""
+    return Expr(f"1 - {of.operand}", of.labels, atom=False)
+
+
+def only(of: Expr, where: Expr) -> Expr:
+    """Series of `of` that `where` has too."""
+    if of.labels != where.labels:
+        raise ValueError(f"{of.text} and {where.text} have different labels")
+    return Expr(f"{of.operand} and {where.operand}", of.labels, atom=False)
 
 
 def some(of: Expr) -> Expr:

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from dashboards import ai, cache, health, overview, redis, regressions
+from dashboards import ai, cache, health, loading, overview, redis, regressions
 from dashboards.board import SETTABLE, dumps, render
 from dashboards.parameters import THRESHOLDS, Threshold
 
 FOLDER: Final = Path(__file__).parent / "grafana"
 SIDECAR: Final = Path(__file__).parent / "parameters.json"
 """Beside the folder: Grafana takes every JSON file in it for a dashboard."""
-BOARDS: Final = (overview, cache, redis, ai, regressions, health)
+BOARDS: Final = (overview, cache, loading, redis, ai, regressions, health)
 _SAID: Final = {
     "job": "The service that is chosen at first.",
     "cache": "The cache that is chosen at first.",

@@ -278,8 +278,8 @@ class Backplane:
     # --- state --------------------------------------------------------------------------------------
 
     def gauges(self) -> Iterable[tuple[Instrument, int, tuple[str, ...]]]:
-        """The state metric of the backplane."""
-        status = "available" if self.is_open else "unavailable"
+        """The state metric of the backplane; like a breaker's it is good until the first attempt has failed."""
+        status = "available" if self.is_open or not self._attempted.is_set() else "unavailable"
         for state in catalog.COMPONENT_STATE.values or ():
             yield catalog.COMPONENT_STATUS, int(state == status), (self._report.backend, "backplane", state)
 

@@ -16,13 +16,13 @@ from otcache.alerts.promql import (
     DAY,
     HOUR,
     MINUTE,
-    WEEK,
     Is,
     Not,
     Part,
     base,
     by,
     label,
+    last_week,
     number,
     part_of,
     percent,
@@ -31,6 +31,7 @@ from otcache.alerts.promql import (
     share,
     summed,
     told,
+    yesterday,
 )
 from otcache.telemetry.catalog import (
     AI_DISPOSITION,
@@ -64,7 +65,7 @@ def recordings(parameters: Parameters) -> Iterator[Recording]:
     reads = _reads(parameters, "_count")
     yield Recording(_traffic(parameters), answered)
     yield Recording(_hit_ratio(parameters), part_of(hits, answered))
-    yield Recording(_gets(parameters), reads)
+    yield Recording(_hits(parameters), reads)
     yield Recording(_latency(parameters), f"{_reads(parameters, '_sum')}\n/ ({reads} > 0)")
     yield Recording(_tokens(parameters), used)
     yield Recording(_saved(parameters), part_of(saved, used))
@@ -77,13 +78,13 @@ def _lookups(parameters: Parameters, results: Is) -> str:
 
 
 def _reads(parameters: Parameters, part: Part) -> str:
-    """`get` alone: with batches in it, a change of the mix would look like a change of latency.
+    """Each for itself: with both in one, or batches in it, a change of the mix would look like a change of latency.
 
     A profile that leaves the operation out of histograms is judged by all hits.
     """
-    where = {OPERATION: Is(["get", ""]), RESULT: Is(["hit"]), TIER: Is(["l1", "l2"])}
+    where = {OPERATION: Is(["get", "get_or_set", ""]), RESULT: Is(["hit"]), TIER: Is(["l1", "l2"])}
     return summed(parameters, rate(parameters, select(parameters, OPERATION_DURATION, where, part), _WINDOW),
-                  [CACHE, TIER])  # fmt: skip
+                  [CACHE, OPERATION, TIER])  # fmt: skip
 
 
 def _used(parameters: Parameters, dispositions: Is) -> str:
@@ -99,12 +100,12 @@ def _hit_ratio(parameters: Parameters) -> str:
     return f"job_cache:{base(LOOKUPS)}_hit:ratio_rate{parameters.time(_WINDOW)}"
 
 
-def _gets(parameters: Parameters) -> str:
-    return f"job_cache_tier:{base(OPERATION_DURATION)}_get:rate{parameters.time(_WINDOW)}"
+def _hits(parameters: Parameters) -> str:
+    return f"job_cache_operation_tier:{base(OPERATION_DURATION)}_hit:rate{parameters.time(_WINDOW)}"
 
 
 def _latency(parameters: Parameters) -> str:
-    return f"job_cache_tier:{base(OPERATION_DURATION)}_get:mean{parameters.time(_WINDOW)}"
+    return f"job_cache_operation_tier:{base(OPERATION_DURATION)}_hit:mean{parameters.time(_WINDOW)}"
 
 
 def _tokens(parameters: Parameters) -> str:
@@ -126,14 +127,6 @@ def alerts(parameters: Parameters) -> Iterator[Alert]:
     yield _savings_drop(parameters)
 
 
-def _yesterday(parameters: Parameters, recorded: str) -> str:
-    return f"avg_over_time({recorded}[{parameters.time(DAY)}] offset {parameters.time(HOUR)})"
-
-
-def _last_week(parameters: Parameters, recorded: str) -> str:
-    return f"avg_over_time({recorded}[{parameters.time(HOUR)}] offset {parameters.time(WEEK)})"
-
-
 def _hit_ratio_drop(parameters: Parameters) -> Alert:
     ratio, left = _hit_ratio(parameters), number(1 - parameters.hit_ratio_drop)
     drop = percent(parameters.hit_ratio_drop)
@@ -141,8 +134,8 @@ def _hit_ratio_drop(parameters: Parameters) -> Alert:
         "OtcacheHitRatioDrop",
         "warning",
         "otcache-cache",
-        f"(\n  {ratio}\n    < {left} * {_yesterday(parameters, ratio)}\n  unless\n"
-        f"  {ratio}\n    >= {left} * {_last_week(parameters, ratio)}\n)\n"
+        f"(\n  {ratio}\n    < {left} * {yesterday(parameters, ratio)}\n  unless\n"
+        f"  {ratio}\n    >= {left} * {last_week(parameters, ratio)}\n)\n"
         f"and {_traffic(parameters)} > {number(parameters.lookup_floor)}",
         15 * MINUTE,
         "The hit ratio of a cache fell well below its own past.",
@@ -160,11 +153,11 @@ def _latency_regression(parameters: Parameters) -> Alert:
         "OtcacheLatencyRegression",
         "warning",
         "otcache-cache",
-        f"(\n  {mean}\n    > {factor} * {_yesterday(parameters, mean)}\n  unless\n"
-        f"  {mean}\n    <= {factor} * {_last_week(parameters, mean)}\n)\n"
+        f"(\n  {mean}\n    > {factor} * {yesterday(parameters, mean)}\n  unless\n"
+        f"  {mean}\n    <= {factor} * {last_week(parameters, mean)}\n)\n"
         f'and ({mean}{{{tier}="l1"}} > {number(parameters.latency_floor_l1)}'
         f' or {mean}{{{tier}="l2"}} > {number(parameters.latency_floor_l2)})\n'
-        f"and {_gets(parameters)} > {number(parameters.lookup_floor)}",
+        f"and {_hits(parameters)} > {number(parameters.lookup_floor)}",
         15 * MINUTE,
         "A tier of a cache answers slower than it used to.",
         told(

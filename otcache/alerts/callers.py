@@ -14,6 +14,7 @@ from otcache.alerts.promql import (
     Is,
     Not,
     by,
+    label,
     number,
     part_of,
     percent,
@@ -23,7 +24,8 @@ from otcache.alerts.promql import (
     summed,
     told,
 )
-from otcache.telemetry.catalog import CACHE, DEGRADED_OPERATIONS, ERROR_TYPE, OPERATION, OPERATIONS, RESULT
+from otcache.telemetry.catalog import CACHE, DEGRADED_OPERATIONS, ERROR_TYPE, LOADS, OPERATION, OPERATIONS, RESULT
+from otcache.telemetry.outcome import Operation
 
 
 class Burn(NamedTuple):
@@ -36,6 +38,7 @@ class Burn(NamedTuple):
     severity: Literal["critical", "warning"]
 
 
+_LOADING: Final[Operation] = "get_or_set"
 BURNS: Final = (
     Burn(14.4, HOUR, 5 * MINUTE, 2 * MINUTE, "critical"),
     Burn(6, 6 * HOUR, 30 * MINUTE, 15 * MINUTE, "critical"),
@@ -56,8 +59,12 @@ def _ratio(parameters: Parameters, seconds: int) -> str:
 
 
 def _failed(parameters: Parameters, seconds: int) -> str:
+    """Without what a loader of the same cache has raised: that is the application's own (OtcacheLoaderErrors)."""
     raised = {RESULT: Is(["error"]), ERROR_TYPE: Not(parameters.caller_errors)}
-    failed = summed(parameters, rate(parameters, select(parameters, OPERATIONS, raised), seconds), ())
+    every = rate(parameters, select(parameters, OPERATIONS, raised), seconds)
+    loads = f"last_over_time({select(parameters, LOADS, {ERROR_TYPE: Not([''])})}[{parameters.time(seconds)}])"
+    own = f'label_replace({loads}, "{label(OPERATION)}", "{_LOADING}", "", "")'
+    failed = summed(parameters, f"{every}\nunless on ({by(parameters, CACHE, OPERATION, ERROR_TYPE)}) {own}", ())
     return part_of(failed, summed(parameters, rate(parameters, select(parameters, OPERATIONS), seconds), ()))
 
 

@@ -9,8 +9,9 @@ from typing import Literal
 Severity = Literal["critical", "warning", "info"]
 """critical: somebody is called. warning: somebody looks today. info: somebody may want to know."""
 Dashboard = Literal[
-    "otcache-overview", "otcache-cache", "otcache-redis", "otcache-ai", "otcache-regressions", "otcache-telemetry"
-]
+    "otcache-overview", "otcache-cache", "otcache-loading", "otcache-redis", "otcache-ai", "otcache-regressions",
+    "otcache-telemetry",
+]  # fmt: skip
 """The `uid` of the dashboard to open first."""
 
 

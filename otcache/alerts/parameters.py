@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Final, cast
 
-from otcache.exceptions import ValidationError
+from otcache.exceptions import LoadTimeout, ValidationError
 
 RUNBOOKS: Final = "docs/runbooks.md"
 """Where the headings of the alerts are: a path in this repository, until an installation names a URL."""
-CALLER_ERRORS: Final = (f"{ValidationError.__module__}.{ValidationError.__qualname__}",)
-"""Values of `error.type` that are the caller's own mistake."""
+CALLER_ERRORS: Final = tuple(f"{kind.__module__}.{kind.__qualname__}" for kind in (ValidationError, LoadTimeout))
+"""Values of `error.type` that are the caller's own: a mistake, a loader that takes too long."""
 BENCHMARKS: Final = "otcache-bench"
 """The job of `otcache bench`, which reports by OTLP and ends."""
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -139,6 +139,31 @@ class Parameters:
         0.0001,
         60,
         "99th percentile of round trips, above which they come near the deadline of a call (0.25 s).",
+    )
+
+    # --- loads and coherence ------------------------------------------------------------------------
+    load_floor: float = _threshold(
+        0.05, "/s", 0, 1e6, "Fewer loads, or callers who wait for one, than this are not judged by shares or times."
+    )
+    stampede_callers: float = _threshold(
+        10.0, "", 0.1, 1e6, "Callers that wait for another's load, per load, above which it is told."
+    )
+    coalesce_timeout_share: float = _threshold(
+        0.05, "share", 0, 1, "Waiting callers whose patience ends before the load does, above which it is told."
+    )
+    load_error_share: float = _threshold(0.05, "share", 0, 1, "Loads that fail, above which it is told.")
+    load_factor: float = _threshold(
+        2.0, "x", 1.01, 100, "Mean duration of a load against its own past, above which it is told."
+    )
+    load_duration_floor: float = _threshold(0.05, "s", 0, 3600, "A mean duration of loads up to this is never told of.")
+    stale_share: float = _threshold(
+        0.05, "share", 0, 1, "Lookups answered stale because loads fail or are slow, above which it is told."
+    )
+    backplane_losses: float = _threshold(
+        3.0, "", 1, 1e6, "Times that L1 is emptied for others' news within 15 minutes, above which it is told."
+    )
+    backplane_lag: float = _threshold(
+        0.5, "s", 0.001, 30, "99th percentile of the time until a write is seen elsewhere, above which it is told."
     )
 
     # --- callbacks, AI, regressions -----------------------------------------------------------------

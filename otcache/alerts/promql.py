@@ -99,6 +99,16 @@ def rate(parameters: Parameters, selector: str, seconds: float) -> str:
     return f"rate({selector}[{parameters.time(seconds)}])"
 
 
+def yesterday(parameters: Parameters, recorded: str) -> str:
+    """The mean of a recording over the last day, without the last hour."""
+    return f"avg_over_time({recorded}[{parameters.time(DAY)}] offset {parameters.time(HOUR)})"
+
+
+def last_week(parameters: Parameters, recorded: str) -> str:
+    """The mean of a recording at this hour a week ago."""
+    return f"avg_over_time({recorded}[{parameters.time(HOUR)}] offset {parameters.time(WEEK)})"
+
+
 def number(value: float) -> str:
     """A number as people write it: no 0.014400000000000001."""
     return f"{value:.10g}"

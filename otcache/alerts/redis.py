@@ -56,7 +56,7 @@ def _down(parameters: Parameters) -> Alert:
 
 
 def _degraded(parameters: Parameters) -> Alert:
-    states = {COMPONENT_STATE: Is(["degraded", "unavailable"])}
+    states = {COMPONENT: Is(["l2"]), COMPONENT_STATE: Is(["degraded", "unavailable"])}
     worst = summed(parameters, select(parameters, COMPONENT_STATUS, states), ["instance", BACKEND, COMPONENT], "max")
     return Alert(
         "OtcacheRedisDegraded",

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from otcache.alerts import caches, callers, redis, regressions, telemetry
+from otcache.alerts import caches, callers, coherence, loads, redis, regressions, telemetry
 from otcache.alerts.model import Alert, Group
 from otcache.alerts.parameters import Parameters
 from otcache.alerts.promql import MINUTE
 
-_PARTS = (callers, redis, caches, regressions, telemetry)
+_PARTS = (callers, redis, coherence, loads, caches, regressions, telemetry)
 
 
 def rules(parameters: Parameters | None = None) -> tuple[Group, ...]:
     """The recordings, then the alerts that read them."""
     using = parameters or Parameters()
     return (
-        Group("otcache-recordings", (*callers.recordings(using), *caches.recordings(using)), MINUTE),
+        Group(
+            "otcache-recordings",
+            (*callers.recordings(using), *caches.recordings(using), *loads.recordings(using)),
+            MINUTE,
+        ),
         Group("otcache-alerts", alerts(using), MINUTE),
     )
 

@@ -165,6 +165,7 @@ class MetricSpec:
         denominator: And below it; empty for all of them.
         leave_out: Values that count on neither side. `miss` stands for `miss/absent` too, here and above.
         where: Attributes that a series must have; the first specification that fits a series judges it.
+        but: Sets of attributes; a series that has all of one set is not judged.
         per: Attributes that tell the series of the metric apart; a source sums over the others.
         by: Attributes whose values, joined by `/`, a `CounterWindow` is split by.
     """
@@ -181,12 +182,14 @@ class MetricSpec:
     denominator: tuple[str, ...] = ()
     leave_out: tuple[str, ...] = ()
     where: frozenset[tuple[str, str]] = frozenset()
+    but: tuple[frozenset[tuple[str, str]], ...] = ()
     per: tuple[str, ...] = ()
     by: tuple[str, ...] = ()
 
     def fits(self, key: SeriesKey) -> bool:
         """Whether it judges this series."""
-        return key.metric == self.metric and self.where <= key.attributes
+        known = key.attributes
+        return key.metric == self.metric and self.where <= known and not any(left <= known for left in self.but)
 
 
 # --- what is said ---------------------------------------------------------------------------------------

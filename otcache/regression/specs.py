@@ -20,6 +20,7 @@ from otcache.telemetry.catalog import (
     TIER,
     Attribute,
 )
+from otcache.telemetry.outcome import Operation, Result
 
 TIMES: Final[tuple[Statistic, ...]] = ("mean", "p50", "p95", "p99")
 L1_FLOOR: Final = 2e-7
@@ -32,15 +33,22 @@ def _names(*attributes: Attribute) -> tuple[str, ...]:
     return tuple(attribute.name for attribute in attributes)
 
 
+_LOADING: Final[Operation] = "get_or_set"
+_IN_VAIN: Final[tuple[Result, ...]] = ("miss", "bypass", "stale", "error", "cancelled")
+_LOADS: Final = (
+    frozenset({(TIER.name, "loader")}),
+    *(frozenset({(OPERATION.name, _LOADING), (RESULT.name, result)}) for result in _IN_VAIN),
+)
+"""Calls whose time has a loader's in it. That is the application's own, and so is what a loader raises."""
 _OPERATION_SERIES: Final = _names(CACHE, OPERATION, RESULT, TIER)
 L2_OPERATION_TIME: Final = MetricSpec(
     OPERATION_DURATION.name, "histogram", TIMES, min_abs=L2_FLOOR,
-    where=frozenset({(TIER.name, "l2")}), per=_OPERATION_SERIES,
+    where=frozenset({(TIER.name, "l2")}), but=_LOADS, per=_OPERATION_SERIES,
 )  # fmt: skip
 OPERATION_TIME: Final = MetricSpec(
-    OPERATION_DURATION.name, "histogram", TIMES, min_abs=L1_FLOOR, per=_OPERATION_SERIES
+    OPERATION_DURATION.name, "histogram", TIMES, min_abs=L1_FLOOR, but=_LOADS, per=_OPERATION_SERIES
 )  # fmt: skip
-"""What L1 answered, and what no tier did: an embedded cache misses within microseconds."""
+"""What L1 answered, and what no tier did: an embedded cache misses within microseconds. Of `get_or_set` only hits."""
 ROUND_TRIP_TIME: Final = MetricSpec(
     L2_DURATION.name, "histogram", TIMES, min_abs=L2_FLOOR, per=_names(CACHE, DB_OPERATION)
 )  # fmt: skip
@@ -51,9 +59,9 @@ HIT_RATIO: Final = MetricSpec(
 """Judged by its relative fall. An outage is not a worse hit ratio, and a bypass is no lookup."""
 ERROR_RATIO: Final = MetricSpec(
     OPERATIONS.name, "ratio", ("ratio",), warning=0.01, critical=0.05, scale="points", numerator=("error",),
-    per=_names(CACHE, OPERATION), by=_names(RESULT),
+    but=(frozenset({(OPERATION.name, _LOADING)}),), per=_names(CACHE, OPERATION), by=_names(RESULT),
 )  # fmt: skip
-"""In points: a relative rule on 0.1 % of errors flags every other quiet day."""
+"""In points: a relative rule on 0.1 % of errors flags every other quiet day. `get_or_set` raises what loaders do."""
 PAYLOAD: Final = MetricSpec(PAYLOAD_SIZE.name, "histogram", ("mean",), per=_names(CACHE, IO_DIRECTION))
 """The mean only: its default buckets are four times as wide as they are high."""
 MEMORY: Final = MetricSpec("process.memory.usage", "gauge", ("level",), min_abs=5e6)

@@ -54,6 +54,7 @@ from otcache.telemetry.catalog import (
     WRITE_REASON,
     WRITES,
 )
+from tests.alerts.load_cases import healthy_loads
 from tests.alerts.promtool import Case, Firing, Labels, Segment, Series, grows, shows
 
 HOUR: Final = 60.0
@@ -61,7 +62,7 @@ DAY: Final = 24 * HOUR
 WEEK: Final = 7 * DAY
 PAST: Final = 4 * HOUR
 """Enough of yesterday to compare with."""
-(CALLERS_OWN,) = CALLER_ERRORS
+CALLERS_OWN: Final = CALLER_ERRORS[0]
 WEB: Final = {"job": "shop", "otcache_cache_name": "web"}
 
 # --- what is scraped ------------------------------------------------------------------------------------
@@ -82,9 +83,9 @@ def looked_up(
     return grows(LOOKUPS, {CACHE: "web", RESULT: result, TIER: tier, MISS_REASON: reason}, *segments, restart=restart)
 
 
-def took(tier: str, *segments: tuple[float, float, float]) -> Iterator[Series]:
+def took(tier: str, *segments: tuple[float, float, float], operation: str = "get") -> Iterator[Series]:
     """Hits of a tier: per second, seconds each, for how many minutes."""
-    labels = {CACHE: "web", OPERATION: "get", RESULT: "hit", TIER: tier}
+    labels = {CACHE: "web", OPERATION: operation, RESULT: "hit", TIER: tier}
     counts = tuple((per_second, minutes) for per_second, _, minutes in segments)
     sums = tuple((per_second * seconds, minutes) for per_second, seconds, minutes in segments)
     yield grows(OPERATION_DURATION, labels, *counts, part="_count")
@@ -183,7 +184,7 @@ def healthy(per_second: float, minutes: float, restart: float | None = None) -> 
         grows(L2_DURATION, {CACHE: "web", DB_OPERATION: "GET"}, line(0.5), part="_count", restart=restart),
         grows(CALLBACKS, {CALLBACK_EVENT: "get_miss", CALLBACK_NAME: "told"}, line(0.2), restart=restart),
         grows(DROPPED, {SIGNAL: "traces", DROP_REASON: "recording_error"}, (0, minutes)),
-        tokens("saved", line(100)), tokens("spent", line(40)),
+        tokens("saved", line(100)), tokens("spent", line(40)), *healthy_loads(per_second, minutes, restart),
     )  # fmt: skip
 
 
@@ -230,6 +231,9 @@ QUIET: Final = (
     Case("more hits from the far tier are no slower cache",
          (*took("l1", (90, 2e-6, PAST), (10, 2e-6, 2 * HOUR)), *took("l2", (10, 1e-3, PAST), (90, 1e-3, 2 * HOUR))),
          PAST + 2 * HOUR, step=5),
+    Case("more calls that may load are no slower cache",
+         (*took("l1", (90, 3e-5, PAST), (10, 3e-5, 2 * HOUR)),
+          *took("l1", (10, 6e-5, PAST), (90, 6e-5, 2 * HOUR), operation="get_or_set")), PAST + 2 * HOUR, step=5),
     Case("microseconds are not worth a word",
          (*took("l1", (90, 2e-6, PAST), (90, 9e-6, 2 * HOUR)),), PAST + 2 * HOUR, step=5),
     Case("entries that expire are no storm",
@@ -360,12 +364,17 @@ LOUD: Final = (
          PAST + HOUR,
          (Firing("OtcacheLatencyRegression",
                  "A hit in l2 of cache web in shop takes 2ms on average, over 1.5 times yesterday's, and not what it "
-                 "was a week ago.", {**WEB, "otcache_tier": "l2"}),), step=5),
+                 "was a week ago.", {**WEB, "otcache_tier": "l2", "otcache_operation_name": "get"}),), step=5),
+    Case("a far tier that got slower is told by calls that may load, too",
+         tuple(took("l2", (10, 1e-3, PAST), (10, 2e-3, HOUR), operation="get_or_set")), PAST + HOUR,
+         (Firing("OtcacheLatencyRegression",
+                 "A hit in l2 of cache web in shop takes 2ms on average, over 1.5 times yesterday's, and not what it "
+                 "was a week ago.", {**WEB, "otcache_tier": "l2", "otcache_operation_name": "get_or_set"}),), step=5),
     Case("a near tier that got slower is told",
          (*took("l1", (90, 2e-5, PAST), (90, 4e-5, HOUR)),), PAST + HOUR,
          (Firing("OtcacheLatencyRegression",
                  "A hit in l1 of cache web in shop takes 40us on average, over 1.5 times yesterday's, and not what it "
-                 "was a week ago.", {**WEB, "otcache_tier": "l1"}),), step=5),
+                 "was a week ago.", {**WEB, "otcache_tier": "l1", "otcache_operation_name": "get"}),), step=5),
     Case("an L1 that is too small is told",
          (grows(WRITES, {CACHE: "web", TIER: "l1", WRITE_REASON: "set"}, (10, HOUR)),
           grows(WRITES, {CACHE: "web", TIER: "l1", WRITE_REASON: "backfill"}, (10, HOUR)),

@@ -14,7 +14,7 @@ def test_a_directory_gets_the_file(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["alerts", "export", str(tmp_path)]) == 0
 
     assert (tmp_path / "otcache-rules.yml").read_text() == render()
-    assert "23 alerts, 13 recordings" in capsys.readouterr().out
+    assert "31 alerts, 15 recordings" in capsys.readouterr().out
 
 
 def test_options_are_the_parameters(capsys: pytest.CaptureFixture[str]) -> None:

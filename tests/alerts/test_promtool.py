@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from otcache.alerts import alerts, rules
-from tests.alerts.cases import LOUD, QUIET
+from tests.alerts import cases, load_cases
 from tests.alerts.promtool import Case
+
+QUIET = (*cases.QUIET, *load_cases.QUIET)
+LOUD = (*cases.LOUD, *load_cases.LOUD)
 
 
 @pytest.mark.parametrize("case", QUIET, ids=str)

@@ -9,7 +9,8 @@ from typing import Final
 
 import pytest
 
-from dashboards.common import circuit_state
+from dashboards.common import circuit_state, component_state
+from dashboards.loading import callers_per_load, offload, time_avoided
 from dashboards.preview.invented import last_week
 from otcache.telemetry import catalog
 from tests.dashboards.application import Application
@@ -85,6 +86,59 @@ def test_two_open_breakers_of_one_process_are_one_open_state() -> None:
         (state,) = prometheus.query(filled(circuit_state().text), at=now - 50)
 
     assert (state.labels, state.value) == ({"otcache_backend_name": "redis"}, 2)
+
+
+Row = tuple[str, str, float, float]
+"""A metric's name, labels, the number it begins with, and what it grows by per second."""
+
+
+def history(rows: list[Row]) -> Prometheus:
+    """One that knows ten minutes of these series of one process, as OpenMetrics."""
+    now, step = time.time(), 15
+    samples = [
+        f'{name}{{job="shop",instance="one",{labels}}} {begin + growth * (600 - ago)} {now - ago:.3f}'
+        for name, labels, begin, growth in rows
+        for ago in range(600, 0, -step)
+    ]
+    return Prometheus(history="\n".join([*samples, "# EOF", ""]))
+
+
+def component(name: str, **numbers: int) -> list[Row]:
+    """Caches of the process, by the state of their far tier or of their subscription."""
+    labels = f'otcache_backend_name="redis",otcache_component="{name}",otcache_component_state='
+    return [(catalog.COMPONENT_STATUS.prometheus, f'{labels}"{state}"', number, 0) for state, number in numbers.items()]
+
+
+def test_a_subscription_that_is_lost_is_no_redis_that_is_away() -> None:
+    rows = component("l2", available=2, degraded=0, unavailable=0)
+    rows += component("backplane", available=1, degraded=0, unavailable=1)
+
+    with history(rows) as prometheus:
+        (redis,) = prometheus.query(filled(component_state().text))
+        (heard,) = prometheus.query(filled(component_state("backplane").text))
+
+    assert (redis.value, heard.value) == (0, 2)
+
+
+def test_what_loading_spares_is_what_its_definition_says() -> None:
+    users, pages = 'otcache_cache_name="users"', 'otcache_cache_name="pages"'
+    lookups, loads, took = (row.prometheus for row in (catalog.LOOKUPS, catalog.LOADS, catalog.LOADER_DURATION))
+    rows: list[Row] = [
+        (lookups, f'{users},otcache_result="hit"', 0, 6),
+        (lookups, f'{users},otcache_result="miss"', 0, 4),
+        (lookups, f'{pages},otcache_result="miss"', 0, 90),  # filled by `set`
+        (loads, f'{users},otcache_loader_trigger="miss"', 0, 1),
+        (loads, f'{users},otcache_loader_trigger="eager"', 0, 1),
+        (loads, f'{pages},otcache_loader_trigger="miss"', 0, 0),
+        (f"{took}_sum", users, 0, 1),
+        (f"{took}_count", users, 0, 2),
+        (catalog.COALESCE_REQUESTS.prometheus, f'{users},otcache_coalesce_outcome="value"', 0, 3),
+    ]
+
+    with history(rows) as prometheus:
+        found = [prometheus.query(filled(expr.text)) for expr in (offload(), time_avoided(), callers_per_load())]
+
+    assert [series.value for (series,) in found] == pytest.approx([0.9, 3.0, 1.5])
 
 
 def test_no_query_that_has_data_is_excused(prometheus: Prometheus) -> None:

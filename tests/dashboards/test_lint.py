@@ -91,7 +91,7 @@ def test_a_panel_and_its_queries_have_one_data_source(panel: Panel) -> None:
 @each("timeseries")
 def test_latency_has_exemplars_and_a_way_to_traces(panel: Panel) -> None:
     quantiles = [query for query in panel.queries("prometheus") if "quantile" in query and "duration" in query]
-    if not quantiles or not re.search("otcache_(l2_)?operation_duration", quantiles[0]):
+    if not quantiles or not re.search("otcache_(l2_)?operation_duration|otcache_loader_duration", quantiles[0]):
         return
 
     assert all(target["exemplar"] for target in panel.targets)

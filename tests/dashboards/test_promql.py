@@ -12,11 +12,14 @@ from dashboards.promql import (
     mean,
     none_of,
     one_of,
+    only,
     or_zero,
     present,
+    product,
     quantile,
     rate,
     ratio,
+    rest,
     series,
     sum_by,
 )
@@ -76,6 +79,20 @@ def test_a_mean_is_a_sum_by_a_count() -> None:
     assert text.count("_sum{") == text.count("_count{") == 1
 
 
+def test_a_mean_of_the_whole_time_range_has_no_gaps() -> None:
+    assert mean(OPERATION_DURATION, window=RANGE).text.count("[$__range]") == 2
+
+
+def test_a_share_has_a_rest_and_numbers_are_multiplied_label_by_label() -> None:
+    per_tier = sum_by(rate(series(LOOKUPS)), TIER)
+    total = sum_by(rate(series(LOOKUPS)))
+
+    assert rest(ratio(total, total)).text == f"1 - ({total.text} / ({total.text} > 0))"
+    assert product(per_tier, per_tier).text == f"{per_tier.text} * {per_tier.text}"
+    assert only(per_tier, per_tier).text == f"{per_tier.text} and {per_tier.text}"
+    assert product(per_tier, per_tier).labels == only(per_tier, per_tier).labels == {"otcache_tier"}
+
+
 def test_an_offset_stands_behind_the_window() -> None:
     assert rate(series(LOOKUPS, offset="1w")).text.endswith("[$__rate_interval] offset 1w)")
 
@@ -111,6 +128,8 @@ def test_everything_of_ours_is_found_by_its_name() -> None:
         (lambda: series(LOOKUPS, part="_sum"), "part='_sum' does not fit"),
         (lambda: quantile(99, OPERATION_DURATION), "q=99 is outside 0..1"),
         (lambda: ratio(sum_by(rate(series(LOOKUPS)), TIER), sum_by(rate(series(LOOKUPS)))), "different labels"),
+        (lambda: product(sum_by(rate(series(LOOKUPS)), TIER), sum_by(rate(series(LOOKUPS)))), "different labels"),
+        (lambda: only(sum_by(rate(series(LOOKUPS)), TIER), sum_by(rate(series(LOOKUPS)))), "different labels"),
         (lambda: or_zero(rate(series(LOOKUPS))), "has labels, and 0 has none"),
     ],
 )

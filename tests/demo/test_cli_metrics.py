@@ -141,7 +141,8 @@ def test_differences_are_a_line_each_and_exit_status_1(bad: str, capsys: Capture
     assert first.startswith(f"{bad}: 2 differences from schema {catalog.SCHEMA_VERSION} (")
     assert found == [
         "unknown   otcache_hits_total: not in the catalogue (samples: 1)",
-        "value     otcache_writes_total: otcache_write_reason=a|b is not one of set, backfill, load, refresh (samples: 1)",
+        "value     otcache_writes_total: otcache_write_reason=a|b is not one of set, backfill, load, refresh"
+        " (samples: 1)",
     ]
 
 
@@ -178,7 +179,8 @@ def test_markdown_is_a_table_that_a_value_cannot_break(bad: str, capsys: Capture
 
     shown = capsys.readouterr().out
     assert "| difference | metric | detail | samples |\n| --- | --- | --- | --- |\n" in shown
-    assert r"| value | `otcache_writes_total` | otcache_write_reason=a\|b is not one of set, backfill, load, refresh | 1 |" in shown
+    allowed = "set, backfill, load, refresh"
+    assert rf"| value | `otcache_writes_total` | otcache_write_reason=a\|b is not one of {allowed} | 1 |" in shown
 
 
 def test_labels_and_completeness_are_asked_for(good: str, capsys: Captured) -> None:

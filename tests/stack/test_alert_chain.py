@@ -28,6 +28,7 @@ CHAIN: Final = {
     "OtcacheDegradedTraffic": {"job": "shop", "otcache_cache_name": "prices", "severity": "warning"},
     "OtcacheHitRatioDrop": {"job": "shop", "otcache_cache_name": "pages", "severity": "warning"},
     "OtcacheErrorBudgetBurn": {"job": "shop", "severity": "critical"},
+    "OtcacheLoaderErrors": {"job": "shop", "otcache_cache_name": "users", "severity": "warning"},
     "OtcacheCallbackFailing": {"job": "shop", "otcache_callback_name": "moody", "severity": "info"},
     "OtcacheRegressionCritical": {"job": "watch", "otcache_cache_name": "pages", "severity": "critical"},
 }
@@ -124,11 +125,12 @@ def test_the_callers_own_mistakes_are_counted_but_not_told(chain: Chain) -> None
     burn = told(chain, "OtcacheErrorBudgetBurn")
 
     failed = chain.prometheus.value('sum(rate(otcache_operations_total{otcache_result="error"}[10s]))')
-    own = chain.prometheus.value('sum(rate(otcache_operations_total{error_type=~".*ValidationError"}[10s]))')
+    theirs = 'error_type=~".*ValidationError|LookupError"'
+    own = chain.prometheus.value(f"sum(rate(otcache_operations_total{{{theirs}}}[10s]))")
     assert failed is not None
-    assert own == pytest.approx(failed / 2, rel=0.2)
+    assert own == pytest.approx(failed * 2 / 3, rel=0.2)
     share = float(burn["annotations"]["description"].partition("%")[0])
-    assert share == pytest.approx(20, abs=3)  # one call of five
+    assert share == pytest.approx(100 / 6, abs=3)  # one call of six
 
 
 def test_a_process_that_is_gone_is_missed(chain: Chain) -> None:

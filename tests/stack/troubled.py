@@ -87,7 +87,7 @@ def _forget_environment() -> None:
 
 
 def shop(port: int, redis_url: str) -> None:
-    """`prices` has its Redis, `pages` misses more than it did, loses calls, and has a callback that raises."""
+    """`prices` has its Redis, `pages` misses more, loses calls, and its callback raises; `users` can't be loaded."""
     _forget_environment()
     handle = setup("shop", "prometheus", metrics_port=port, configure_logging=False)
     asyncio.run(_shop(redis_url))
@@ -96,7 +96,7 @@ def shop(port: int, redis_url: str) -> None:
 
 async def _shop(redis_url: str) -> None:
     prices = GenericRedisCache(name="prices", redis_url=redis_url, memory_cache_size=4, breaker_probe_seconds=0.1)
-    pages = InMemoryCache(name="pages")
+    pages, users = InMemoryCache(name="pages"), InMemoryCache(name="users")
     pages.register_callback("get_miss", _Moody())
     await prices.connect()
     for number in range(50):
@@ -106,13 +106,14 @@ async def _shop(redis_url: str) -> None:
         await prices.get(f"price:{number % 50}")
         await pages.set("page:0", "front")
         await pages.get(f"page:{number % 10}")
-        for call in (pages.get_many(_torn()), pages.get("")):  # the second is the caller's own mistake
-            with contextlib.suppress(OSError, ValidationError):
+        # the second is the caller's own mistake, the third the loader's
+        for call in (pages.get_many(_torn()), pages.get(""), users.get_or_set("user:7", _fetch_user)):
+            with contextlib.suppress(OSError, ValidationError, LookupError):
                 await call
 
     await _until_ended(serve)
-    await prices.close()
-    await pages.close()
+    for cache in (prices, pages, users):
+        await cache.close()
 
 
 class _Moody:
@@ -127,6 +128,10 @@ class _Moody:
         self._runs += 1
         if self._runs % 2:
             raise RuntimeError("not today")
+
+
+async def _fetch_user() -> None:
+    raise LookupError("the database has no such user")
 
 
 def _torn() -> Iterator[str]:

@@ -11,7 +11,7 @@ import pytest
 from otcache import GenericRedisCache
 from otcache.telemetry import catalog
 from otcache.testing import Capture, Point
-from tests.servers import RedisServer
+from tests.servers import RedisServer, free_port
 
 
 @pytest.fixture
@@ -91,3 +91,17 @@ async def test_connections_are_counted_by_state_up_to_their_limit(
     await asyncio.gather(*calls)
 
     assert [idle, busy, connections()] == [(0, 1, 50), (3, 0, 50), (0, 3, 50)]
+
+
+async def test_the_way_of_news_is_good_until_an_attempt_has_failed(telemetry: Capture, prefix: str) -> None:
+    def state() -> list[str]:
+        found = by(telemetry, catalog.COMPONENT_STATUS, catalog.COMPONENT, catalog.COMPONENT_STATE)
+        return [state for (part, state), point in found.items() if part == "backplane" and point.value]
+
+    nobody = f"redis://127.0.0.1:{free_port()}"
+    cache = GenericRedisCache(redis_url=nobody, key_prefix=prefix, providers=telemetry.providers, timeout=0.2)
+    unused = state()
+    await cache.get("k")
+
+    assert (unused, state()) == (["available"], ["unavailable"])
+    await cache.close()
