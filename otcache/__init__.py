@@ -18,6 +18,7 @@ _HOMES = {
         "ConfigurationError",
         "InfrastructureError",
         "LoadTimeout",
+        "UnsupportedError",
         "ValidationError",
         "get_http_status_for_exception",
     ),
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
         ConfigurationError,
         InfrastructureError,
         LoadTimeout,
+        UnsupportedError,
         ValidationError,
         get_http_status_for_exception,
     )
@@ -135,6 +137,7 @@ __all__ = [
     "PerformanceRegressionDetector",
     "Providers",
     "Settings",
+    "UnsupportedError",
     "ValidationError",
     "ValidationResult",
     "__version__",

@@ -5,7 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Sequence
 from enum import Enum
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, NoReturn, Protocol
+
+from otcache.exceptions import UnsupportedError
+from otcache.loads.answer import Answer
+from otcache.loads.running import run
+from otcache.loads.typing import CallOptions, as_answer, as_get_or_set
 
 
 class _Missing(Enum):
@@ -28,7 +33,9 @@ MISSING: Final = _Missing.MISSING
 class CacheInterface(ABC):
     """The contract of every cache.
 
-    Keys are non-empty strings of at most 8 KiB in UTF-8; anything else is a `ValidationError`.
+    Keys are non-empty strings of at most 8 KiB in UTF-8; anything else is a `ValidationError`. Four methods make a
+    cache; what is not abstract has a default made of them, or raises `UnsupportedError`. The caches of this package
+    have it all.
     """
 
     @abstractmethod
@@ -59,6 +66,58 @@ class CacheInterface(ABC):
         Raises:
             ValidationError: The event is unknown or the callback can't be called.
         """
+
+    # --- beyond the four: what a cache of another's making need not have ----------------------------
+
+    @as_get_or_set
+    async def get_or_set(self, key: str, loader: Callable[[], Any], ttl: int | None = None, **options: Any) -> Any:
+        """The value under `key`; `loader` makes it if it is not there (docs/loading.md).
+
+        This default asks `get`, loads and calls `set`: of the options `refresh` counts, callers do not wait for each
+        other, and a `None` is loaded each time.
+        """
+        return (await self.answer(key, loader, ttl, **options)).value
+
+    @as_answer
+    async def answer(self, key: str, loader: Callable[[], Any], ttl: int | None = None, **options: Any) -> Answer[Any]:
+        """As `get_or_set`, with how the value came."""
+        for name in options.keys() - CallOptions.__annotations__:
+            raise TypeError(f"answer() got an unexpected keyword argument {name!r}")
+        found = None if options.get("refresh") else await self.get(key)
+        if found is not None:
+            return Answer(found, "fresh", None, None, "l1")
+        loaded = await run(loader)
+        seconds = ttl if loaded.ttl is None else loaded.ttl
+        if loaded.store:
+            await self.set(key, loaded.value, seconds)
+        return Answer(loaded.value, "loaded", 0.0, seconds or None, "loader")
+
+    async def invalidate_tag(self, tag: str) -> None:  # noqa: ARG002  for who overrides it
+        """Make every entry with `tag` invalid, in every process (docs/coherence.md).
+
+        Raises:
+            UnsupportedError: This cache keeps no tags.
+        """
+        self._lacks("invalidate_tag")
+
+    async def invalidate_prefix(self, prefix: str) -> None:  # noqa: ARG002
+        """Make every entry invalid whose key starts with `prefix`, in every process.
+
+        Raises:
+            UnsupportedError: This cache does not know its keys.
+        """
+        self._lacks("invalidate_prefix")
+
+    async def clear(self) -> None:
+        """Make every entry of this cache invalid, and of no other, in every process.
+
+        Raises:
+            UnsupportedError: This cache does not know its keys.
+        """
+        self._lacks("clear")
+
+    def _lacks(self, what: str) -> NoReturn:
+        raise UnsupportedError(f"{type(self).__name__} has no {what}")
 
 
 class StoreError(Exception):

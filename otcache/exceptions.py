@@ -24,6 +24,10 @@ class ConfigurationError(CacheError):
     """The configuration can't work: a bad source, a missing piece, or parts that contradict each other."""
 
 
+class UnsupportedError(ConfigurationError, NotImplementedError):
+    """This cache can't do what was asked of it: it is another's implementation of the four documented methods."""
+
+
 class ValidationError(CacheError, ValueError):
     """An argument has the wrong type, or lies outside its range."""
 

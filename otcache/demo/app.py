@@ -2,90 +2,84 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import lru_cache, partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
+from fastapi import APIRouter, Depends, FastAPI, HTTPException
 from pydantic import BaseModel, Field
 
 from otcache import (
     AIMemoryCache,
     AIResponseCache,
+    CacheInterface,
     GenericRedisCache,
     InMemoryCache,
+    cached,
     get_ai_cache_service,
     get_cache_service,
     install_cache,
 )
 from otcache.demo.backends import BEST_SELLERS, Database, Model
+from otcache.http import cache_response
 
 router = APIRouter()
 
 # --- dependencies -----------------------------------------------------------------------------------
 
-Cache = Annotated[GenericRedisCache | InMemoryCache, Depends(get_cache_service)]
+Cache = Annotated[CacheInterface, Depends(get_cache_service)]
+BatchCache = Annotated[GenericRedisCache | InMemoryCache, Depends(get_cache_service)]
 AICache = Annotated[AIResponseCache | AIMemoryCache, Depends(get_ai_cache_service)]
 
 
-def get_database(request: Request) -> Database:
-    """The application's database."""
-    database: Database = request.app.state.database
-    return database
+@lru_cache(maxsize=1)
+def open_database() -> Database:
+    """The database of this process; `DEMO_DATABASE` names the file that it shares with others."""
+    return Database(os.environ.get("DEMO_DATABASE", ":memory:"))
 
 
-def get_model(request: Request) -> Model:
+async def get_database() -> Database:
+    """The application's database. It takes no request, so an answer that is made with it depends on no host."""
+    return open_database()
+
+
+async def get_model() -> Model:
     """The application's model."""
-    model: Model = request.app.state.model
-    return model
+    return Model()
 
 
 Products = Annotated[Database, Depends(get_database)]
 Summarizer = Annotated[Model, Depends(get_model)]
 
-# --- products: a slow loader behind the cache -------------------------------------------------------
+# --- products: a slow function, cached ---------------------------------------------------------------
 
 
-async def load_product(product_id: int, cache: GenericRedisCache | InMemoryCache, database: Database) -> dict[str, Any]:
-    """One product, from the cache or the database."""
-    key = f"product:{product_id}"
-    product: dict[str, Any] | None = await cache.get(key)
+@cached(
+    "product:{product_id}", cache=get_cache_service, ttl=60, stale_ttl=600, negative_ttl=5,
+    tags=("product:{product_id}",), ignore=("database",),
+)  # fmt: skip
+async def product_of(product_id: int, database: Database) -> dict[str, Any] | None:
+    """One product. Of many callers at once one asks the database; without Redis an old one is better than none."""
+    return await database.product(product_id)
+
+
+async def found_product(product_id: int, database: Products) -> dict[str, Any]:
+    """One product, or 404."""
+    product: dict[str, Any] | None = await product_of(product_id, database)
     if product is None:
-        product = await database.product(product_id)
-        if product is None:
-            raise HTTPException(404, f"there is no product {product_id}")
-        await cache.set(key, product, ttl=300)
+        raise HTTPException(404, f"there is no product {product_id}")
     return product
 
 
+Product = Annotated[dict[str, Any], Depends(found_product)]
+
+
 @router.get("/products/{product_id}")
-async def read_product(product_id: int, cache: Cache, database: Products) -> dict[str, Any]:
+async def read_product(product: Product) -> dict[str, Any]:
     """One product."""
-    return await load_product(product_id, cache, database)
-
-
-@router.get("/pages/{product_id}")
-async def read_page(product_id: int, cache: Cache, database: Products) -> dict[str, Any]:
-    """A product with the best sellers beside it: the best sellers are one batch read."""
-    product = await load_product(product_id, cache, database)
-    best = {f"product:{number}": number for number in range(1, BEST_SELLERS + 1)}
-    found = await cache.get_many(best)
-    missing = [number for key, number in best.items() if key not in found]
-    if missing:
-        rows = await database.products(missing)
-        loaded = {f"product:{number}": row for number, row in rows.items()}
-        await cache.set_many(loaded, ttl=300)
-        found.update(loaded)
-    return {**product, "best_sellers": [{"id": row["id"], "name": row["name"]} for row in found.values()]}
-
-
-@router.get("/stock/{product_id}")
-async def read_stock(product_id: int, cache: Cache, database: Products) -> dict[str, int]:
-    """Pieces left, at most two seconds old."""
-    key = f"stock:{product_id}"
-    left = await cache.get(key)
-    if left is None:
-        left = await database.stock(product_id)
-        await cache.set(key, left, ttl=2)
-    return {"id": product_id, "left": left}
+    return product
 
 
 class Price(BaseModel):
@@ -96,9 +90,47 @@ class Price(BaseModel):
 
 @router.put("/products/{product_id}/price", status_code=204)
 async def change_price(product_id: int, body: Price, cache: Cache, database: Products) -> None:
-    """Change a price: first the database, then the cache forgets the product."""
+    """Change a price: first the database, then every process forgets all that was made of the product."""
     await database.set_price(product_id, body.price)
-    await cache.delete(f"product:{product_id}")
+    await cache.invalidate_tag(f"product:{product_id}")
+
+
+@router.get("/stock/{product_id}")
+async def read_stock(product_id: int, cache: Cache, database: Products) -> dict[str, int]:
+    """Pieces left, for two seconds; after them the last number, while the next one is asked for."""
+    left = await cache.get_or_set(f"stock:{product_id}", partial(database.stock, product_id), ttl=2, stale_ttl=60)
+    return {"id": product_id, "left": left}
+
+
+# --- pages and reports: whole responses --------------------------------------------------------------
+
+
+@router.get("/pages/{product_id}")
+@cache_response(ttl=10, stale_ttl=60, tags=("product:{product_id}",), cache=get_cache_service)
+async def read_page(product_id: int, cache: BatchCache, database: Products) -> dict[str, Any]:
+    """A product with the best sellers beside it."""
+    product = await found_product(product_id, database)
+    return {**product, "best_sellers": await cards(cache, database)}
+
+
+async def cards(cache: GenericRedisCache | InMemoryCache, database: Database) -> list[dict[str, Any]]:
+    """The best sellers in short: one batch read."""
+    wanted = {f"card:{number}": number for number in range(1, BEST_SELLERS + 1)}
+    found = await cache.get_many(wanted)
+    missing = [number for key, number in wanted.items() if key not in found]
+    if missing:
+        rows = await database.products(missing)
+        loaded = {f"card:{number}": {"id": number, "name": row["name"]} for number, row in rows.items()}
+        await cache.set_many(loaded, ttl=300)
+        found.update(loaded)
+    return [found[key] for key in wanted]
+
+
+@router.get("/reports/{number}")
+@cache_response(ttl=300, stale_ttl=600, cache=get_cache_service)
+async def read_report(number: int, database: Products) -> dict[str, int]:
+    """What takes so long that a crowd comes for it: one request makes it, in one of all processes."""
+    return await database.report(number)
 
 
 # --- summaries: an AI response by text, operation and options ---------------------------------------
@@ -125,10 +157,17 @@ async def summarize(body: Text, cache: AICache, model: Summarizer) -> dict[str, 
     return response
 
 
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    """The database is open from the first query on, and closed after the last request."""
+    yield
+    open_database().close()
+    open_database.cache_clear()
+
+
 def create_app() -> FastAPI:
     """The application; `install_cache` is all that it takes to cache and observe it."""
-    app = FastAPI(title="otcache demo", description="Products and summaries behind a cache.")
-    app.state.database, app.state.model = Database(), Model()
+    app = FastAPI(title="otcache demo", description="Products and summaries behind a cache.", lifespan=lifespan)
     app.include_router(router)
     install_cache(app, health_path="/health")
     return app

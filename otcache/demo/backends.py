@@ -1,9 +1,10 @@
-"""What the demo's cache stands in front of: a slow database and a slower model. Both deterministic."""
+"""What the demo's cache stands in front of: a slow database, several processes' own, and a slower model."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,24 +16,45 @@ _ADJECTIVES: Final = ("Quiet", "Small", "Blue", "Folding", "Heavy", "Round", "Pl
 _NOUNS: Final = ("lamp", "chair", "kettle", "notebook", "radio", "basket", "clock", "blanket")
 
 
-class Database:
-    """Products by number, 20 to 80 ms per query."""
+REPORT_SECONDS: Final = 0.6
+"""What a report takes: long enough for a crowd to come for it."""
+_TABLES: Final = """
+    CREATE TABLE IF NOT EXISTS prices (product INTEGER PRIMARY KEY, price REAL NOT NULL);
+    CREATE TABLE IF NOT EXISTS reports (number INTEGER PRIMARY KEY, runs INTEGER NOT NULL);
+"""
 
-    def __init__(self) -> None:
-        self._prices: dict[int, float] = {}
+
+class Database:
+    """Products by number, 20 to 80 ms per query.
+
+    What a query answers is read when it begins: a price that is changed meanwhile is not in it, as in real life.
+
+    Args:
+        path: Its file, which several processes may share.
+    """
+
+    def __init__(self, path: str = ":memory:") -> None:
+        self._tables = sqlite3.connect(path, isolation_level=None)
+        self._tables.executescript(f"PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; {_TABLES}")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._tables.close()
 
     async def product(self, product_id: int) -> dict[str, Any] | None:
         """One product, or `None` if there is no such number."""
         if not 1 <= product_id <= PRODUCTS:
             return None
+        row = self._row(product_id)
         await asyncio.sleep(_latency(product_id))
-        return self._row(product_id)
+        return row
 
     async def products(self, product_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
         """Those of `product_ids` that exist, in one query."""
         wanted = [number for number in product_ids if 1 <= number <= PRODUCTS]
+        rows = {number: self._row(number) for number in wanted}
         await asyncio.sleep(max(map(_latency, wanted), default=0.0))
-        return {number: self._row(number) for number in wanted}
+        return rows
 
     async def stock(self, product_id: int) -> int:
         """Pieces left."""
@@ -42,11 +64,19 @@ class Database:
     async def set_price(self, product_id: int, price: float) -> None:
         """Change a price."""
         await asyncio.sleep(_latency(product_id))
-        self._prices[product_id] = price
+        self._tables.execute("INSERT OR REPLACE INTO prices VALUES (?, ?)", (product_id, price))
+
+    async def report(self, number: int) -> dict[str, int]:
+        """A report, and how often this one has been made, by whichever process."""
+        counted = "INSERT INTO reports VALUES (?, 1) ON CONFLICT DO UPDATE SET runs = runs + 1 RETURNING runs"
+        (runs,) = self._tables.execute(counted, (number,)).fetchone()
+        await asyncio.sleep(REPORT_SECONDS)
+        return {"number": number, "run": runs}
 
     def _row(self, number: int) -> dict[str, Any]:
         name = f"{_ADJECTIVES[number % len(_ADJECTIVES)]} {_NOUNS[number // 8 % len(_NOUNS)]}"
-        price = self._prices.get(number, round(5 + number % 200 * 0.75, 2))
+        changed = self._tables.execute("SELECT price FROM prices WHERE product = ?", (number,)).fetchone()
+        price = changed[0] if changed else round(5 + number % 200 * 0.75, 2)
         # large enough that some payloads are worth compressing
         return {"id": number, "name": name, "price": price, "description": f"{name}. " * (5 + number % 150)}
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
-from rich.tree import Tree
 
 from otcache.demo.judge import Judgement
 from otcache.demo.measure import TIERS, Window, count, quantile
-from otcache.demo.traces import Span, Trace
-from otcache.telemetry import catalog
+from otcache.demo.prices import PriceChange
 
-_LABELS: Final = {"l1": "L1 hit", "l2": "L2 hit", "none": "miss"}
+_LABELS: Final = {"l1": "L1 hit", "l2": "L2 hit", "loader": "loaded", "none": "missed"}
+_NEWS: Final = {"available": "green", "none": "dim"}
 _LEVELS: Final = {"ok": "green", "warning": "bold yellow", "critical": "bold red"}
 _COLOURS: Final = {"closed": "green", "half_open": "yellow", "open": "red"}
 
@@ -29,26 +28,26 @@ class View:
         elapsed: Seconds since the first request.
         seconds: How long it will run; `None` until Ctrl-C.
         redis: What the far tier is.
-        urls: The pages of the application.
+        urls: The pages of each process of the application.
         now: What happens at this moment.
         trouble: Whether that is bad news.
         recent: The last few seconds.
         whole: Everything so far.
         errors: Requests that failed, as clients see it.
-        trace: The trace of one request, once there is one.
+        changes: The prices that were changed in one process and asked for in another; `None` where there is only one.
         judgement: What the detector has found; `None` where none watches.
     """
 
     elapsed: float
     seconds: float | None
     redis: str
-    urls: Mapping[str, str]
+    urls: Sequence[Mapping[str, str]]
     now: str
     trouble: bool
     recent: Window
     whole: Window
     errors: int
-    trace: Trace | None
+    changes: Sequence[PriceChange] | None
     judgement: Judgement | None = None
 
 
@@ -78,8 +77,9 @@ def _rate(number: int, window: Window) -> str:
     return f"{number / window.seconds:.0f}"
 
 
-def _counts(counts: Mapping[str, int], separator: str = "  ") -> str:
-    ordered = sorted(counts.items(), key=lambda item: -item[1])
+def counts(numbers: Mapping[str, int], separator: str = "  ") -> str:
+    """Names with their numbers, the largest first."""
+    ordered = sorted(numbers.items(), key=lambda item: -item[1])
     return separator.join(f"{name} {number}" for name, number in ordered) or "none"
 
 
@@ -87,11 +87,8 @@ def _counts(counts: Mapping[str, int], separator: str = "  ") -> str:
 
 
 def live(view: View) -> RenderableType:
-    """The whole screen; 24 lines of 80 columns unless the trace is longer than seven spans."""
-    parts: list[RenderableType] = [_title(view), _facts(view), Text(), _tiers(view), Text(), _state(view)]
-    if view.trace is not None:
-        parts += [Text(), tree(view.trace)]
-    return Group(*parts)
+    """The whole screen; at most 23 lines of 80 columns."""
+    return Group(_title(view), _facts(view), Text(), _tiers(view), Text(), _state(view))
 
 
 def _title(view: View) -> RenderableType:
@@ -104,8 +101,16 @@ def _title(view: View) -> RenderableType:
 
 
 def _facts(view: View) -> RenderableType:
-    urls = Text("  ").join(Text(url, style=f"cyan link {url}") for url in view.urls.values())
-    return _rows(("Redis", Text(view.redis)), ("pages", urls), ("now", Text(view.now, style=_mood(view))))
+    processes = [(f"process {number}", _pages(urls)) for number, urls in enumerate(view.urls, 1)]
+    return _rows(("Redis", Text(view.redis)), *processes, ("now", Text(view.now, style=_mood(view))))
+
+
+def _pages(urls: Mapping[str, str]) -> Text:
+    """The first with its host, the others without: each is a link where the terminal has them."""
+    written = [url if not at else f"/{url.rpartition('/')[2]}" for at, url in enumerate(urls.values())]
+    return Text("  ").join(
+        Text(text, style=f"cyan link {url}") for text, url in zip(written, urls.values(), strict=True)
+    )
 
 
 def _mood(view: View) -> str:
@@ -128,7 +133,7 @@ def _tiers(view: View) -> Table:
         table.add_column(name, justify="right", min_width=9, no_wrap=True)
     recent = view.recent
     for tier in TIERS:
-        keys = recent.hits(tier) if tier != "none" else sum(recent.misses.values())
+        keys = _keys(recent, tier)
         share = keys / recent.lookups if recent.lookups else None
         cell = recent.reads(tier)
         quantiles = [duration(quantile(cell, q)) for q in (0.50, 0.95, 0.99)]
@@ -136,21 +141,60 @@ def _tiers(view: View) -> Table:
     return table
 
 
+def _keys(window: Window, tier: str) -> int:
+    """Keys that a tier had, or that none had: those were loaded, or only missed."""
+    loaded = count(window.reads("loader"))
+    if tier == "loader":
+        return loaded
+    return window.hits(tier) if tier != "none" else max(0, sum(window.misses.values()) - loaded)
+
+
 def _state(view: View) -> Table:
     recent, newest = view.recent, view.recent.new
     errors = Text(f"{view.errors} errors", style="bold red" if view.errors else "green")
     ratio = Text(f"{percent(recent.hit_ratio())} now   {percent(view.whole.hit_ratio())} since the start")
     requests = Text(f"{_rate(count(recent.requests), recent)} per second   p99 {_p99(recent.requests)}   ") + errors
-    detector = [("detector", _alarm(view))] if view.judgement is not None else []
     breaker = Text(newest.breaker, style=_COLOURS.get(newest.breaker, "dim"))
     degraded = Text(f"   degraded {percent(recent.degraded_share)}   L1 {newest.entries} of {newest.limit} entries")
     return _rows(
         ("hit ratio", ratio),
-        ("misses", Text(_counts(recent.misses))),
+        ("misses", Text(counts(recent.misses))),
+        ("loads", _loads(recent)),
+        ("stale", Text(counts(recent.stale), style="yellow" if recent.stale else "")),
+        ("responses", Text(counts(recent.responses))),
         ("requests", requests),
         ("breaker", breaker + degraded),
-        *detector,
+        *_between_processes(view),
     )
+
+
+def _loads(window: Window) -> Text:
+    made, waited = sum(window.loads.values()), sum(window.waited.values())
+    elsewhere = window.waited.get("distributed", 0)
+    waits = f"   {waited} callers waited instead, {elsewhere} on another process"
+    return Text(f"{made}{waits}   {window.new.waiting} wait now")
+
+
+def _between_processes(view: View) -> Iterator[tuple[str, Text]]:
+    newest, recent = view.recent.new, view.recent
+    heard, sent = recent.news.get("receive", 0), recent.news.get("publish", 0)
+    lag = f"   99 % heard within {duration(recent.heard_within(0.99))}" if heard else ""
+    yield "news", Text(newest.backplane, style=_NEWS.get(newest.backplane, "red")) + Text(f"   {sent} sent{lag}")
+    if view.changes is not None:
+        yield "coherence", Text(f"{_invalidations(recent)}   {prices(view.changes)}", no_wrap=True, overflow="ellipsis")
+    if view.judgement is not None:
+        yield "detector", _alarm(view)
+
+
+def _invalidations(window: Window) -> str:
+    return f"{window.invalidations.get('backplane', 0)} invalidations by others"
+
+
+def prices(changes: Sequence[PriceChange]) -> str:
+    """What became of the prices that were changed in one process while the other could be told."""
+    told = [change for change in changes if not change.in_outage]
+    old = sum(change.old_answers for change in told)
+    return f"{len(told)} prices changed, {old} old ones seen elsewhere"
 
 
 def _alarm(view: View) -> Text:
@@ -174,52 +218,11 @@ def _p99(cell: list[int]) -> str:
     return duration(quantile(cell, 0.99))
 
 
-# --- one trace --------------------------------------------------------------------------------------
-
-
-def tree(trace: Trace) -> RenderableType:
-    """The spans of a request, each under its parent."""
-    root = trace.root
-    if root is None:
-        return Text(f"trace {trace.id} is empty")
-    top = Tree(_span(root), guide_style="dim")
-    _grow(top, trace, root)
-    return Group(Text(f"trace {trace.id}", style="dim"), top)
-
-
-def _grow(branch: Tree, trace: Trace, parent: Span) -> None:
-    for span in trace.children(parent):
-        _grow(branch.add(_span(span)), trace, span)
-
-
-def _span(span: Span) -> Text:
-    kind = "" if span.kind == "INTERNAL" else f" {span.kind}"
-    took = duration((span.end - span.start) / 1e9)
-    text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(span.name, style="bold").append(kind, style="magenta").append(f"  {took}", style="cyan")
-    return text.append("  " + "  ".join(_told(span)), style="dim")
-
-
-def _told(span: Span) -> Iterable[str]:
-    """The attributes worth a line, most important first."""
-    found = span.attributes
-    if span.kind == "SERVER":
-        yield str(found.get("http.response.status_code", found.get("http.status_code", "")))
-    for attribute in (catalog.RESULT, catalog.TIER, catalog.MISS_REASON, catalog.DEGRADED_REASON, catalog.PURPOSE):
-        value = found.get(attribute.name)
-        if value is not None and value != "none":
-            yield f"{attribute.name.removeprefix('otcache.')}={value}"
-    if catalog.BATCH_SIZE.name in found:
-        yield f"{found.get(catalog.BATCH_HITS.name, found[catalog.BATCH_SIZE.name])} keys"
-    if catalog.SERVER_ADDRESS.name in found and span.kind == "CLIENT":
-        yield f"{found[catalog.SERVER_ADDRESS.name]}:{found.get(catalog.SERVER_PORT.name, '')}"
-
-
 # --- without a terminal -----------------------------------------------------------------------------
 
 _COLUMNS: Final = (
-    ("time", 5), ("req/s", 6), ("hit", 8), ("L1", 8), ("L2", 8), ("p99 L1", 9), ("p99 L2", 9), ("p99 miss", 9),
-    ("breaker", 10), ("degr.", 7),
+    ("time", 5), ("req/s", 6), ("hit", 8), ("p99 L1", 9), ("p99 L2", 9), ("p99 load", 9), ("loads", 6), ("stale", 6),
+    ("breaker", 10), ("degr.", 9),
 )  # fmt: skip
 
 
@@ -231,16 +234,16 @@ def heading() -> str:
 def line(view: View) -> str:
     """The same moment in one line of less than 80 columns."""
     recent = view.recent
-    p99s = [_p99(recent.reads(tier)) for tier in TIERS]
-    ratios = [percent(recent.hit_ratio(*tiers)) for tiers in ((), ("l1",), ("l2",))]
+    p99s = [_p99(recent.reads(tier)) for tier in TIERS if tier != "none"]
+    loads, stale = (_rate(sum(counted.values()), recent) for counted in (recent.loads, recent.stale))
     rate = _rate(count(recent.requests), recent)
-    now = [f"{view.elapsed:.0f} s", rate, *ratios, *p99s, recent.new.breaker, percent(recent.degraded_share)]
-    return _columns(now)
+    first = [f"{view.elapsed:.0f} s", rate, percent(recent.hit_ratio()), *p99s, loads, stale]
+    return _columns([*first, recent.new.breaker, percent(recent.degraded_share)])
 
 
 def event(view: View) -> str:
     """What has begun, and why keys have not been found until then."""
-    return f"{view.elapsed:3.0f} s  {view.now} (misses: {_counts(view.recent.misses, ', ')})"
+    return f"{view.elapsed:3.0f} s  {view.now} (misses: {counts(view.recent.misses, ', ')})"
 
 
 def _columns(texts: Sequence[str]) -> str:

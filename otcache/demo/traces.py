@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+import httpx
+
+from otcache.telemetry import catalog
 
 _MARK: Final = 0x07CACE
 """The top bits of the trace ids that are kept; other traces cost one comparison."""
@@ -13,7 +18,11 @@ _MOST: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One span that has ended; times in ns since the epoch."""
+    """One span that has ended; times in ns since the epoch.
+
+    Attributes:
+        links: Per type of link, the id of the trace and of the span that it leads to.
+    """
 
     id: str
     parent: str | None
@@ -22,6 +31,7 @@ class Span:
     start: int
     end: int
     attributes: dict[str, Any] = field(default_factory=dict)
+    links: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
 def new_trace() -> tuple[str, str]:
@@ -52,7 +62,7 @@ class TraceBook:
         parent = f"{span.parent.span_id:016x}" if span.parent is not None else None
         kept = Span(
             f"{span.context.span_id:016x}", parent, span.name, span.kind.name, span.start_time, span.end_time,
-            dict(span.attributes or {}),
+            dict(span.attributes or {}), _links(span),
         )  # fmt: skip
         self._traces.setdefault(f"{span.context.trace_id:032x}", []).append(kept)
         if len(self._traces) > _MOST:
@@ -68,6 +78,14 @@ class TraceBook:
     def spans(self, trace_id: str) -> list[Span]:
         """The spans of a trace that have ended, in the order they started."""
         return sorted(self._traces.get(trace_id, []), key=lambda span: span.start)
+
+
+def _links(span: Any) -> dict[str, tuple[str, str]]:
+    return {
+        str((link.attributes or {}).get(catalog.LINK_TYPE.name, "")):
+        (f"{link.context.trace_id:032x}", f"{link.context.span_id:016x}")
+        for link in span.links
+    }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +106,20 @@ class Trace:
         ids = {span.id for span in self.spans}
         return next((span for span in self.spans if span.parent not in ids), None)
 
+    def span(self, span_id: str) -> Span | None:
+        """The span of this id, if it is one of them."""
+        return next((span for span in self.spans if span.id == span_id), None)
+
     def children(self, parent: Span) -> list[Span]:
         """The spans right under `parent`."""
         return [span for span in self.spans if span.parent == parent.id]
+
+
+async def fetch(http: httpx.AsyncClient, trace_id: str) -> Trace:
+    """A trace that was asked of this process, as soon as its request is over."""
+    while True:
+        found: list[dict[str, Any]] = (await http.get(f"/demo/traces/{trace_id}")).json()
+        trace = Trace(trace_id, tuple(Span(**span) for span in found))
+        if trace.root is not None and trace.root.kind == "SERVER":
+            return trace
+        await asyncio.sleep(0.05)

@@ -14,7 +14,8 @@ from otcache.loads.failures import Failures
 from otcache.loads.flights import Flight, Flights
 from otcache.loads.lock import Locks
 from otcache.loads.policy import LoadPolicy
-from otcache.loads.request import Request, run
+from otcache.loads.request import Request
+from otcache.loads.running import run
 from otcache.telemetry.loads import write_place
 from otcache.telemetry.outcome import Lookup, StaleReason, WriteReason
 from otcache.telemetry.probe import Probe

@@ -14,7 +14,7 @@ from otcache.telemetry.catalog import ATTRIBUTES, EVENTS, INSTRUMENTS, SPANS
 from tests.shape.source import MODULES, Module, is_within
 
 RANKS: Final = {
-    0: "base exceptions version quiet",
+    0: "base exceptions version quiet loads.answer loads.running loads.typing",
     1: "benchmarks.config config serializers codecs keys telemetry.catalog telemetry.outcome telemetry.providers",
     2: "telemetry callbacks stores",
     3: "pipeline tiers far guard breaker journal inflight loads stamps backplane near coding terms core",

@@ -5,9 +5,12 @@ A line with `type: ignore` must be an error: both checkers report an ignore that
 
 from __future__ import annotations
 
-from typing import TypeVar, assert_type
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar, assert_type
 
-from otcache import CachedFunction, InMemoryCache, cached, get_cache_service
+from fastapi import Depends
+
+from otcache import CachedFunction, CacheInterface, InMemoryCache, cached, get_cache_service, get_test_cache
 from otcache.loads.answer import Answer, Loaded
 
 T = TypeVar("T")
@@ -85,6 +88,37 @@ async def an_answer_keeps_the_loaders_type() -> None:
     assert_type(await cache.answer("k", user), Answer[User])
     assert_type(await cache.answer("k", plain_loaded, 60), Answer[User])
     assert_type((await cache.answer("k", maybe_user)).value, User | None)
+
+
+async def an_endpoint(cache: Annotated[CacheInterface, Depends(get_cache_service)]) -> None:
+    """What the documented dependencies give has the whole of it."""
+    assert_type(await cache.get_or_set("k", user, 60, tags=["users"], stale_ttl=5), User)
+    assert_type(await cache.get_or_set("k", plain_maybe_user), User | None)
+    assert_type(await cache.answer("k", loaded), Answer[User])
+    assert_type(await cache.invalidate_tag("users"), None)
+    assert_type(await cache.invalidate_prefix("user:"), None)
+    assert_type(await cache.clear(), None)
+    assert_type(await (await get_test_cache()).get_or_set("k", user), User)
+
+
+async def wrong_calls_of_an_injected_cache_are_errors(cache: CacheInterface) -> None:
+    await cache.get_or_set("k", User())  # type: ignore[call-overload]
+    await cache.get_or_set("k", user, tll=5)  # type: ignore[call-overload]
+    await cache.invalidate_tag()  # type: ignore[call-arg]
+    takes_text(await cache.get_or_set("k", user))  # type: ignore[arg-type]
+
+
+class Own(CacheInterface):
+    """Four methods still make a cache."""
+
+    async def get(self, key: str) -> Any: ...
+    async def set(self, key: str, value: Any, ttl: int | None = None) -> None: ...
+    async def delete(self, key: str) -> None: ...
+    def register_callback(self, event: str, callback: Callable[..., Any]) -> None: ...
+
+
+async def an_own_cache_has_the_defaults() -> None:
+    assert_type(await Own().get_or_set("k", user), User)
 
 
 async def wrong_loads_are_errors() -> None:
