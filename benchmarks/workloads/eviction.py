@@ -33,7 +33,7 @@ class Ordered:
             return False
         if key not in self.entries and len(self.entries) >= self.limit:
             self.entries.popitem(last=False)
-        self.entries[key] = Entry(value, expires, None)
+        self.entries[key] = Entry(value, expires, None, None)
         return True
 
 
