@@ -201,7 +201,7 @@ async def test_basic_cache_usage(run: Run, plain_server: RedisServer) -> None:
     assert scope["user_data"] == {"name": "John", "email": "john@example.com"}
     assert await scope["cache"].get("user:123") is None
     statistics = plain_server.command("INFO", "commandstats").decode()
-    assert set(re.findall(r"cmdstat_(set|unlink):calls=1,", statistics)) == {"set", "unlink"}
+    assert set(re.findall(r"cmdstat_(set|unlink):calls=[1-9]", statistics)) == {"set", "unlink"}
 
 
 async def test_ai_cache_usage(run: Run) -> None:
