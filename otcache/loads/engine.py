@@ -182,7 +182,8 @@ class Loads:
         look, policy = flight.look, request.policy
         if look.result == "hit":
             outcome.size = flight.outcome.size
-            return self._hit(outcome, request, replace(look, value=self._own(flight, request, look.value)))
+            value = self._own(flight, request, look.value)
+            return self._hit(outcome, request, look if value is look.value else replace(look, value=value))
         outcome.reason = near.reason if look.reason == "none" else look.reason
         trusted = near.kept if near.kept is not None and near.kept.reason == "revalidating" else None
         kept = look.kept or trusted
