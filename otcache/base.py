@@ -278,6 +278,9 @@ class Store(Protocol):
             head: What the message begins with.
         """
 
+    async def seize(self, key: str, value: bytes, ms: int) -> None:
+        """Take the lock of `key` for `ms`, whoever has it (`SET`): what others load meanwhile is older."""
+
     async def lock(self, key: str, value: bytes, ms: int) -> LockAnswer:
         """Take the lock of `key` for `ms`, if it is free, and read the entry (`PIPELINE EVAL`).
 

@@ -130,6 +130,10 @@ class FarTier(Guard):
         """Take the lock of `key`, or learn who has it; and what is stored under `key`."""
         return await self._call(outcome, "PIPELINE", "lock", self.store.lock, key, value, ms, batch=2)
 
+    async def seize(self, outcome: Outcome, key: str, value: bytes, ms: int) -> None:
+        """Take the lock of `key`, whoever has it."""
+        await self._call(outcome, "SET", "lock", self.store.seize, key, value, ms)
+
     async def renew_lock(self, key: str, value: bytes, ms: int) -> bool:
         """Keep the lock for `ms` more; whether it was still ours."""
         return await self._call(None, "EVAL", "lock", self.store.renew_lock, key, value, ms)

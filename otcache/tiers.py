@@ -176,8 +176,11 @@ class Tiers:
         terms: Terms,
         started: int,
         lock: bytes | None = None,
-    ) -> None:
+    ) -> bool:
         """Store entries in both tiers; `outcome.written` gets those that at least one of them holds.
+
+        Returns:
+            Whether the far tier has them all.
 
         Args:
             outcome: The record.
@@ -198,11 +201,12 @@ class Tiers:
             alone = self.inflight.end_write(payloads, token) and not overlaps
         if in_far is None:  # overtaken
             self._remove_near(payloads)
-            return
+            return False
         for key, value in values.items():
             kept = self._settle(outcome, key, value, payloads[key], terms, started, alone=alone, far=key in in_far)
             if kept or key in in_far:
                 outcome.written.append((key, value))
+        return in_far == payloads.keys()
 
     def _settle(
         self,

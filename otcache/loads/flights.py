@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from otcache.exceptions import InfrastructureError
 from otcache.telemetry.loads import OpenLoad, Span, SpanContext
@@ -19,6 +19,20 @@ CLOSE_WITHIN: Final = 5.0
 
 _around: ContextVar[tuple[Flight, ...]] = ContextVar("otcache_flights", default=())
 """The flights whose loaders are around the code that runs now."""
+
+
+class HeldLock(Protocol):
+    """A lock among processes.
+
+    Attributes:
+        value: By which it is known to be ours.
+        is_certain: Whether the server has said that it is.
+        is_over: Whether it has been given back.
+    """
+
+    value: bytes
+    is_certain: bool
+    is_over: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -52,7 +66,7 @@ class Flight:
         error: Why it brings none.
         paused: ns of the application's callbacks inside of it.
         give_back: Releases the lock among processes that it holds.
-        lock: That lock's value: what was written since it was taken must not be overwritten.
+        lease: That lock: what was written since it was taken must not be overwritten.
     """
 
     key: str
@@ -82,7 +96,7 @@ class Flight:
     traceback: TracebackType | None = None
     paused: int = 0
     give_back: Callable[[], None] | None = None
-    lock: bytes | None = None
+    lease: HeldLock | None = None
 
     def __post_init__(self) -> None:
         self.looked, self.landed = self.loop.create_future(), self.loop.create_future()

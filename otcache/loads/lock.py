@@ -41,6 +41,7 @@ class Lease:
 
     def __init__(self, far: FarTier, flight: Flight, value: bytes, seconds: float, *, is_certain: bool = True) -> None:
         self.is_certain = is_certain
+        self.is_over = False
         self.key = flight.key
         self.value = value
         self.outcome = flight.outcome
@@ -66,6 +67,8 @@ class Lease:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        if self.is_over:
+            return
         with suppress(StoreError):  # it ends by itself
             await self._far.unlock(self.outcome, self.key, self.value, news)
 
@@ -110,6 +113,21 @@ class Locks:
             finally:
                 news.cancel()
         return None
+
+    async def seize(self, flight: Flight, place: Place) -> Lease | None:
+        """The lock, whoever has it: a forced load is newer than what others load. `None`: load without one."""
+        if not self._wakes.is_live or self._far.breaker.is_open:
+            return None
+        value = secrets.token_hex(_TOKEN).encode() + b" " + place()
+        lease = Lease(self._far, flight, value, self._seconds)
+        try:
+            await self._far.seize(flight.outcome, flight.key, value, round(self._seconds * 1000))
+        except StoreError:
+            lease.is_certain = False
+        except BaseException:
+            self.give_back(lease)
+            raise
+        return lease
 
     async def _attempt(self, flight: Flight, value: bytes, fresh: Fresh) -> Lease | Lookup | float:
         """The same, or for how many seconds another process has the lock at most."""

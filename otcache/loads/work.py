@@ -12,7 +12,7 @@ from otcache.keys import check_tags
 from otcache.loads.answer import Loaded
 from otcache.loads.failures import Failures
 from otcache.loads.flights import Flight, Flights
-from otcache.loads.lock import Locks
+from otcache.loads.lock import Lease, Locks
 from otcache.loads.policy import LoadPolicy
 from otcache.loads.request import Request
 from otcache.loads.running import run
@@ -101,11 +101,15 @@ class Work:
 
     async def _bring(self, flight: Flight, request: Request, age: float | None) -> None:
         """Load, alone among all processes where that is wanted and can be had."""
-        if self._locks is None or flight.trigger == "forced":
+        if self._locks is None:
             await self._load(flight, request)
             return
         place = partial(self._place, flight, request)
-        lease = await self._locks.take(flight, place, partial(self._newer, flight, request, clock(), age))
+        lease: Lease | Lookup | None
+        if flight.trigger == "forced":
+            lease = await self._locks.seize(flight, place)
+        else:
+            lease = await self._locks.take(flight, place, partial(self._newer, flight, request, clock(), age))
         if isinstance(lease, Lookup):
             flight.value, flight.left = lease.value, lease.left
             self._flights.land(flight)
@@ -114,7 +118,7 @@ class Work:
             flight.span = None  # of an attempt that ended in waiting
         else:
             flight.give_back = partial(self._locks.give_back, lease)
-            flight.lock = lease.value if lease.is_certain else None
+            flight.lease = lease
         try:
             await self._load(flight, request)
         finally:
@@ -241,7 +245,11 @@ class Work:
             flight.payload = payload
         flight.left, flight.storing = made.terms.ttl or None, True
         values, payloads = {flight.key: made.value}, {flight.key: payload}
-        await self._tiers.write(flight.outcome, values, payloads, made.terms, clock(), flight.lock)
+        lease = flight.lease
+        lock = lease.value if lease is not None and lease.is_certain else None
+        stored = await self._tiers.write(flight.outcome, values, payloads, made.terms, clock(), lock)
+        if stored and lock is not None and lease is not None:
+            lease.is_over = True  # by the same command
 
 
 def failure_reason(error: BaseException) -> StaleReason:

@@ -50,6 +50,10 @@ class CoherentStore(LinkedStore):
             holder, left = _holder(or_raise(answer))
             return LockAnswer(holder, left, as_mget(payload))
 
+    async def seize(self, key: str, value: bytes, ms: int) -> None:
+        with self._link() as link:
+            await link.execute("SET", self._lock(key), value, "PX", ms)
+
     async def renew_lock(self, key: str, value: bytes, ms: int) -> bool:
         with self._link() as link:
             return bool(await link.execute("EVAL", scripts.RENEW, 1, self._lock(key), value, ms))

@@ -246,3 +246,29 @@ async def test_a_redis_that_hangs_adds_its_timeout_to_the_first_calls_and_nothin
         assert await cache.get_or_set("b", Loader("made")) == "made"
 
         assert cache._probe.metrics.totals(catalog.L2_OPERATIONS) == trips
+
+
+async def test_a_forced_load_is_newer_than_what_another_process_loads(pair: Any) -> None:
+    here, there = pair
+    slow = Loader("older", held=True)
+    loading = asyncio.create_task(here.get_or_set("k", slow))
+    await slow.began.wait()
+
+    await there.get_or_set("k", Loader("newer"), refresh=True)
+    slow.release()
+
+    assert await loading == "older"  # its own caller's; nobody else gets it
+    assert [await cache.get("k") for cache in pair] == ["newer", "newer"]
+
+
+async def test_a_forced_load_that_a_delete_overtakes_is_not_stored(pair: Any) -> None:
+    here, there = pair
+    slow = Loader("older", held=True)
+    loading = asyncio.create_task(here.get_or_set("k", slow, refresh=True))
+    await slow.began.wait()
+
+    await there.delete("k")
+    slow.release()
+
+    assert await loading == "older"
+    assert [await cache.get("k") for cache in pair] == [None, None]

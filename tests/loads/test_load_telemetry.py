@@ -227,7 +227,7 @@ async def test_an_unsampled_load_makes_no_sdk_call(cache: Any) -> None:
     assert sampled, "the count works: a recorded load does call the SDK"
 
 
-async def test_a_miss_with_a_lock_costs_six_spans_and_a_hit_one(make: Make, telemetry: Capture) -> None:
+async def test_a_miss_with_a_lock_costs_five_spans_and_a_hit_one(make: Make, telemetry: Capture) -> None:
     cache = make()
     await cache.get("warm")
     telemetry.clear()
@@ -237,4 +237,4 @@ async def test_a_miss_with_a_lock_costs_six_spans_and_a_hit_one(make: Make, tele
     miss = len(telemetry.spans)
     await cache.get_or_set("k", load)
 
-    assert (miss, len(telemetry.spans)) == (6, 7), telemetry.span_tree()
+    assert (miss, len(telemetry.spans)) == (5, 6), telemetry.span_tree()
