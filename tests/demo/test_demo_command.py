@@ -73,8 +73,8 @@ def _breakers(output: str) -> list[str]:
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str, str, list[str]]:
     home = tmp_path_factory.mktemp("home")
-    process = _start(home, "--seconds", "14", "--plain")
-    output, errors = process.communicate(timeout=60)
+    process = _start(home, "--seconds", "24", "--rate", "80", "--plain")
+    output, errors = process.communicate(timeout=120)
     return process.returncode, output, errors, _left_behind(home)
 
 
