@@ -14,6 +14,7 @@ class Inflight:
     write has made old: its value may not be stored.
 
     Attributes:
+        tagged: Told of tags whose entries are invalid from now on.
         changed: Told of keys whose value changes, or has changed; of `None` where they are not known.
     """
 
@@ -24,6 +25,7 @@ class Inflight:
         self._spoilt: set[object] = set()
         self._sweeps = 0
         self.changed: Callable[[Iterable[str] | None], None] = _ignore
+        self.tagged: Callable[[str], None] = _ignore
 
     def begin_read(self, key: str) -> object:
         """Announce a far read of `key`; give what this returns to `end_read`."""

@@ -16,7 +16,7 @@ _ADJECTIVES: Final = ("Quiet", "Small", "Blue", "Folding", "Heavy", "Round", "Pl
 _NOUNS: Final = ("lamp", "chair", "kettle", "notebook", "radio", "basket", "clock", "blanket")
 
 
-REPORT_SECONDS: Final = 0.6
+REPORT_SECONDS: Final = 1.5
 """What a report takes: long enough for a crowd to come for it."""
 _TABLES: Final = """
     CREATE TABLE IF NOT EXISTS prices (product INTEGER PRIMARY KEY, price REAL NOT NULL);

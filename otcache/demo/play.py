@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -29,6 +29,8 @@ _RECENT: Final = 3.0
 _COLD_PRODUCT: Final = 249
 """Asked for by hardly anybody: its page is a miss, and its best sellers are hits."""
 _PRICE_EVERY: Final = 0.5
+_LAST_CHANGES: Final = 0.3
+"""Seconds in which the changes that are under way end."""
 _MINUTE: Final = 60.0
 """After this it all happens again, where there is no end."""
 
@@ -243,11 +245,27 @@ class Play:
         for number, start in enumerate(stampedes(self._options.seconds), 1):
             await asyncio.sleep(began + start - loop.time())
             self._say(f"{CALLERS} callers want one cold key")
-            made = await stampede([process.http for process in self._processes], number)
+            async with self._prices_stand_still():
+                made = await stampede([process.http for process in self._processes], number)
             self._stampedes.append(made)
             self._say(f"{made.callers} callers of one cold key: {made.loads} load, {made.waited} waited for it")
             if number == 1:
                 self._untold.append(forest(made.traces))
+
+    @asynccontextmanager
+    async def _prices_stand_still(self) -> AsyncIterator[None]:
+        """An invalidation by tag overtakes every load under way, so this is about the crowd alone."""
+        self._let_change(False)
+        try:
+            async with self._prices.one if self._prices is not None else nullcontext():
+                await asyncio.sleep(_LAST_CHANGES)
+                yield
+        finally:
+            self._let_change(True)
+
+    def _let_change(self, changes: bool) -> None:
+        for each in self._traffic:
+            each.changes_prices = changes
 
     async def _change_prices(self, prices: Prices) -> None:
         """Change a price here, and see how long it takes to be known there."""

@@ -43,17 +43,18 @@ class Prices:
 
     Attributes:
         changes: All that are over.
+        one: Held while one is made: who holds it keeps prices as they are.
     """
 
     def __init__(self, clients: Sequence[httpx.AsyncClient], is_out: Callable[[], bool]) -> None:
         self._clients = clients
         self._is_out = is_out
-        self._one = asyncio.Lock()
+        self.one = asyncio.Lock()
         self.changes: list[PriceChange] = []
 
     async def change(self) -> None:
         """Change a price in one process, the next time in the next, and ask another until it knows."""
-        async with self._one:
+        async with self.one:
             was_out = self._is_out()
             old_answers, old_for, known_after = await self._change(len(self.changes))
             change = PriceChange(old_answers, old_for, known_after, was_out or self._is_out())

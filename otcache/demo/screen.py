@@ -187,7 +187,8 @@ def _between_processes(view: View) -> Iterator[tuple[str, Text]]:
 
 
 def _invalidations(window: Window) -> str:
-    return f"{window.invalidations.get('backplane', 0)} invalidations by others"
+    """What other processes have invalidated here."""
+    return f"{window.invalidations.get('backplane', 0)} invalidated"
 
 
 def prices(changes: Sequence[PriceChange]) -> str:

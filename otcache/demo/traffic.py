@@ -90,6 +90,7 @@ class Traffic:
         requests: Answered or failed so far.
         errors: How many of them failed: no answer, or a status of 400 and above.
         last_error: What the last failed one said.
+        changes_prices: Whether they change prices now; otherwise they only ask.
         durations: Cell of a histogram over `GRID`, as the clients see them.
     """
 
@@ -98,6 +99,7 @@ class Traffic:
         self._rate = rate
         self._mix = Mix(seed)
         self._stopped = asyncio.Event()
+        self.changes_prices = True
         self.requests = 0
         self.errors = 0
         self.last_error: str | None = None
@@ -120,8 +122,9 @@ class Traffic:
         while not self._stopped.is_set():
             due = max(due + self._mix.gap(self._rate / CLIENTS), loop.time() - 0.2)
             await self._pause(due - loop.time())
-            if not self._stopped.is_set():
-                await self._ask(self._mix.next())
+            request = self._mix.next()
+            if not self._stopped.is_set() and (self.changes_prices or request.method != "PUT"):
+                await self._ask(request)
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -53,7 +53,7 @@ def _span(span: Span) -> Text:
 
 
 _WORTH: tuple[Any, ...] = (
-    catalog.RESULT, catalog.TIER, catalog.COALESCE_ROLE, catalog.MISS_REASON, catalog.STALE_REASON,
+    catalog.COALESCE_ROLE, catalog.RESULT, catalog.TIER, catalog.MISS_REASON, catalog.STALE_REASON,
     catalog.DEGRADED_REASON, catalog.TRIGGER, catalog.PURPOSE,
 )  # fmt: skip
 """The attributes worth a line, most important first."""

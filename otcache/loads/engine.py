@@ -42,6 +42,7 @@ class Loads:
     def __init__(self, config: CacheConfig, tiers: Tiers, probe: Probe) -> None:
         self.flights = Flights(config.name)
         tiers.inflight.changed = self.flights.outdate
+        tiers.inflight.tagged = self.flights.outdate_tagged
         self._policy = LoadPolicy.of(config)
         self._tiers = tiers
         self._probe = probe
@@ -140,7 +141,9 @@ class Loads:
     def _open(self, outcome: Outcome, request: Request, trigger: LoadTrigger) -> Flight:
         self._probe.open_late(outcome)
         record = Outcome("get_or_set", outcome.started, request.key, span=outcome.span)
-        return self.flights.open(request.key, trigger, record)
+        flight = self.flights.open(request.key, trigger, record)
+        flight.tags = request.tags
+        return flight
 
     def _launch(self, flight: Flight, request: Request, age: float | None = None) -> None:
         self.flights.launch(flight, partial(self._work.fly, request=request, age=age))

@@ -49,6 +49,7 @@ class Flight:
         looked: Done when it is known, or when who found out was cancelled and another one is there.
         landed: Done when the value is there and stored, or there is none.
         look: What the tiers hold.
+        tags: Of its value, as far as they are known before it is loaded.
         held: Why it is not tried: it failed a moment ago.
         deadline: When it is given up, on the clock of its event loop.
         span: The span of its load, from before it is known who loads.
@@ -74,6 +75,7 @@ class Flight:
     outcome: Outcome
     loop: asyncio.AbstractEventLoop
     look: Lookup
+    tags: tuple[str, ...] = ()
     looking: bool = False
     looked: asyncio.Future[None] = field(init=False)
     landed: asyncio.Future[None] = field(init=False)
@@ -244,6 +246,13 @@ class Flights:
                 for flight in [table.get(key) for key in (list(table) if keys is None else keys)]:
                     if flight is not None and not flight.storing:
                         self.abandon(flight)
+
+    def outdate_tagged(self, tag: str) -> None:
+        """The same for the loads of values with this tag."""
+        if self._all:
+            for table in list(self._tables.values()):
+                for flight in [each for each in table.values() if tag in each.tags and not each.storing]:
+                    self.abandon(flight)
 
     def abandon(self, flight: Flight) -> None:
         """Who comes from now on begins anew, in any process; a value that is being made is not stored."""

@@ -73,8 +73,8 @@ def _breakers(output: str) -> list[str]:
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str, str, list[str]]:
     home = tmp_path_factory.mktemp("home")
-    process = _start(home, "--seconds", "8", "--plain")
-    output, errors = process.communicate(timeout=60)
+    process = _start(home, "--seconds", "24", "--rate", "80", "--plain")
+    output, errors = process.communicate(timeout=120)
     return process.returncode, output, errors, _left_behind(home)
 
 
@@ -92,12 +92,12 @@ def test_no_client_sees_an_error_while_redis_is_killed(whole_run: tuple[int, str
 
 
 @needs_redis
-def test_the_outage_is_seen_and_recovered_from_within_two_seconds(whole_run: tuple[int, str, str, list[str]]) -> None:
+def test_the_outage_is_seen_and_recovered_from_within_seconds(whole_run: tuple[int, str, str, list[str]]) -> None:
     output = whole_run[1]
     facts = _facts(output)
 
     assert facts["outages"].startswith("1 (")
-    assert 0 <= float(facts["recovered after"].split()[0]) < 2
+    assert 0 <= float(facts["recovered after"].split()[0]) < 5
     assert int(facts["degraded"].split()[0]) > 0
     assert re.search(r"backend_unavailable \d", output)
     assert _breakers(output) == ["closed", "open", "closed"]
@@ -108,18 +108,51 @@ def test_the_summary_tells_hit_ratio_and_p99(whole_run: tuple[int, str, str, lis
 
     assert 20 < float(facts["hit ratio"].split()[0]) < 100
     assert float(facts["AI responses"].split("$")[1].split()[0]) > 0
-    assert re.fullmatch(r"L1 [\d.]+ \S+, L2 ([\d.]+ \S+|-), miss [\d.]+ \S+", facts["p99 of reads"])
+    assert re.fullmatch(r"L1 [\d.]+ \S+, L2 ([\d.]+ \S+|-), loaded [\d.]+ \S+", facts["p99 of reads"])
 
 
 @needs_redis
 def test_a_real_request_is_shown_as_a_tree_of_spans(whole_run: tuple[int, str, str, list[str]]) -> None:
     output = whole_run[1]
-    names = ("GET /pages/{product_id} SERVER", "─ cache.get ", "─ GET CLIENT", "─ cache.set ", "─ SET CLIENT")
+    names = ("GET /pages/{product_id} SERVER", "─ cache.get_or_set ", "─ cache.load ", "─ cache.get_many ")
 
-    places = [output.find(name) for name in names]
+    places = [output.find(names[0])]
+    for name in names[1:]:
+        places.append(output.find(name, max(places[-1], 0)))
 
     assert -1 not in places
-    assert places == sorted(places)
+
+
+@needs_redis
+def test_a_crowd_costs_one_load_and_a_waiter_s_trace_leads_to_it(whole_run: tuple[int, str, str, list[str]]) -> None:
+    output = whole_run[1]
+    crowd = re.search(r"120 callers of one cold key in 2 processes: (\d) loads?, (\d+)", output)
+
+    assert crowd is not None, output
+    # 2 where a change of a price took longer than usual and has overtaken the first
+    assert int(crowd[1]) <= 2
+    assert int(crowd[2]) > 10
+    assert re.search(r"coalesce.role=waiter.*\n.*=> coalesced_leader  cache[.]\w+ default", output)
+
+
+@needs_redis
+def test_a_price_that_is_changed_in_one_process_is_seen_in_the_other(
+    whole_run: tuple[int, str, str, list[str]],
+) -> None:
+    output = whole_run[1]
+    changed = re.search(r"^coherence +(\d+) prices changed, 0 old ones seen elsewhere", output, re.MULTILINE)
+
+    assert changed is not None, output
+    assert int(changed[1]) > 0
+    assert re.search(r"^news +\d+ sent, 99 % heard within [\d.]+ m?s", output, re.MULTILINE)
+
+
+@needs_redis
+def test_stale_answers_are_given_while_redis_is_away(whole_run: tuple[int, str, str, list[str]]) -> None:
+    facts = _facts(whole_run[1])
+
+    assert re.search(r"backend_unavailable \d", facts["stale answers"])
+    assert re.match(r"\d+ changed, an old one seen elsewhere for ", facts["outage prices"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from otcache.demo.measure import Snapshot, Window, count, quantile
+from otcache.demo.measure import Snapshot, Window, count, quantile, together
 from otcache.demo.screen import duration, percent
-from otcache.telemetry.metrics import GRID, observe
+from otcache.telemetry import catalog
+from otcache.telemetry.metrics import GRID, grid_of, observe
 
 
 def _cell(*seconds: float) -> list[int]:
@@ -57,6 +58,39 @@ def test_the_worst_breaker_is_shown() -> None:
     assert Snapshot(0.0, breakers={"closed": 1, "open": 1, "half_open": 0}).breaker == "open"
     assert Snapshot(0.0, breakers={"closed": 2, "open": 0, "half_open": 0}).breaker == "closed"
     assert Snapshot(0.0).breaker == "none"
+
+
+def test_the_processes_are_added_up() -> None:
+    one = Snapshot(10.0, {"l1": _cell(1e-6)}, {"l1": 5}, stale={"revalidating": 1}, backplanes={"available": 1})
+    other = Snapshot(
+        11.0, {"l2": _cell(1e-3)}, {"l1": 2, "l2": 1}, stale={"loader_error": 2}, backplanes={"available": 2}
+    )
+
+    all_of_them = together([one, other])
+
+    assert (all_of_them.at, all_of_them.hits) == (11.0, {"l1": 7, "l2": 1})
+    assert (all_of_them.stale, all_of_them.backplane) == ({"revalidating": 1, "loader_error": 2}, "available")
+    assert [count(all_of_them.reads[tier]) for tier in ("l1", "l2")] == [1, 1]
+
+
+def test_whole_is_what_uses_redis_and_hears_of_others() -> None:
+    closed, available = {"closed": 1}, {"available": 2, "unavailable": 0}
+
+    assert Snapshot(0.0, breakers=closed, backplanes=available).is_whole
+    assert not Snapshot(0.0, breakers=closed, backplanes={"available": 1, "unavailable": 1}).is_whole
+    assert not Snapshot(0.0, breakers={"open": 1, "closed": 1}, backplanes=available).is_whole
+
+
+def test_the_lag_of_news_is_told_by_the_buckets_of_its_metric() -> None:
+    grid = grid_of(catalog.NEWS_LAG)
+    cell = [0] * (len(grid) + 2)
+    for milliseconds in [0] * 98 + [20, 20]:
+        observe(cell, grid, milliseconds)
+
+    window = Window(Snapshot(0.0), Snapshot(1.0, lag=cell))
+
+    assert (window.heard_within(0.98), window.heard_within(0.99)) == (0.001, 0.025)
+    assert Window(Snapshot(0.0), Snapshot(1.0)).heard_within(0.99) is None
 
 
 def test_durations_and_shares_are_written_with_three_digits() -> None:

