@@ -345,3 +345,20 @@ async def test_event_loops_in_threads_each_have_a_cache_of_their_own(make: Make)
     values = await asyncio.gather(*[asyncio.to_thread(use, number) for number in range(4)])
 
     assert values == [[number] * 10 for number in range(4)]
+
+
+async def test_a_tag_overtakes_the_loads_of_its_values_and_no_others(cache: Any) -> None:
+    mine, other = Loader("old", held=True), Loader("other", held=True)
+    loading = [
+        asyncio.create_task(cache.get_or_set("k", mine, tags=["a"])),
+        asyncio.create_task(cache.get_or_set("o", other, tags=["b"])),
+    ]
+    await asyncio.gather(mine.began.wait(), other.began.wait())
+
+    await cache.invalidate_tag("a")
+    joined = asyncio.create_task(cache.get_or_set("o", Loader("not asked"), tags=["b"]))
+    anew = await cache.get_or_set("k", Loader("new"), tags=["a"])
+    mine.release()
+    other.release()
+
+    assert (anew, await joined, await asyncio.gather(*loading)) == ("new", "other", ["old", "other"])
