@@ -10,7 +10,7 @@ from typing import Any, Final
 from otcache.coding import Coding
 from otcache.serializers import Decoded, DecodeError, Facts
 from otcache.stores.memory import NEVER, Entry, MemoryStore, More
-from otcache.telemetry.outcome import Kept, Lookup, StaleReason
+from otcache.telemetry.outcome import Kept, Lookup
 from otcache.telemetry.reporter import clock
 from otcache.terms import Terms, tags_of
 
@@ -92,9 +92,10 @@ class NearTier:
         if hit.result != "hit":
             return None
         untrusted = (now - max(self.store.trusted_until, self.store.local.get(key, 0))) / _SECOND
-        past = max(-hit.left if hit.left is not None else -math.inf, untrusted)
-        reason: StaleReason = "backend_unavailable" if untrusted >= 0 else "revalidating"
-        return Kept(hit.value, "l1", past, hit.age, reason)
+        past = -hit.left if hit.left is not None else -math.inf
+        if past < 0 or untrusted >= 0:
+            return Kept(hit.value, "l1", max(past, untrusted), hit.age, "backend_unavailable")
+        return Kept(hit.value, "l1", past, hit.age, "revalidating")
 
     # --- writing ------------------------------------------------------------------------------------
 

@@ -87,7 +87,7 @@ class Loads:
         near = self._tiers.near_tier.look(request.key, request.kind)
         if near.result == "hit":
             return self._hit(outcome, request, near)
-        kept = near.kept
+        kept = request.policy.allowed(near.kept)
         if kept is not None and kept.reason == "revalidating":  # one that can be trusted: the far tier has no other
             held = self._failures.reason(request.key)
             if held is not None:
@@ -189,7 +189,7 @@ class Loads:
             return self._hit(outcome, request, look if value is look.value else replace(look, value=value))
         outcome.reason = near.reason if look.reason == "none" else look.reason
         trusted = near.kept if near.kept is not None and near.kept.reason == "revalidating" else None
-        kept = look.kept or trusted
+        kept = request.policy.allowed(look.kept or trusted)
         if kept is None:
             return await self._wait_long(outcome, request, flight)
         if flight.held is not None or not policy.soft_timeout:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from otcache.config import CacheConfig
 from otcache.config.model import Facts, facts_of
 from otcache.exceptions import ValidationError
+from otcache.telemetry.outcome import Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,10 @@ class LoadPolicy:
     def of(cls, config: CacheConfig) -> LoadPolicy:
         """What the configuration says."""
         return cls(**{name: getattr(config, option) for name, option in _OPTIONS.items()})
+
+    def allowed(self, kept: Kept | None) -> Kept | None:
+        """A stale value, if it is not staler than is wanted."""
+        return kept if kept is not None and kept.past <= self.stale_ttl else None
 
     def varied(self, **wanted: Any) -> LoadPolicy:
         """The same with what is not `None` of `wanted`.

@@ -93,6 +93,7 @@ class Work:
         flight.look = await self._tiers.look_up(flight.outcome, flight.key, request.kind, True)
         if flight.look.result == "hit":
             return True
+        flight.look.kept = request.policy.allowed(flight.look.kept)
         if flight.look.kept is not None:
             flight.held = self._failures.reason(flight.key)
         return flight.held is not None

@@ -16,6 +16,9 @@ from hypothesis import strategies as st
 
 from tests.cached.cases import keyed
 
+# an exporter's thread that another test has left retrying draws its delays while examples are made
+pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
+
 
 class Color(Enum):
     RED = "red"

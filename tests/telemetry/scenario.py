@@ -387,8 +387,7 @@ async def callbacks(stage: Stage) -> None:
         await cache.get("k")
         await cache.delete("k")
         await cache.get_or_set("k", Load(), 10)
-        cache._entries["k"].expires = 0
-        cache._entries["k"].more = cache._entries["k"].more._replace(soft=0)  # type: ignore[union-attr]
+        _expire(cache, "k")
         await cache.get_or_set("k", Load())
         with contextlib.suppress(ValueError):
             await cache.get_or_set("bad", Load(AWAY))
