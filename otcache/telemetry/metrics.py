@@ -199,11 +199,11 @@ class Metrics:
         """Counts that the hit path does not keep, because the duration histogram already holds them."""
         if row is catalog.OPERATIONS:
             for (cache, operation, result, _, error), cell in self.histogram(catalog.OPERATION_DURATION).items():
-                yield (cache, operation, result, error), sum(cell[:-1])
+                yield (cache, operation, result, error), sum(cell) - cell[-1]
         elif row is catalog.LOOKUPS:
             for (cache, operation, result, tier, _), cell in self.histogram(catalog.OPERATION_DURATION).items():
                 if operation in HIT_OPERATIONS and (result, tier) == ("hit", "l1"):
-                    yield (cache, result, tier, "none", None), sum(cell[:-1])
+                    yield (cache, result, tier, "none", None), sum(cell) - cell[-1]
         else:
             for part in list(self._living):
                 yield from ((values, value) for gauge, value, values in part.gauges() if gauge is row)
