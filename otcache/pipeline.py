@@ -18,7 +18,7 @@ from otcache.loads.methods import LoadMethods
 from otcache.serializers import Facts
 from otcache.stamps import EVERYTHING, prefix_target, tag_target
 from otcache.telemetry.gate import SPAN_KEY, current_context
-from otcache.telemetry.metrics import GRID
+from otcache.telemetry.metrics import GRID, SLOTS, SLOTTED, SUM
 from otcache.telemetry.outcome import AIFacts, Lookup, Result, Tier
 from otcache.terms import Terms
 
@@ -42,7 +42,8 @@ class Pipeline(LoadMethods, Core):
         Raises:
             ValidationError: The key is not a non-empty string of at most 8 KiB.
         """
-        started = self._clock()
+        clock = self._clock
+        started = clock()
         try:
             entry = self._entries.get(key)
         except TypeError:  # an unhashable key: refused below, by name
@@ -58,9 +59,9 @@ class Pipeline(LoadMethods, Core):
                     recorded = span.get_span_context()[3] & tracing.mask or tracing.always
                 if not recorded:
                     cells = self._hits
-                    elapsed = self._clock() - started
-                    cells[bisect_left(GRID, elapsed)] += 1
-                    cells[-1] += elapsed
+                    elapsed = clock() - started
+                    cells[SLOTS[elapsed] if elapsed < SLOTTED else bisect_left(GRID, elapsed)] += 1
+                    cells[SUM] += elapsed
                     return entry.value
             if not self._tiers.copies:  # somebody watches: a span, a callback
                 self._probe.hit(key, entry.value, entry.facts, started)

@@ -6,21 +6,24 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from benchmarks.harness import Case
+from benchmarks.peers import TTL
 from benchmarks.setting import Setting
 from benchmarks.workloads import Group
-from otcache import InMemoryCache
+from otcache import cached
 
 PLAIN: Final = "the function itself, not decorated"
 OTCACHE: Final = "otcache `@cached`, span sampled out"
 Function = Callable[[int], Awaitable[Any]]
 
-DECORATE: Callable[[InMemoryCache], Callable[[Function], Function]] | None = None
-"""Makes otcache's decorator of a cache, e.g. `lambda cache: cached(cache, ttl=3600)`. None while there is none."""
-
 
 async def user(user_id: int) -> dict[str, int]:
     """What is decorated."""
     return {"id": user_id}
+
+
+def kept(setting: Setting, function: Function) -> Function:
+    """`@cached` with a template as its documentation shows."""
+    return cached("user:{user_id}", cache=setting.memory_cache(), ttl=TTL)(function)
 
 
 def calling(function: Function, operations: int) -> Case:
@@ -35,11 +38,7 @@ def calling(function: Function, operations: int) -> Case:
 
 async def build(setting: Setting) -> dict[str, Case]:
     """The cases; every decorated function has its value before the first round."""
-    cases = {PLAIN: calling(user, 2_000)}
-    if DECORATE is None:
-        setting.absent[OTCACHE] = "otcache has no decorator yet"
-    else:
-        cases[OTCACHE] = calling(DECORATE(setting.memory_cache())(user), 2_000)
+    cases = {PLAIN: calling(user, 2_000), OTCACHE: calling(kept(setting, user), 2_000)}
     for name, function in (await setting.peers("decorated", user)).items():
         cases[name] = calling(function, 200)
     return cases

@@ -15,7 +15,7 @@ from otcache.loads.engine import Loads
 from otcache.loads.typing import as_answer, as_get_or_set
 from otcache.stores.memory import Entry, MemoryStore
 from otcache.telemetry.gate import SPAN_KEY, Tracing, current_context
-from otcache.telemetry.metrics import GRID
+from otcache.telemetry.metrics import GRID, SLOTS, SLOTTED, SUM
 from otcache.telemetry.probe import Probe
 from otcache.tiers import Tiers
 
@@ -38,8 +38,12 @@ class LoadMethods:
 
         The start of `get_or_set` without a coroutine, for code that goes on to it (docs/cached.md).
         """
-        started = self._clock()
-        entry = self._entry(key)
+        clock = self._clock
+        started = clock()
+        try:
+            entry = self._entries.get(key)
+        except TypeError:  # an unhashable key: refused later, by name
+            return MISSING
         if entry is None or not (self._plain and entry.expires > started < self._near.trusted_until):
             return MISSING
         tracing = self._tracing
@@ -52,9 +56,9 @@ class LoadMethods:
             return MISSING
         entry.used = True
         cells = self._load_hits
-        elapsed = self._clock() - started
-        cells[bisect_left(GRID, elapsed)] += 1
-        cells[-1] += elapsed
+        elapsed = clock() - started
+        cells[SLOTS[elapsed] if elapsed < SLOTTED else bisect_left(GRID, elapsed)] += 1
+        cells[SUM] += elapsed
         return entry.value
 
     def _entry(self, key: str) -> Entry | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from typing import Any, Final, NamedTuple
 
 from otcache.codecs.envelope import Facts
@@ -12,8 +12,10 @@ NEVER: Final = 2**63 - 1
 """The expiry of an entry that never expires, on the `perf_counter_ns` clock."""
 
 REMEMBERED: Final = 1024
-"""Removed keys whose reason is remembered, so that the next miss can say why."""
+"""Most removed keys whose reason is remembered, so that the next miss can say why; at least the last half of them."""
 
+_COARSEST: Final = 29
+"""Ends are rounded to no more than 2 ** 29 ns, half a second: whole seconds that are left stay the same."""
 
 MANY: Final = 20_000
 """Above so many entries a prefix is not looked for: dropping all of them is safe, and never blocks the event loop."""
@@ -77,7 +79,10 @@ class MemoryStore:
         local: Keys whose value no far tier has, and until when each may be served once `trusted_until` is over.
     """
 
-    __slots__ = ("_evicted", "_expired", "_gone", "_hand", "_tagged", "entries", "limit", "local", "trusted_until")
+    __slots__ = (
+        "_crowded_out", "_end", "_evicted", "_expired", "_gone", "_gone_before", "_hand", "_tagged",
+        "entries", "limit", "local", "trusted_until",
+    )  # fmt: skip
 
     def __init__(self, limit: int, evicted: list[int], expired: list[int]) -> None:
         self.entries: dict[str, Entry] = {}
@@ -86,39 +91,91 @@ class MemoryStore:
         self.local: dict[str, int] = {}
         self._tagged: dict[str, set[str]] = {}
         self._hand: deque[str] = deque()
-        self._gone: OrderedDict[str, MissReason] = OrderedDict()
+        self._gone: dict[str, MissReason] = {}
+        self._gone_before: dict[str, MissReason] = {}
+        self._crowded_out: deque[str] = deque(maxlen=REMEMBERED // 2)  # evicted, and not in `_gone` yet
+        self._end = NEVER
         self._evicted = evicted
         self._expired = expired
 
     def put(
         self, key: str, value: Any, expires: int, now: int, facts: Facts | None = None, more: More | None = None
     ) -> bool:
-        """Keep `value`, and what else its writer noted, until `expires` (or as `more` says); whether it is held now."""
+        """Keep `value`, and what else its writer noted, until `expires` (or as `more` says); whether it is held now.
+
+        A plain entry ends up to a five-hundredth of its time before `expires`, and never after it.
+        """
         if (expires if more is None else more.dies) <= now or not self.limit:
-            self._drop(key)
-            return False
-        held = self.entries.get(key)
+            return self._refuse(key)
+        entries, hand = self.entries, self._hand
+        held = entries.get(key)
         if held is None:
-            self._make_room(now)
-            self._hand.append(key)
-            self._gone.pop(key, None)
+            while len(entries) >= self.limit:
+                oldest = hand.popleft()
+                entry = entries.get(oldest)
+                if entry is None:  # removed since: its place in the ring is stale
+                    continue
+                if entry.used or entry.expires <= now or entry.more is not None or self.local:
+                    self._judge(oldest, entry, now)
+                else:  # the commonest case without a call, which is a tenth of the store
+                    del entries[oldest]
+                    self._evicted[0] += 1
+                    self._crowded_out.append(oldest)
+            hand.append(key)
         elif held.more is not None:
             self._untag(key, held.more)
-        self.entries[key] = Entry(value, expires, facts, more)
         if more is not None:
-            for tag in more.tags:
-                self._tagged.setdefault(tag, set()).add(key)
+            self._tag(key, more)
+        elif expires != NEVER:
+            expires = self._shared(expires, now)
+        entries[key] = Entry(value, expires, facts, more)
         if self.local:
             self.local.pop(key, None)
         return True
 
+    def _refuse(self, key: str) -> bool:
+        """Keep nothing under `key`, and know nothing of it."""
+        self._drop(key)
+        self._note_evicted()
+        self._gone.pop(key, None)
+        self._gone_before.pop(key, None)
+        return False
+
+    def _judge(self, key: str, entry: Entry, now: int) -> None:
+        """What becomes of the oldest entry: it is over, or it was used and gets another turn, or it goes."""
+        if entry.dies <= now:
+            self.drop_expired(key)
+        elif entry.used:
+            entry.used = False
+            self._hand.append(key)
+        else:
+            self._drop(key)
+            self._evicted[0] += 1
+            self._crowded_out.append(key)
+
+    def _shared(self, expires: int, now: int) -> int:
+        """`expires`, rounded down, so that entries of about one time have one number: 32 bytes less for each."""
+        coarse = min(max((expires - now).bit_length() - 10, 0), _COARSEST)
+        expires = expires >> coarse << coarse
+        if expires != self._end:
+            self._end = expires
+        return self._end
+
     def _drop(self, key: str) -> bool:
         entry = self.entries.pop(key, None)
-        if entry is not None and entry.more is not None:
-            self._untag(key, entry.more)
         if self.local:
             self.local.pop(key, None)
-        return entry is not None
+        if entry is None:
+            return False
+        if entry.more is not None:
+            self._untag(key, entry.more)
+        if len(self._hand) - len(self.entries) > self.limit + 64:  # many removals: O(1) per operation, amortised
+            self._hand = deque(dict.fromkeys(key for key in self._hand if key in self.entries))
+        return True
+
+    def _tag(self, key: str, more: More) -> None:
+        for tag in more.tags:
+            self._tagged.setdefault(tag, set()).add(key)
 
     def _untag(self, key: str, more: More) -> None:
         for tag in more.tags:
@@ -127,24 +184,6 @@ class MemoryStore:
                 keys.discard(key)
                 if not keys:
                     del self._tagged[tag]
-
-    def _make_room(self, now: int) -> None:
-        while len(self.entries) >= self.limit:
-            key = self._hand.popleft()
-            entry = self.entries.get(key)
-            if entry is None:  # removed since: its place in the ring is stale
-                continue
-            dies = entry.dies
-            if entry.used and dies > now:
-                entry.used = False
-                self._hand.append(key)
-            elif dies <= now:
-                self.drop_expired(key)
-            else:
-                self._evicted[0] += 1
-                self._forget(key, "evicted")
-        if len(self._hand) > 2 * self.limit + 64:  # many removals: O(1) per operation, amortised
-            self._hand = deque(dict.fromkeys(key for key in self._hand if key in self.entries))
 
     def peek(self, key: str, now: int) -> Entry | None:
         """The fresh entry under `key`; one that is of no use any more is dropped on the way."""
@@ -191,14 +230,25 @@ class MemoryStore:
 
     def _forget(self, key: str, reason: MissReason) -> None:
         self._drop(key)
+        self._note_evicted()
+        self._note(key, reason)
+
+    def _note(self, key: str, reason: MissReason) -> None:
+        if len(self._gone) >= REMEMBERED // 2:
+            self._gone_before, self._gone = self._gone, {}
         self._gone[key] = reason
-        self._gone.move_to_end(key)
-        if len(self._gone) > REMEMBERED:
-            self._gone.popitem(last=False)
+
+    def _note_evicted(self) -> None:
+        """Done when it is asked for, or something later is to be noted: evicting itself is cheaper without."""
+        while self._crowded_out:
+            self._note(self._crowded_out.popleft(), "evicted")
 
     def reason(self, key: str) -> MissReason:
         """Why `key` is no hit: expired, evicted, deleted or invalidated as far as it is remembered, else absent."""
-        return self._gone.get(key, "absent")
+        if key in self.entries:
+            return "absent"
+        self._note_evicted()
+        return self._gone.get(key) or self._gone_before.get(key, "absent")
 
     def clear(self) -> None:
         """Drop everything, and what is remembered of it. The dictionary stays the same object."""
@@ -207,3 +257,5 @@ class MemoryStore:
         self._tagged.clear()
         self._hand.clear()
         self._gone.clear()
+        self._gone_before.clear()
+        self._crowded_out.clear()

@@ -11,9 +11,11 @@ that is paid in the reader's thread.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from itertools import compress
+from operator import sub
+from typing import Any, Final, NamedTuple
 
 from opentelemetry.metrics import Histogram
 
@@ -56,65 +58,95 @@ class Bridge:
         """Give every new count to the SDK. Called in the reader's thread, under the SDK's collection lock."""
         for series in all_series:
             snapshot = series.cell[:]
-            given = series.given or [0] * len(snapshot)
-            delta = [now - before for now, before in zip(snapshot, given, strict=True)]
-            if any(delta[:-1]):
-                series.given = self._give(series, delta, given)
+            if snapshot == series.given:
+                continue
+            new = _News.between(series.given or [0] * len(snapshot), snapshot)
+            if new.counts:
+                series.given = self._give(series, new, snapshot)
 
-    def _give(self, series: Series, delta: list[int], given: list[int]) -> list[int]:
+    def _give(self, series: Series, new: _News, snapshot: list[int]) -> list[int]:
         exemplar, series.exemplar = series.exemplar, None
-        values = _representatives(delta, self._grid)
-        index, value, context = self._first(delta, values, exemplar)
+        values = _representatives(new, self._grid)
+        index, value, context = self._first(new, values, exemplar)
         self._handle.record(value / self._scale, series.attributes, context)
-        rest = delta[:]
-        rest[index] -= 1
-        rest[-1] -= value
+        rest = new.without(index, value)
         targets = _aggregations(self._handle, series.attributes)
         if targets is not None:
             for target in targets:
                 _merge(target, rest, values, self._grid, self._scale)
-            return [a + b for a, b in zip(given, delta, strict=True)]
-        given = given[:]
+            return snapshot
+        given = series.given[:] or [0] * len(snapshot)
         given[index] += 1
         given[-1] += value
         return self._replay(series, rest, given)
 
-    def _first(self, delta: list[int], values: list[int], exemplar: tuple[int, Any] | None) -> tuple[int, int, Any]:
+    def _first(self, new: _News, values: dict[int, int], exemplar: tuple[int, Any] | None) -> tuple[int, int, Any]:
         """Bucket, value and context of the one measurement that is recorded publicly."""
         if exemplar is not None:
             value, context = exemplar
             index = bisect_left(self._grid, value)
-            if delta[index] > 0:
+            if index in new.counts:
                 return index, value, context
-        index = next(i for i, count in enumerate(delta[:-1]) if count > 0)
+        index = next(iter(new.counts))
         return index, values[index], None
 
-    def _replay(self, series: Series, rest: list[int], given: list[int]) -> list[int]:
+    def _replay(self, series: Series, rest: _News, given: list[int]) -> list[int]:
         values = _representatives(rest, self._grid)
         budget = MOST_REPLAYED
-        for index, count in enumerate(rest[:-1]):
-            for _ in range(min(count, budget)):
+        for index, count in rest.counts.items():
+            done = min(count, budget)
+            for _ in range(done):
                 self._handle.record(values[index] / self._scale, series.attributes)
-            done = max(0, min(count, budget))
             budget -= done
             given[index] += done
             given[-1] += done * values[index]
         return given  # what rounding left of the sum goes with the next counts
 
 
-def _representatives(delta: Sequence[int], grid: tuple[int, ...]) -> list[int]:
+class _News(NamedTuple):
+    """What has been counted since: of a hundred buckets a few, and only those are looked at.
+
+    Attributes:
+        counts: New counts by bucket, in the order of the buckets; none is 0.
+        total: What they add to the sum.
+    """
+
+    counts: dict[int, int]
+    total: int
+
+    @classmethod
+    def between(cls, before: list[int], now: list[int]) -> _News:
+        """The difference of two states of one cell."""
+        *delta, total = map(sub, now, before)
+        return cls({index: delta[index] for index in compress(range(len(delta)), delta)}, total)
+
+    def without(self, index: int, value: int) -> _News:
+        """The same without one measurement of `value` in bucket `index`."""
+        counts = self.counts.copy()
+        counts[index] -= 1
+        if not counts[index]:
+            del counts[index]
+        return _News(counts, self.total - value)
+
+
+def _representatives(new: _News, grid: tuple[int, ...]) -> dict[int, int]:
     """A value inside each bucket, so that counts times values add up to the sum (but for rounding)."""
-    lows = [1, *(bound + 1 for bound in grid)]
-    highs = [*grid, grid[-1] + 1]
-    counts = delta[:-1]
-    low = sum(n * a for n, a in zip(counts, lows, strict=True))
-    high = sum(n * b for n, b in zip(counts, highs, strict=True))
-    share = min(max((delta[-1] - low) / (high - low), 0.0), 1.0) if high > low else 1.0
-    values = [a + round(share * (b - a)) for a, b in zip(lows, highs, strict=True)]
-    if counts[-1] > 0:  # beyond the grid there is no upper bound: it takes what the others leave
-        others = sum(n * v for n, v in zip(counts[:-1], values[:-1], strict=True))
-        values[-1] = max(values[-1], (delta[-1] - others) // counts[-1])
+    limits = {index: _limits(index, grid) for index in new.counts}
+    low = sum(count * limits[index][0] for index, count in new.counts.items())
+    high = sum(count * limits[index][1] for index, count in new.counts.items())
+    share = min(max((new.total - low) / (high - low), 0.0), 1.0) if high > low else 1.0
+    values = {index: a + round(share * (b - a)) for index, (a, b) in limits.items()}
+    beyond = new.counts.get(len(grid))
+    if beyond:  # there is no upper bound: it takes what the others leave
+        others = sum(count * values[index] for index, count in new.counts.items() if index != len(grid))
+        values[len(grid)] = max(values[len(grid)], (new.total - others) // beyond)
     return values
+
+
+def _limits(index: int, grid: tuple[int, ...]) -> tuple[int, int]:
+    """The least and the greatest value of a bucket; the last one has room for one value only."""
+    low = grid[index - 1] + 1 if index else 1
+    return low, grid[index] if index < len(grid) else low
 
 
 def _aggregations(handle: Any, attributes: dict[str, str]) -> list[Any] | None:
@@ -151,14 +183,14 @@ def _is_as_expected(target: Any) -> bool:
     return isinstance(value, list) and len(value) == len(bounds) + 1 and hasattr(target._lock, "__enter__")  # noqa: SLF001
 
 
-def _merge(target: Any, rest: Sequence[int], values: list[int], grid: tuple[int, ...], scale: float) -> None:
+def _merge(target: Any, rest: _News, values: dict[int, int], grid: tuple[int, ...], scale: float) -> None:
     """Add counts and sum; a grid bucket goes where its upper bound lies, min and max are known to its width."""
-    filled = [index for index, count in enumerate(rest[:-1]) if count > 0]
     with target._lock:  # noqa: SLF001
-        for index in filled:
+        for index, count in rest.counts.items():
             upper = grid[index] / scale if index < len(grid) else float("inf")
-            target._value[bisect_left(target._boundaries, upper)] += rest[index]  # noqa: SLF001
-        target._sum += rest[-1] / scale  # noqa: SLF001
-        if filled:
+            target._value[bisect_left(target._boundaries, upper)] += count  # noqa: SLF001
+        target._sum += rest.total / scale  # noqa: SLF001
+        if rest.counts:
+            filled = list(rest.counts)
             target._min = min(target._min, values[filled[0]] / scale)  # noqa: SLF001
             target._max = max(target._max, values[filled[-1]] / scale)  # noqa: SLF001

@@ -30,6 +30,15 @@ GRID: Final = tuple(
 )
 """Upper bounds of the internal grid of durations, in ns from 100 ns to 60 s (decision 29)."""
 
+SLOTS: Final = tuple(bisect_left(GRID, ns) for ns in range(10_001))
+"""The bucket of every duration up to 10 us, where hits are: looked up in a fifth of the time of a search."""
+
+SLOTTED: Final = len(SLOTS)
+"""From so many ns on a bucket is searched for."""
+
+SUM: Final = len(GRID) + 1
+"""Where a cell of durations has its sum: a position, because Python reads a list faster from the front."""
+
 HIT_OPERATIONS: Final = ("get", "get_or_set")
 """Operations whose L1 hits are counted by the duration histogram alone."""
 
@@ -190,11 +199,11 @@ class Metrics:
         """Counts that the hit path does not keep, because the duration histogram already holds them."""
         if row is catalog.OPERATIONS:
             for (cache, operation, result, _, error), cell in self.histogram(catalog.OPERATION_DURATION).items():
-                yield (cache, operation, result, error), sum(cell[:-1])
+                yield (cache, operation, result, error), sum(cell) - cell[-1]
         elif row is catalog.LOOKUPS:
             for (cache, operation, result, tier, _), cell in self.histogram(catalog.OPERATION_DURATION).items():
                 if operation in HIT_OPERATIONS and (result, tier) == ("hit", "l1"):
-                    yield (cache, result, tier, "none", None), sum(cell[:-1])
+                    yield (cache, result, tier, "none", None), sum(cell) - cell[-1]
         else:
             for part in list(self._living):
                 yield from ((values, value) for gauge, value, values in part.gauges() if gauge is row)

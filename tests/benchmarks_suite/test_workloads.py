@@ -10,7 +10,6 @@ from benchmarks import catalogue, entry_memory, peers, redis_benchmark
 from benchmarks.harness import measure
 from benchmarks.setting import Setting
 from benchmarks.workloads import Group, decorated, export, hits, mixes, payloads, redis_hits
-from otcache import InMemoryCache
 from tests.benchmarks_suite.conftest import Settings
 from tests.servers import require
 
@@ -70,21 +69,19 @@ async def test_a_decorator_of_a_peer_answers_as_the_function_does(setting: Setti
     assert answers == {name: [{"id": 17}, {"id": 17}] for name in found}
 
 
-async def test_a_decorator_of_otcache_is_a_row_as_soon_as_there_is_one(
-    setting: Setting, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def caching(cache: InMemoryCache) -> object:
-        async def cached(user_id: int) -> object:
-            return await cache.get(f"user:{user_id}", default={"id": user_id})
+async def test_what_otcache_decorates_is_called_once(setting: Setting) -> None:
+    called: list[int] = []
 
-        return lambda function: cached
-
-    monkeypatch.setattr(decorated, "DECORATE", caching)
+    async def user(user_id: int) -> dict[str, int]:
+        called.append(user_id)
+        return {"id": user_id}
 
     async with setting.stack:
-        cases = await decorated.build(setting)
+        function = decorated.kept(setting, user)
+        answers = [await function(17), await function(17)]
 
-    assert decorated.OTCACHE in cases
+    assert answers == [{"id": 17}, {"id": 17}]
+    assert called == [17]
 
 
 async def test_fifty_readers_ask_for_fifty_keys(setting: Setting) -> None:

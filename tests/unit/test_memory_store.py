@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otcache.stores.memory import NEVER, REMEMBERED, MemoryStore
+from otcache.stores.memory import NEVER, REMEMBERED, MemoryStore, More
+from otcache.telemetry.outcome import MissReason
 
 
 def store_of(limit: int) -> MemoryStore:
@@ -65,13 +67,72 @@ def test_a_removed_key_is_remembered_until_it_is_stored_again() -> None:
     assert store.reason("a") == "absent"
 
 
-def test_what_is_remembered_is_bounded() -> None:
+@pytest.mark.parametrize("why", ["deleted", "evicted"])
+def test_the_last_reasons_are_remembered_and_no_more_than_so_many(why: MissReason) -> None:
     store = store_of(10)
+    keys = [str(number) for number in range(3 * REMEMBERED)]
 
-    for number in range(2 * REMEMBERED):
-        store.remove(str(number))
+    for key in keys:
+        store.put(key, 1, NEVER, 0)
+        if why == "deleted":
+            store.remove(key)
+    reasons = [store.reason(key) for key in keys]
 
-    assert len(store._gone) == REMEMBERED
+    gone = reasons if why == "deleted" else reasons[:-10]
+    assert REMEMBERED // 2 <= gone.count(why) <= REMEMBERED
+    assert set(gone[-REMEMBERED // 2 :]) == {why}
+    assert set(reasons) == {why, "absent"}
+
+
+def test_of_two_reasons_the_later_one_is_told() -> None:
+    store = store_of(1)
+    store.put("a", 1, NEVER, 0)
+    store.remove("a")
+    store.put("a", 2, NEVER, 0)
+
+    store.put("b", 3, NEVER, 0)
+
+    assert store.reason("a") == "evicted"
+
+
+def test_entries_of_one_time_share_the_number_of_their_end() -> None:
+    store, hour, started = store_of(1000), 3600 * 10**9, 10**15
+
+    for number in range(1000):
+        store.put(str(number), number, started + number * 10**6 + hour, started + number * 10**6)
+
+    assert len({id(entry.expires) for entry in store.entries.values()}) <= 3
+
+
+@given(st.integers(1, 10**17), st.integers(0, 10**16))
+def test_no_entry_ends_late_and_none_much_too_early(span: int, now: int) -> None:
+    store = store_of(1)
+
+    store.put("a", 1, now + span, now)
+    early = now + span - store.entries["a"].expires
+
+    assert 0 <= early <= min(span / 500, 2**29)
+
+
+def test_what_is_evicted_leaves_nothing_behind() -> None:
+    store = store_of(1)
+    store.put("tagged", 1, NEVER, 0, more=More(NEVER, NEVER, 0, ("t",)))
+    store.local["tagged"] = 10
+
+    store.put("new", 2, NEVER, 0)
+
+    assert (store.local, store._tagged, store._evicted) == ({}, {}, [1])
+    assert store.reason("tagged") == "evicted"
+
+
+def test_a_value_that_is_over_when_it_comes_leaves_no_reason() -> None:
+    store = store_of(1)
+    store.put("a", 1, NEVER, 0)
+    store.put("b", 2, NEVER, 0)
+
+    store.put("a", 3, 5, 6)
+
+    assert store.reason("a") == "absent"
 
 
 def test_a_limit_of_zero_keeps_nothing() -> None:
