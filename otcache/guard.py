@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from otcache.base import LockAnswer, News, StampRows, Store, StoreError
 from otcache.breaker import Breaker, State
+from otcache.deadline import Deadline, Deadlines
 from otcache.journal import Journal
 from otcache.stamps import EVERYTHING, Stamps, new_id
 from otcache.telemetry import catalog
@@ -74,11 +75,12 @@ class Guard:
         self._probe = probe
         self._timeout = timeout
         self._probe_seconds = probe_seconds
-        self._places = asyncio.Semaphore(connections)
+        self._places: asyncio.Semaphore
+        self._deadlines: Deadlines
         self._connections = connections
         self._loop: asyncio.AbstractEventLoop | None = None
         self._recovery: asyncio.Task[None] | None = None
-        self._clock_learnt = 0
+        self._clock_until = 0
         self._stamp_limit = stamp_limit
         self._stamp_age = int(stamp_age * 1e9)
         self._stamps_until = 0
@@ -104,15 +106,20 @@ class Guard:
         if outcome is not None and self.breaker.is_open:
             self._ensure_recovery()
             raise self._note(StoreError("circuit_open", "circuit_open", counts=False), outcome)
+        places = self._place()
         try:
-            async with asyncio.timeout(self._timeout) as deadline, self._place():
-                if not self._listening and outcome is not None:
-                    await self._listen()
-                if purpose in ("read", "lock"):
-                    await self._prepare_read(outcome, deadline)
-                trip = self._probe.trips.begin(outcome, command, purpose, batch)
-                trip.sent = sent
-                return await self._run(trip, deadline, function, *args)
+            with self._deadlines.begin() as deadline:
+                await places.acquire()  # `async with` costs two coroutines more
+                try:
+                    if not self._listening and outcome is not None:
+                        await self._listen()
+                    if purpose in ("read", "lock") and self._is_stale():
+                        await self._prepare_read(outcome, deadline)
+                    trip = self._probe.trips.begin(outcome, command, purpose, batch)
+                    trip.sent = sent
+                    return await self._run(trip, deadline, function, *args)
+                finally:
+                    places.release()
         except StoreError as exc:
             raise self._note(exc, outcome) from exc.__cause__
         except TimeoutError as exc:
@@ -125,11 +132,13 @@ class Guard:
         Raises:
             StoreError: Not within the time limit.
         """
+        places = self._place()
         try:
-            async with asyncio.timeout(self._timeout) as deadline, self._place():
-                await self._listen()
-                if clock() >= self._stamps_until:
-                    await self._learn_stamps(outcome, deadline)
+            with self._deadlines.begin() as deadline:
+                async with places:
+                    await self._listen()
+                    if clock() >= self._stamps_until:
+                        await self._learn_stamps(outcome, deadline)
         except TimeoutError as exc:
             raise StoreError("timeout", "TimeoutError", counts=True) from exc
 
@@ -138,7 +147,7 @@ class Guard:
         self._listening = True
         await self.listen()
 
-    async def _learn_stamps(self, outcome: Outcome | None, deadline: asyncio.Timeout) -> None:
+    async def _learn_stamps(self, outcome: Outcome | None, deadline: Deadline) -> None:
         began, stamps = clock(), self.stamps
         trip = self._probe.trips.begin(outcome, "EVAL", "tag", None)
         self._adopt(await self._run(trip, deadline, self.store.stamps, stamps.id, stamps.newest, new_id()), began)
@@ -154,26 +163,32 @@ class Guard:
             self.invalidated(targets)
 
     def _place(self) -> asyncio.Semaphore:
-        """A place in the pool; places belong to one event loop."""
+        """The places in the pool; they and the deadlines belong to one event loop."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._loop = loop
             self._places = asyncio.Semaphore(self._connections)
+            self._deadlines = Deadlines(self._timeout, loop)
             self._recovery = None
             self._listening = False
         return self._places
 
-    async def _prepare_read(self, outcome: Outcome | None, deadline: asyncio.Timeout) -> None:
+    def _is_stale(self) -> bool:
+        """Whether something has to be made good or learnt before anything is read."""
+        now = clock()
+        return now >= self._stamps_until or now >= self._clock_until or bool(self.journal)
+
+    async def _prepare_read(self, outcome: Outcome | None, deadline: Deadline) -> None:
         """Make good what failed, step by step: what is done stays done if the deadline comes."""
         if self.journal:
             await self._repair(outcome, deadline)
-        if not self._clock_learnt or clock() - self._clock_learnt > CLOCK_AGE:
+        if clock() >= self._clock_until:
             await self._run(self._probe.trips.begin(outcome, "TIME", "health", None), deadline, self.store.sync_clock)
-            self._clock_learnt = clock()
+            self._clock_until = clock() + CLOCK_AGE
         if clock() >= self._stamps_until:
             await self._learn_stamps(outcome, deadline)
 
-    async def _repair(self, outcome: Outcome | None, deadline: asyncio.Timeout) -> None:
+    async def _repair(self, outcome: Outcome | None, deadline: Deadline) -> None:
         if self.journal.everything:
             self.journal.add_target(EVERYTHING)
         while (target := self.journal.target) is not None:
@@ -190,14 +205,12 @@ class Guard:
                 self.journal.add(keys)
                 raise
 
-    async def _run(
-        self, trip: RoundTrip, deadline: asyncio.Timeout, function: Callable[..., Awaitable[T]], *args: Any
-    ) -> T:
+    async def _run(self, trip: RoundTrip, deadline: Deadline, function: Callable[..., Awaitable[T]], *args: Any) -> T:
         try:
             with self._probe.trips.quiet():
                 answer = await function(*args)
         except BaseException as exc:
-            self._probe.trips.end(trip, _TIMED_OUT if deadline.expired() else exc)
+            self._probe.trips.end(trip, _TIMED_OUT if deadline.expired else exc)
             raise
         if answer is not END:  # the end of a scan is known without asking the server
             trip.received = _bytes_in(answer)
@@ -251,7 +264,7 @@ class Guard:
         """Prove that the server answers, and make good what must not be read as it is."""
         await self._call(None, "PING", "health", self.store.ping)
         await self._call(None, "TIME", "health", self.store.sync_clock)
-        self._clock_learnt = clock()
+        self._clock_until = clock() + CLOCK_AGE
         await self.repair()
 
     async def repair(self) -> None:
@@ -262,7 +275,8 @@ class Guard:
         """
         while self.journal:
             try:
-                async with asyncio.timeout(self._timeout) as deadline:
+                self._place()
+                with self._deadlines.begin() as deadline:
                     await self._repair(None, deadline)
             except TimeoutError as exc:
                 raise StoreError("timeout", "TimeoutError", counts=True) from exc
@@ -275,7 +289,7 @@ class Guard:
         except StoreError:
             self.breaker.enter("open")
             return False
-        self._clock_learnt = clock()
+        self._clock_until = clock() + CLOCK_AGE
         return True
 
     async def ping(self, outcome: Outcome) -> None:

@@ -151,7 +151,7 @@ class RedisStore(CoherentStore):
         errors = [_write_error(answer) for answer in answers]
         failed = [error for error in errors if error is not None]
         if any(error.error_type == "READONLY" for error in failed):
-            self._leave(self._session)
+            self.leave(self._session)
         if len(failed) == len(items) and all(error.counts for error in failed):
             raise failed[0]  # nobody answered: not a batch with failures, but one failure
         return errors

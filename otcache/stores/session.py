@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import Final
 
 from otcache.base import StoreError
@@ -85,24 +84,9 @@ class LinkedStore:
             session.end()
             await asyncio.sleep(0)  # the transports close their sockets in the next turn of the loop
 
-    @contextmanager
-    def _link(self) -> Iterator[Link]:
-        """The link of this event loop; what goes wrong on it leaves as a `StoreError`."""
-        session = self._current()
-        session.users += 1
-        try:
-            yield session.link
-        except StoreError:
-            raise
-        except Exception as exc:
-            error = translate(exc)
-            if error.error_type == "READONLY":
-                self._leave(session)
-            raise error from exc
-        finally:
-            session.users -= 1
-            if session.retired and not session.users:
-                session.link.drop()
+    def _link(self) -> _Use:
+        """The link of this event loop, for a `with`; what goes wrong on it leaves as a `StoreError`."""
+        return _Use(self, self._current())
 
     def _current(self) -> _Session:
         if self._closed:
@@ -115,7 +99,7 @@ class LinkedStore:
         self._session = session = _Session(self._target)
         return session
 
-    def _leave(self, session: _Session | None) -> None:
+    def leave(self, session: _Session | None) -> None:
         """The master has become a replica: connect anew, by name or by Sentinel, to find its successor."""
         if session is None or self._session is not session:
             return
@@ -134,6 +118,33 @@ class LinkedStore:
     def _beside(self, name: str) -> bytes:
         """A name of ours outside of the prefix, where no scan for entries finds it: `web:` has `web@news`."""
         return self._root + to_bytes(name)
+
+
+class _Use:
+    """One use of a session; a third of the price of a generator."""
+
+    __slots__ = ("_session", "_store")
+
+    def __init__(self, store: LinkedStore, session: _Session) -> None:
+        self._store = store
+        self._session = session
+
+    def __enter__(self) -> Link:
+        self._session.users += 1
+        return self._session.link
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        session = self._session
+        session.users -= 1
+        if session.retired and not session.users:
+            session.link.drop()
+        if isinstance(error, Exception) and not isinstance(error, StoreError):
+            translated = translate(error)
+            if translated.error_type == "READONLY":
+                self._store.leave(session)
+            raise translated from error
 
 
 def to_bytes(text: str) -> bytes:

@@ -22,7 +22,7 @@ from otcache.telemetry import catalog
 from otcache.telemetry.gate import SpanPolicy
 from otcache.telemetry.loads import LoadReports
 from otcache.telemetry.metrics import GRID, HIT_OPERATIONS, Metrics, observe
-from otcache.telemetry.outcome import AIFacts, Lookup, Operation, Outcome
+from otcache.telemetry.outcome import AIFacts, Lookup, MissReason, Operation, Outcome, Result, StaleReason, Tier
 from otcache.telemetry.privacy import KeyPrivacy
 from otcache.telemetry.providers import Providers
 from otcache.telemetry.reporter import Reporter, clock, context_of, error_type, exemplar_context, set_status, wall
@@ -78,6 +78,8 @@ class Probe(Reporter):
         self.trips = Trips(self, self.start_span)
         self.loads = LoadReports(self)
         self.loads.declare()
+        self._durations: dict[tuple[Operation, Result, Tier], list[int]] = {}
+        self._looked: dict[tuple[Result, Tier, MissReason, StaleReason | None], list[int]] = {}
         self._hits = {operation: _HitSeries.of(self.metrics, name, operation) for operation in HIT_OPERATIONS}
         self.hits, self.load_hits = (self._hits[operation].cell for operation in HIT_OPERATIONS)
 
@@ -207,21 +209,47 @@ class Probe(Reporter):
                 outcome.span.end(wall(now))
 
     def _count(self, outcome: Outcome) -> None:
+        self._count_duration(outcome)
+        if outcome.operation == "get" and outcome.error is None and outcome.ai is None:
+            self._count_lookup(outcome.operation, outcome.result, outcome.tier, outcome.reason, None)
+        else:
+            self._count_lookups(outcome)
+        if outcome.degraded is not None:
+            self.metrics.add(catalog.DEGRADED_OPERATIONS, 1, self.name, outcome.degraded)
+
+    def _count_duration(self, outcome: Outcome) -> None:
+        error = error_type(outcome.error)
+        which = (outcome.operation, outcome.result, outcome.tier)
+        cell = self._durations.get(which) if error is None else None
+        if cell is None:
+            cell = self.metrics.cell(catalog.OPERATION_DURATION, self.name, *which, error)
+            if error is None:
+                self._durations[which] = cell
+        observe(cell, GRID, outcome.duration)
         context = exemplar_context(outcome.span)
-        series = (self.name, outcome.operation, outcome.result, outcome.tier, error_type(outcome.error))
-        self.metrics.record(catalog.OPERATION_DURATION, outcome.duration, *series, context=context)
+        if context is not None:
+            self.metrics.exemplar(catalog.OPERATION_DURATION, (self.name, *which, error), outcome.duration, context)
+
+    def _count_lookup(
+        self, operation: Operation, result: Result, tier: Tier, reason: MissReason, stale: StaleReason | None
+    ) -> None:
+        if result == "hit" and tier == "l1" and operation in HIT_OPERATIONS:
+            return  # the histogram has those
+        which = (result, tier, reason, stale)
+        cell = self._looked.get(which)
+        if cell is None:
+            cell = self._looked[which] = self.metrics.cell(catalog.LOOKUPS, self.name, *which)
+        cell[0] += 1
+
+    def _count_lookups(self, outcome: Outcome) -> None:
+        stale = outcome.load.stale_reason if outcome.load is not None else None
         for lookup in self._lookups(outcome):
-            hit_near = (lookup.result, lookup.tier) == ("hit", "l1")
-            if not (hit_near and outcome.operation in HIT_OPERATIONS):  # those the histogram has
-                stale = outcome.load.stale_reason if outcome.load is not None else None
-                self.metrics.add(catalog.LOOKUPS, 1, self.name, lookup.result, lookup.tier, lookup.reason, stale)
+            self._count_lookup(outcome.operation, lookup.result, lookup.tier, lookup.reason, stale)
             if outcome.ai is not None:
                 facts = (outcome.ai.operation, outcome.ai.text_tier, lookup.result)
                 self.metrics.add(catalog.AI_LOOKUPS, 1, self.name, *facts)
         if outcome.ai is not None:
             self._savings.count(outcome.ai, outcome)
-        if outcome.degraded is not None:
-            self.metrics.add(catalog.DEGRADED_OPERATIONS, 1, self.name, outcome.degraded)
 
     def _lookups(self, outcome: Outcome) -> list[Lookup]:
         key = outcome.key if isinstance(outcome.key, str) else ""

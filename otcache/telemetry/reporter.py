@@ -14,12 +14,15 @@ from opentelemetry.trace import Status, StatusCode
 from otcache.telemetry import catalog
 from otcache.telemetry.events import Events
 from otcache.telemetry.gate import SpanPolicy, Tracing
-from otcache.telemetry.metrics import GRID, Metrics, metrics_for, observe
+from otcache.telemetry.metrics import GRID, Metrics, grid_of, metrics_for, observe
 from otcache.telemetry.outcome import DegradedReason, ResponseResult
 from otcache.telemetry.privacy import own_words, redact
 from otcache.telemetry.providers import Providers
 
 clock: Final[Callable[[], int]] = time.perf_counter_ns
+
+_SIZES: Final = grid_of(catalog.PAYLOAD_SIZE)
+_AGES: Final = grid_of(catalog.ENTRY_AGE)
 
 
 class Guard:
@@ -60,6 +63,8 @@ class Reporter:
         self.metrics.on_cap = self._capped
         self._codecs: dict[tuple[str, str], list[int]] = {}
         self._writes: dict[tuple[str, str], list[int]] = {}
+        self._sizes: dict[str, list[int]] = {}
+        self._ages: dict[str, list[int]] = {}
         self._routes: set[str] = set()
         self._declare()
 
@@ -100,8 +105,12 @@ class Reporter:
 
     def payload(self, direction: str, size: int) -> None:
         """One payload went to (`write`) or came from (`read`) the far tier."""
-        with self.guard("metrics"):
-            self.metrics.record(catalog.PAYLOAD_SIZE, size, self.name, direction)
+        cell = self._sizes.get(direction)
+        if cell is None:
+            with self.guard("metrics"):
+                cell = self._sizes[direction] = self.metrics.cell(catalog.PAYLOAD_SIZE, self.name, direction)
+        if cell is not None:
+            observe(cell, _SIZES, size)
 
     def compressed(self, algorithm: str, before: int, after: int) -> None:
         """The compressor made `before` bytes into `after`."""
@@ -132,8 +141,12 @@ class Reporter:
 
     def aged(self, result: str, seconds: float) -> None:
         """The far tier answered with a value of this age."""
-        with self.guard("metrics"):
-            self.metrics.record(catalog.ENTRY_AGE, round(seconds * catalog.MS), self.name, result)
+        cell = self._ages.get(result)
+        if cell is None:
+            with self.guard("metrics"):
+                cell = self._ages[result] = self.metrics.cell(catalog.ENTRY_AGE, self.name, result)
+        if cell is not None:
+            observe(cell, _AGES, round(seconds * catalog.MS))
 
     def eviction_cell(self, reason: str) -> list[int]:
         """The cell that the near tier counts its evictions in."""
