@@ -1,7 +1,7 @@
 """What otcache is to reach, and what CI lets pass: ratios taken within one run, never times of a clock.
 
 A gate is wider than its target: it is for what has become worse, not for what is not reached yet. Each is a quarter
-beyond the worst of a dozen runs, half of them on a busy machine (`python -m benchmarks.margins`, docs/performance.md).
+beyond the worst of several runs, some of them on a busy machine (`python -m benchmarks.margins`, docs/performance.md).
 """
 
 from __future__ import annotations
@@ -93,12 +93,12 @@ def _growth(results: Results) -> Spread | None:
 
 def _hit() -> Iterator[Target]:
     ours = hits.UNSAMPLED_HIT
-    yield _ratio("a", "hit in memory over a bare async dict with a time to live", "at most", 3.2, 4.5,
+    yield _ratio("a", "hit in memory over a bare async dict with a time to live", "at most", 3.2, 3.5,
                  "hit", ours, hits.BARE)  # fmt: skip
     yield _ratio(
-        "a", "hit of cashews `mem://`, without telemetry, over ours", "at least", 6, 4.5, "hit", "cashews", ours
+        "a", "hit of cashews `mem://`, without telemetry, over ours", "at least", 6, 5.5, "hit", "cashews", ours
     )
-    yield _ratio("a", "hit of fastapi-cache2, without telemetry, over ours", "at least", 1.3, 0.88,
+    yield _ratio("a", "hit of fastapi-cache2, without telemetry, over ours", "at least", 1.3, 1.1,
                  "hit", "fastapi-cache2", ours)  # fmt: skip
     yield _ratio("a", "hit in memory over one `counter.add()`", "at most", 0.15, 0.15, "hit", ours, hits.ONE_ADD)
     yield _ratio("b", "hit in memory, recorded, over the tutorial way, recorded", "at most", 0.5, 0.62,
@@ -107,7 +107,7 @@ def _hit() -> Iterator[Target]:
 
 def _decorated() -> Iterator[Target]:
     ours = decorated.OTCACHE
-    for name, value, gate in (("fastapi-cache2", 12, 8), ("cashews", 40, 26)):
+    for name, value, gate in (("fastapi-cache2", 12, 7), ("cashews", 40, 28)):
         yield _ratio("f", f"decorated hit of {name}, without telemetry, over ours", "at least", value, gate,
                      "decorated", name, ours)  # fmt: skip
 
@@ -123,18 +123,18 @@ def _redis() -> Iterator[Target]:
 
 
 def _memory() -> Iterator[Target]:
-    yield Target("e", "bytes per entry in memory, key and value excluded", "at most", 140, 165, "memory", _bytes, "B")
+    yield Target("e", "bytes per entry in memory, key and value excluded", "at most", 140, 140, "memory", _bytes, "B")
     yield Target("e", "the same at the most entries over 100 000", "at most", 1.1, 1.3, "memory", _growth)
-    yield _ratio("g", "store that evicts over `OrderedDict.popitem`, 10 000 entries", "at most", 1.2, 2.6,
+    yield _ratio("g", "store that evicts over `OrderedDict.popitem`, 10 000 entries", "at most", 1.2, 1.5,
                  "eviction", eviction.OTCACHE, eviction.ORDERED)  # fmt: skip
-    yield _ratio("g", "the same at full size", "at most", 1.2, 2.2,
+    yield _ratio("g", "the same at full size", "at most", 1.2, 1.5,
                  "eviction", eviction.OTCACHE_LARGE, eviction.ORDERED_LARGE)  # fmt: skip
 
 
 def _export() -> Iterator[Target]:
     figure = partial(_microseconds, "export", export.PER_SERIES)
     yield Target("h", "export per series and collection", "at most", 20, None, "export", figure, "µs")
-    yield _ratio("h", "the same over one `counter.add()`", "at most", 2.7, 6.6,
+    yield _ratio("h", "the same over one `counter.add()`", "at most", 2.7, 3.2,
                  "export", export.PER_SERIES, hits.ONE_ADD)  # fmt: skip
 
 
