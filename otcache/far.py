@@ -23,11 +23,11 @@ class FarTier(Guard):
     def _reads(self) -> Reads:
         return Reads(self._read_one, self._read_together, self.store.place, self._probe.trips.open)
 
-    async def read(self, outcome: Outcome, key: str) -> bytes | None:
+    def read(self, outcome: Outcome, key: str) -> Awaitable[bytes | None]:
         """The payload under `key`, in one round trip with the other reads of this turn of the event loop."""
         if self.breaker.is_open:
-            return await self._read_one(outcome, key)  # which is refused at once
-        return await self._reads.read(outcome, key)
+            return self._read_one(outcome, key)  # which is refused at once
+        return self._reads.read(outcome, key)
 
     def _read_one(self, outcome: Outcome, key: str) -> Awaitable[bytes | None]:
         return self._call(outcome, "GET", "read", self.store.read, key)
