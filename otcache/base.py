@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
 from enum import Enum
 from typing import Any, Final, NamedTuple, NoReturn, Protocol
 
@@ -225,6 +225,9 @@ class Store(Protocol):
 
     async def read(self, key: str) -> bytes | None:
         """The payload under `key` (`GET`)."""
+
+    def place(self, key: str) -> Hashable:
+        """Where `key` is, as far as is known: keys of one place are read by one server. Never a round trip."""
 
     async def read_many(self, keys: Sequence[str]) -> list[bytes | None]:
         """The payloads under `keys`, in their order (`MGET`; per node on a cluster)."""

@@ -35,10 +35,11 @@ class Coding:
         """How far that may be off."""
         return self._store.clock_error_ms if self._store is not None else 0
 
-    def age(self, found: Decoded) -> float | None:
-        """Seconds since an entry was written, if it says so."""
+    @staticmethod
+    def age(found: Decoded, server_ms: int) -> float | None:
+        """Seconds since an entry was written, if it says so, by the server's clock."""
         created = found.created_at_ms
-        return None if created is None else max(0.0, (self.server_ms() - created) / 1000)
+        return None if created is None else max(0.0, (server_ms - created) / 1000)
 
     def encode(self, key: str, value: Any, terms: Terms, kind: Any, facts: Facts | None = None) -> Encoded:
         """To bytes, also where no far tier is: a value is refused in every store or in none."""

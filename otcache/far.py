@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from contextlib import aclosing, suppress
+from functools import cached_property
 
 from otcache.base import LockAnswer, StoreError
+from otcache.batch import Reads
 from otcache.guard import END, Guard
 from otcache.stamps import new_id
 from otcache.telemetry.outcome import Outcome
@@ -17,9 +19,32 @@ class FarTier(Guard):
 
     # --- operations ---------------------------------------------------------------------------------
 
-    async def read(self, outcome: Outcome, key: str) -> bytes | None:
-        """The payload under `key`."""
-        return await self._call(outcome, "GET", "read", self.store.read, key)
+    @cached_property
+    def _reads(self) -> Reads:
+        return Reads(self._read_one, self._read_together, self.store.place, self._probe.trips.open)
+
+    def read(self, outcome: Outcome, key: str) -> Awaitable[bytes | None]:
+        """The payload under `key`, in one round trip with the other reads of this turn of the event loop."""
+        if self.breaker.is_open:
+            return self._read_one(outcome, key)  # which is refused at once
+        return self._reads.read(outcome, key)
+
+    def _read_one(self, outcome: Outcome, key: str) -> Awaitable[bytes | None]:
+        return self._call(outcome, "GET", "read", self.store.read, key)
+
+    async def _read_together(self, outcomes: list[Outcome], keys: list[str]) -> list[bytes | None]:
+        shared = self._probe.trips.share(outcomes)
+        try:
+            if len(keys) == 1:
+                return [await self._read_one(shared, keys[0])]
+            return await self.read_many(shared, keys)
+        finally:
+            for outcome in outcomes:
+                outcome.degraded = shared.degraded
+
+    async def close(self) -> None:
+        await super().close()
+        await self._reads.close()
 
     async def read_many(self, outcome: Outcome, keys: Sequence[str]) -> list[bytes | None]:
         """The payloads under `keys`, in their order, in one round trip."""

@@ -109,21 +109,21 @@ class NearTier:
         expires = self._early(soft, started, terms.loader_ns or 0, terms.beta)
         return self.store.put(key, held, expires, started, facts, More(soft, dies, started, terms.tags))
 
-    def times(self, found: Decoded, now: int) -> tuple[int, More | None]:
-        """When a copy of a far entry ends: a little early, by what the learnt clock of the server may be off."""
-        dies, facts = self._here(found.expires_at_ms, now), found.facts
+    def times(self, found: Decoded, now: int, server_ms: int) -> tuple[int, More | None]:
+        """When a copy of a far entry ends: a little early, by what `server_ms`, its clock as learnt, may be off."""
+        dies, facts = self._here(found.expires_at_ms, now, server_ms), found.facts
         tags = tags_of(found)
         if facts is None or (facts.soft_expires_at_ms is None and facts.loader_us is None and not tags):
             return dies, None
-        soft = dies if facts.soft_expires_at_ms is None else self._here(facts.soft_expires_at_ms, now)
-        more = More(soft, dies, now - int((self._coding.age(found) or 0.0) * _SECOND), tags)
+        soft = dies if facts.soft_expires_at_ms is None else self._here(facts.soft_expires_at_ms, now, server_ms)
+        more = More(soft, dies, now - int((self._coding.age(found, server_ms) or 0.0) * _SECOND), tags)
         return self._early(soft, now, (facts.loader_us or 0) * 1000), more
 
-    def _here(self, expires_at_ms: int, now: int) -> int:
+    def _here(self, expires_at_ms: int, now: int, server_ms: int) -> int:
         """A moment of the server's clock, on ours."""
         if not expires_at_ms:
             return NEVER
-        left_ms = expires_at_ms - self._coding.server_ms()
+        left_ms = expires_at_ms - server_ms
         return now + (max(left_ms - self._coding.clock_error_ms(), 1) if left_ms > 0 else left_ms) * _MS
 
     def _early(self, soft: int, now: int, loader_ns: int, wanted_beta: float | None = None) -> int:

@@ -140,16 +140,19 @@ class Tiers:
         except DecodeError:
             outcome.degraded = outcome.degraded or "codec"
             return Lookup(near.key, "miss", reason="decode_error")
-        if found.expires_at_ms and found.expires_at_ms <= self.coding.server_ms():
+        server_ms = self.coding.server_ms()
+        if found.expires_at_ms and found.expires_at_ms <= server_ms:
             return Lookup(near.key, "miss", reason="expired")
         if not self.stamps.allows(near.key, found.stamp, tags_of(found)):
             return Lookup(near.key, "miss", reason="invalidated")
-        return self._far_answer(outcome, near.key, payload, found, copy)
+        return self._far_answer(outcome, near.key, payload, found, copy, server_ms)
 
-    def _far_answer(self, outcome: Outcome, key: str, payload: bytes, found: Decoded, copy: bool) -> Lookup:
+    def _far_answer(
+        self, outcome: Outcome, key: str, payload: bytes, found: Decoded, copy: bool, server_ms: int
+    ) -> Lookup:
         """The hit, or the stale value, in a valid payload; and the copy of it."""
-        now, age = self._clock(), self.coding.age(found)
-        expires, more = self.near_tier.times(found, now)
+        now, age = self._clock(), self.coding.age(found, server_ms)
+        expires, more = self.near_tier.times(found, now, server_ms)
         outcome.size, outcome.age = len(payload), age
         held = payload if self.copies else found.value
         if copy and self._may_copy() and self.near.put(key, held, expires, now, found.facts, more):

@@ -126,6 +126,9 @@ class ClusterLink:
         except Exception as exc:  # noqa: BLE001  the answer to this command alone
             return exc
 
+    def place(self, name: bytes) -> Address | None:
+        return self._owners[key_slot(name)] if self._owners else None
+
     async def places(self) -> list[Address]:
         await self._ensure_map()
         return list(self._primaries)

@@ -25,6 +25,9 @@ class Link(Protocol):
     async def batch(self, commands: Sequence[Command]) -> list[Any]:
         """The answers to many commands, one round trip per server; an error stands in its command's place."""
 
+    def place(self, name: bytes) -> Address | None:
+        """Which server has the key of that name, as far as is known."""
+
     async def places(self) -> list[Address]:
         """Every server that holds keys."""
 
@@ -75,6 +78,9 @@ class ServerLink:
 
     async def batch(self, commands: Sequence[Command]) -> list[Any]:
         return await pipeline(self._client, commands)
+
+    def place(self, name: bytes) -> Address | None:  # noqa: ARG002  there is only one
+        return None
 
     async def places(self) -> list[Address]:
         return [("", 0)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Hashable, Sequence
 from typing import Any, Final, Self
 
 from otcache.base import News, StoreError
@@ -111,6 +111,10 @@ class RedisStore(CoherentStore):
         with self._link() as link:
             payload: bytes | None = await link.execute("GET", self._name(key))
         return payload
+
+    def place(self, key: str) -> Hashable:
+        session = self._session
+        return session.link.place(self._name(key)) if session is not None and session.link.spread else None
 
     async def read_many(self, keys: Sequence[str]) -> list[bytes | None]:
         if not keys:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -123,7 +123,8 @@ class LoadFacts:
 class Outcome:
     """One call of a cache, filled by the pipeline while it runs, read by the observers when it ends.
 
-    Times are `perf_counter_ns` readings; sizes are bytes; ages and times to live are seconds.
+    Times are `perf_counter_ns` readings; sizes are bytes; ages and times to live are seconds. `shared` are the traced
+    operations beside this one that a round trip of this one answers too.
     """
 
     operation: Operation
@@ -149,6 +150,7 @@ class Outcome:
     facts: Facts | None = None
     load: LoadFacts | None = None
     span: Any = None
+    shared: Sequence[Outcome] = ()
 
 
 @dataclass(slots=True, eq=False)

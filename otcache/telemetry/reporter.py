@@ -61,6 +61,7 @@ class Reporter:
         self.tracing = Tracing(providers.tracer_provider, version, policy)
         self.events = Events(version, providers.logger_provider, dropped=self._dropped_log)
         self.metrics.on_cap = self._capped
+        self._guards = {signal: Guard(self, signal) for signal in ("traces", "metrics", "logs")}
         self._codecs: dict[tuple[str, str], list[int]] = {}
         self._writes: dict[tuple[str, str], list[int]] = {}
         self._sizes: dict[str, list[int]] = {}
@@ -190,7 +191,7 @@ class Reporter:
 
     def guard(self, signal: str) -> Guard:
         """Telemetry never changes behaviour: what an SDK raises is counted, and that is all."""
-        return Guard(self, signal)
+        return self._guards[signal]
 
     def lost(self, signal: str) -> None:
         self.metrics.cell(catalog.DROPPED, signal, "recording_error")[0] += 1

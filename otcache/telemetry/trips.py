@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final, NamedTuple
 
@@ -25,6 +25,9 @@ from otcache.telemetry.reporter import (
     set_status,
     wall,
 )
+
+MOST_LINKS: Final = 127
+"""Operations that link to a round trip below another one."""
 
 
 class Trips:
@@ -47,12 +50,25 @@ class Trips:
         if outcome is None:
             trip.background = True
             return trip
-        if outcome.span is None and self._reporter.tracing.policy == "io" and self._reporter.tracing.wants():
-            self._start_operation(outcome)
+        self.open(outcome)
         if outcome.span is not None and is_traced(outcome.span):
             with self._reporter.guard("traces"):
                 trip.span = self._client_span(outcome.span, trip)
+                if outcome.shared and purpose == "read":
+                    _link(outcome.shared, trip.span.get_span_context())
         return trip
+
+    def open(self, outcome: Outcome) -> None:
+        """Start the span of an operation that leaves this process, in the operation's own context."""
+        if outcome.span is None and self._reporter.tracing.policy == "io" and self._reporter.tracing.wants():
+            self._start_operation(outcome)
+
+    @staticmethod
+    def share(outcomes: Sequence[Outcome]) -> Outcome:
+        """The record of round trips that answer several operations: one span below the first that is traced."""
+        traced = [each for each in outcomes if each.span is not None and is_traced(each.span)]
+        first = traced[0].span if traced else trace.INVALID_SPAN
+        return Outcome(outcomes[0].operation, outcomes[0].started, span=first, shared=traced[1 : MOST_LINKS + 1])
 
     def _client_span(self, parent: trace.Span, trip: RoundTrip) -> trace.Span:
         attributes: dict[str, Any] = {
@@ -145,6 +161,11 @@ class Trips:
         """Keep the Redis instrumentor, where one is loaded, from a second span for the same round trip."""
         suppress = _suppressor()
         return _LOUD if suppress is None else suppress()
+
+
+def _link(operations: Sequence[Outcome], place: trace.SpanContext) -> None:
+    for operation in operations:
+        operation.span.add_link(place, {catalog.LINK_TYPE.name: "batch"})
 
 
 _LOUD: Final = nullcontext()

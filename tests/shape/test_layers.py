@@ -17,7 +17,7 @@ RANKS: Final = {
     0: "base exceptions version quiet loads.answer loads.running loads.typing",
     1: "benchmarks.config config serializers codecs keys telemetry.catalog telemetry.outcome telemetry.providers",
     2: "telemetry callbacks stores",
-    3: "pipeline tiers far guard deadline breaker journal inflight loads stamps backplane near coding terms core",
+    3: "pipeline tiers far batch guard deadline breaker journal inflight loads stamps backplane near coding terms core",
     4: "assembly memory redis ai functions",
     5: "factory",
     6: "dependencies http registry health telemetry.sdk telemetry.profiles telemetry.prometheus telemetry.logs testing"

@@ -213,8 +213,8 @@ UNREACHABLE: Final[dict[Fact, str]] = {
     **{
         (span.id, _LINK + catalog.LINK_TYPE.name, link): "what other spans link by"
         for span, links in (
-            (catalog.CALLBACK_SPAN, ("writer", "refresh_trigger", "coalesced_leader")),
-            (catalog.REFRESH_SPAN, ("writer", "callback_trigger", "coalesced_leader")),
+            (catalog.CALLBACK_SPAN, ("writer", "refresh_trigger", "coalesced_leader", "batch")),
+            (catalog.REFRESH_SPAN, ("writer", "callback_trigger", "coalesced_leader", "batch")),
         )
         for link in links
     },

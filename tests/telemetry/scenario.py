@@ -175,6 +175,8 @@ async def batches(stage: Stage) -> None:
     await cache.get_many(["a", "absent"])
     await cache.get_many(["absent"])
     await cache.get_many([])
+    cache._near.clear()
+    await asyncio.gather(cache.get("a"), cache.get("b"))  # in one round trip
     await cache.delete_many(["a", "b"])
 
 

@@ -46,8 +46,9 @@ KEY_HASH = Attribute("otcache.key.hash", "string", "Keyed hash of the key, 16 he
 KEY_TEMPLATE = Attribute("otcache.key.template", "string", "The key's shape as the source code declares it.")
 KEY = Attribute("otcache.key", "string", "The key itself, after the redactor.", opt_in=True)
 LINK_TYPE = Attribute("otcache.link.type", "string", "On a link: what it leads to: the span that stored the value, the "
-                      "operation that a callback is told of, the one that a refresh was begun by, or the load that was "
-                      "waited for.", values=("writer", "callback_trigger", "refresh_trigger", "coalesced_leader"),
+                      "operation that a callback is told of, the one that a refresh was begun by, the load that was "
+                      "waited for, or the round trip of several reads that are below another one.",
+                      values=("writer", "callback_trigger", "refresh_trigger", "coalesced_leader", "batch"),
                       opt_in=True)  # fmt: skip
 AGE = Attribute("otcache.entry.age", "double", "Seconds since the value was stored.")
 TTL = Attribute("otcache.entry.ttl", "double", "Time to live given at a write, in seconds; 0 never expires.")
