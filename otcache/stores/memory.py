@@ -14,8 +14,8 @@ NEVER: Final = 2**63 - 1
 REMEMBERED: Final = 1024
 """Most removed keys whose reason is remembered, so that the next miss can say why; at least the last half of them."""
 
-_COARSEST: Final = 29
-"""Ends are rounded to no more than 2 ** 29 ns, half a second: whole seconds that are left stay the same."""
+_NEAR: Final = 500_000_000
+"""Ends that lie less than half a second apart may be shared: the whole seconds that are left stay the same."""
 
 MANY: Final = 20_000
 """Above so many entries a prefix is not looked for: dropping all of them is safe, and never blocks the event loop."""
@@ -103,7 +103,7 @@ class MemoryStore:
     ) -> bool:
         """Keep `value`, and what else its writer noted, until `expires` (or as `more` says); whether it is held now.
 
-        A plain entry ends up to a five-hundredth of its time before `expires`, and never after it.
+        A plain entry ends up to a thousandth of its time before `expires`, and never after it.
         """
         if (expires if more is None else more.dies) <= now or not self.limit:
             return self._refuse(key)
@@ -126,8 +126,9 @@ class MemoryStore:
             self._untag(key, held.more)
         if more is not None:
             self._tag(key, more)
-        elif expires != NEVER:
-            expires = self._shared(expires, now)
+        elif expires != self._end:  # one number for entries of about one time: 32 bytes less for each
+            shared = 0 <= (early := expires - self._end) < _NEAR and early << 10 <= expires - now
+            expires = self._end = self._end if shared else expires
         entries[key] = Entry(value, expires, facts, more)
         if self.local:
             self.local.pop(key, None)
@@ -152,14 +153,6 @@ class MemoryStore:
             self._drop(key)
             self._evicted[0] += 1
             self._crowded_out.append(key)
-
-    def _shared(self, expires: int, now: int) -> int:
-        """`expires`, rounded down, so that entries of about one time have one number: 32 bytes less for each."""
-        coarse = min(max((expires - now).bit_length() - 10, 0), _COARSEST)
-        expires = expires >> coarse << coarse
-        if expires != self._end:
-            self._end = expires
-        return self._end
 
     def _drop(self, key: str) -> bool:
         entry = self.entries.pop(key, None)
