@@ -271,6 +271,8 @@ async def stale_values_of_a_server_that_is_away(stage: Stage) -> None:
     """What L1 holds can't be trusted any more, and nobody can be asked."""
     cache = stage.redis("lonely", stale_ttl=100, max_staleness=0.2, timeout=0.1, breaker_probe_seconds=0.05)
     await cache.connect()
+    backplane = cache._tiers.backplane
+    await until(lambda: backplane is not None and backplane.is_live)
     await cache.get_or_set("k", Load(), 50)
     with stage.server.paused():
         await until(lambda: cache._clock() > cache._near.trusted_until)
