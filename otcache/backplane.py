@@ -173,10 +173,14 @@ class Backplane:
         # a context of its own: it belongs to no request's trace
         self._task = quiet(loop.create_task(self._listen(), name="otcache-backplane", context=Context()))
 
-    async def close(self) -> None:
-        """Listen no more. Idempotent."""
+    def retire(self) -> None:
+        """Never begin to listen: another one does, in its place."""
         self._closed = True
         self._metrics.forget(self)
+
+    async def close(self) -> None:
+        """Listen no more. Idempotent."""
+        self.retire()
         self._attempted.set()
         task, self._task = self._task, None
         if task is not None and _cancel(task) and task.get_loop() is asyncio.get_running_loop():

@@ -39,6 +39,8 @@ class InMemoryCache(Pipeline):
         cache = cls.__new__(cls)
         config, probe, far = failed.config, failed._probe, failed._far  # noqa: SLF001  of the same family
         near = make_near(config, probe)
+        if failed._tiers.backplane is not None:  # noqa: SLF001
+            failed._tiers.backplane.retire()  # noqa: SLF001
         Pipeline.__init__(cache, config, make_tiers(config, probe, near, far), probe)
         probe.metrics.forget(failed)
         if far is not None and not config.enable_l1_cache:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from otcache import GenericRedisCache
+from otcache import CacheConfig, GenericRedisCache, InMemoryCache, open_cache
 from tests.outage.conftest import is_closed, until
 from tests.servers import RedisServer
 
@@ -218,3 +218,20 @@ async def test_closing_leaves_no_task_and_no_connection(private_server: RedisSer
     await asyncio.sleep(0)
 
     assert asyncio.all_tasks() == before
+
+
+async def test_a_cache_that_began_without_its_redis_hears_others_once_and_leaves_nothing(
+    private_server: RedisServer, prefix: str
+) -> None:
+    private_server.kill()
+    before = asyncio.all_tasks()
+    config = CacheConfig(redis_url=private_server.url, key_prefix=prefix, breaker_probe_seconds=0.05)
+    cache = await open_cache(config)
+    private_server.restart()
+    await until(lambda: cache._tiers.backplane is not None and cache._tiers.backplane.is_live)
+
+    listening = private_server.command("PUBSUB", "NUMSUB", f"{prefix}default@news")[1]
+    await cache.close()
+    await until(lambda: private_server.clients() == 0)
+
+    assert (type(cache), listening, asyncio.all_tasks()) == (InMemoryCache, 1, before)
