@@ -24,7 +24,7 @@ from otcache.loads.answer import Loaded
 _RERUN: Final = "otcache_rerun"
 """Where in a scope a run of its own waits for what the endpoint gives."""
 
-_TURNS: Final = 4
+_TURNS: Final = 16
 """Turns of the event loop in which a request that was given a stale answer leaves: its run is not even begun then."""
 
 
