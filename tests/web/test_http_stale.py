@@ -26,6 +26,7 @@ async def shop(request: pytest.FixtureRequest, redis_server: RedisServer, prefix
     there = {"redis_url": redis_server.url, "key_prefix": prefix, "timeout": PATIENT, "enable_l1_cache": False}
     alone: dict[str, Any] = {**OPTIONS, **there, "single_flight": "process"}  # the quickest way to the loader
     shop = Shop(InMemoryCache(**OPTIONS) if request.param == "memory" else GenericRedisCache(**alone))
+    await shop.cache.connect()  # what is loaded while it begins to hear other processes is not kept
     yield shop
     await shop.cache.close()
 
