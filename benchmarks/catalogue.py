@@ -26,7 +26,7 @@ from benchmarks.workloads import (
     redis_hits,
     sizes,
 )
-from otcache.benchmarks.fingerprint import fingerprint
+from otcache.benchmarks._run.fingerprint import fingerprint
 
 GROUPS: Final[tuple[Group, ...]] = (
     hits.GROUP,

@@ -1,4 +1,4 @@
-"""The critical values of `otcache.regression.changepoint`, from shuffled series.
+"""The critical values of `otcache.regression._statistics.change_points`, from shuffled series.
 
 `python -m benchmarks.changepoint_table [--shuffles N]` prints the table; as shipped it takes some minutes.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import random
 
-from otcache.regression.changepoint import strongest_split
+from otcache.regression._statistics.change_points import strongest_split
 
 LENGTHS = (14, 15, 16, 18, 20, 25, 30, 40, 60, 90, 140, 250, 500, 1000)
 """Up to 13 values even a perfect step has a probability above `ALPHA`."""

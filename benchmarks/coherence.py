@@ -20,8 +20,8 @@ import hiredis
 from redis.asyncio import Redis
 
 from benchmarks.harness import Case, Spread, Timing, measure, table
-from otcache.demo.servers import RedisServer, start_redis
-from otcache.stores.scripts import WRITE
+from otcache._demo.servers import RedisServer, start_redis
+from otcache.stores.redis.scripts import WRITE
 
 OPERATIONS = 300
 LAGS = 100

@@ -12,7 +12,7 @@ from typing import Final
 
 from benchmarks.results import Results
 from benchmarks.targets import TARGETS, Target
-from otcache.telemetry.tables import table
+from otcache.telemetry.catalog.tables import table
 
 BEYOND: Final = 1.25
 

@@ -37,7 +37,7 @@ from benchmarks.regression_cases import (
     series,
 )
 from benchmarks.regression_streams import Stream, watch
-from otcache.regression.changepoint import find
+from otcache.regression._statistics.change_points import find
 from otcache.regression.detector import compare
 from otcache.regression.model import Dataset, Layout, Verdict
 from otcache.regression.runs import compare_runs

@@ -10,7 +10,7 @@ from benchmarks.peers import MODULES
 from benchmarks.results import Results
 from benchmarks.targets import TARGETS
 from benchmarks.workloads import Group
-from otcache.telemetry.tables import table
+from otcache.telemetry.catalog.tables import table
 
 
 def targets(results: Results) -> str:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from otcache.demo.servers import RedisServer, find_redis
+from otcache._demo.servers import RedisServer, find_redis
 
 
 @asynccontextmanager

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from benchmarks import report
 from benchmarks.results import BASELINE, Results
-from otcache import cli_dashboards
 from otcache.alerts.tables import alert_table, threshold_table
+from otcache.cli import dashboards as cli_dashboards
 from otcache.config.model import options_table
-from otcache.telemetry import tables
+from otcache.telemetry.catalog import tables
 
 DOCS = Path(__file__).parent
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from otcache.version import __version__
 
 _HOMES = {
-    "otcache.base": ("MISSING", "CacheInterface"),
+    "otcache.base": ("MISSING", "Answer", "CacheInterface", "Loaded"),
+    "otcache.cache": ("Cache",),
     "otcache.exceptions": (
         "CacheError",
         "ConfigurationError",
@@ -30,13 +31,12 @@ _HOMES = {
         "Settings",
         "ValidationResult",
     ),
-    "otcache.serializers": ("register_type",),
-    "otcache.functions.decorator": ("CachedFunction", "cached"),
+    "otcache._serialization.serializer": ("register_type",),
+    "otcache._decorators.decorator": ("CachedFunction", "cached"),
     "otcache.memory": ("InMemoryCache",),
     "otcache.redis": ("GenericRedisCache",),
     "otcache.ai": ("AIMemoryCache", "AIResponseCache"),
     "otcache.factory": ("CacheFactory", "open_cache"),
-    "otcache.loads.answer": ("Answer", "Loaded"),
     "otcache.telemetry.providers": ("Providers",),
     "otcache.benchmarks.config": ("BenchmarkConfig", "ConfigPresets"),
     "otcache.benchmarks.models": ("BenchmarkResult", "BenchmarkSuite", "ComparisonResult"),
@@ -62,11 +62,14 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 if TYPE_CHECKING:
+    from otcache._decorators.decorator import CachedFunction, cached
+    from otcache._serialization.serializer import register_type
     from otcache.ai import AIMemoryCache, AIResponseCache
-    from otcache.base import MISSING, CacheInterface
+    from otcache.base import MISSING, Answer, CacheInterface, Loaded
     from otcache.benchmarks.config import BenchmarkConfig, ConfigPresets
     from otcache.benchmarks.core import CachePerformanceBenchmark, PerformanceRegressionDetector
     from otcache.benchmarks.models import BenchmarkResult, BenchmarkSuite, ComparisonResult
+    from otcache.cache import Cache
     from otcache.config import (
         AICacheConfig,
         CacheConfig,
@@ -102,11 +105,8 @@ if TYPE_CHECKING:
         get_http_status_for_exception,
     )
     from otcache.factory import CacheFactory, open_cache
-    from otcache.functions.decorator import CachedFunction, cached
-    from otcache.loads.answer import Answer, Loaded
     from otcache.memory import InMemoryCache
     from otcache.redis import GenericRedisCache
-    from otcache.serializers import register_type
     from otcache.telemetry.providers import Providers
 
 __all__ = [
@@ -118,6 +118,7 @@ __all__ = [
     "BenchmarkConfig",
     "BenchmarkResult",
     "BenchmarkSuite",
+    "Cache",
     "CacheConfig",
     "CacheConfigBuilder",
     "CacheError",

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from otcache._serialization.keys import HASH_ALGORITHMS, MAX_KEY_BYTES, check_hash_algorithm, check_key
+from otcache._serialization.patterns import escape_glob, glob_matcher
+from otcache._serialization.serializer import Facts
+from otcache._serialization.tagged_json import canonical
+from otcache._serialization.types import REGISTRY
+from otcache.cache import Cache
 from otcache.config import AICacheConfig
 from otcache.exceptions import ValidationError
-from otcache.keys import ai_key, escape_glob, glob_matcher
 from otcache.memory import InMemoryCache
-from otcache.pipeline import Pipeline
 from otcache.redis import GenericRedisCache
-from otcache.serializers import Facts
-from otcache.telemetry.outcome import AIFacts, Operation
-from otcache.telemetry.savings import ESTIMATED, MODEL, USAGE
+from otcache.telemetry._instrumentation.ai_savings import ESTIMATED, MODEL, USAGE
+from otcache.telemetry.record import AIFacts, Operation
 
 _OPERATION: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 KEY_TEMPLATE: Final = "ai_cache:op:{operation}|txt:{text}|opts:{options}"
 """What `otcache.key.template` says of every AI operation."""
 CHARACTERS_PER_TOKEN: Final = 4
 """The usual rule of thumb for English text; what rests on it is marked as estimated."""
+_DIGEST: Final = re.compile("[0-9a-f]+")
+_DIGEST_SIZES: Final = frozenset(2 * hashlib.new(name).digest_size for name in HASH_ALGORITHMS)
+_OPTIONS_DIGITS: Final = 32  # 128 bits
 _TIERS: Final = ("small", "medium", "large")
 _LONGEST_GENERATION: Final = 4200
 """Seconds; the envelope keeps microseconds in 32 bits."""
 
 
-class AIMethods(Pipeline):
+class AIMethods(Cache):
     """What an AI cache adds to a cache. The text decides the key, the operation the time to live."""
 
     @property
@@ -175,3 +182,52 @@ def _characters(response: Any) -> int:
 
 def _micros(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds * 1_000_000)
+
+
+def ai_key(text: str, operation: str, options: Mapping[str, Any] | None, *, threshold: int, algorithm: str) -> str:
+    """The key of an AI response: `ai_cache:op:{operation}|txt:{text or hash}|opts:{digest}`.
+
+    No two different calls share a key: a text that could be read as a hash, or as a text with options, is hashed too.
+
+    Args:
+        text: What the model was given; hashed above `threshold` characters, or where the key would be too long.
+        operation: What it was asked to do.
+        options: What else shaped the response; the order of keys does not matter, types do. Left out if empty.
+        threshold: Characters.
+        algorithm: One of `HASH_ALGORITHMS`.
+
+    Raises:
+        ValidationError: The operation is empty, has a `|` or is too long, an option is of a type that can't be told
+            apart, or there is no such algorithm.
+    """
+    check_hash_algorithm(algorithm)
+    if not isinstance(text, str):
+        raise ValidationError(f"text is {type(text).__name__}, not a string")
+    if not isinstance(operation, str) or not operation or "|" in operation:
+        raise ValidationError("operation is not a non-empty string without '|'")
+    head = f"ai_cache:op:{operation}|txt:"
+    tail = f"|opts:{_options_digest(options, algorithm)}" if options else ""
+    if len(text) <= threshold and _is_unmistakable(text):
+        key = f"{head}{text}{tail}"
+        if len(key) <= MAX_KEY_BYTES and _fits(key):
+            return key
+    return check_key(f"{head}{hashlib.new(algorithm, text.encode('utf-8', 'surrogatepass')).hexdigest()}{tail}")
+
+
+def _is_unmistakable(text: str) -> bool:
+    looks_hashed = len(text) in _DIGEST_SIZES and _DIGEST.fullmatch(text)
+    return not looks_hashed and "|opts:" not in text
+
+
+def _fits(key: str) -> bool:
+    try:
+        return len(key.encode()) <= MAX_KEY_BYTES
+    except UnicodeEncodeError:
+        return False
+
+
+def _options_digest(options: Mapping[str, Any], algorithm: str) -> str:
+    if not isinstance(options, Mapping):
+        raise ValidationError(f"options is {type(options).__name__}, not a mapping")
+    body = canonical(dict(options), REGISTRY.scope())
+    return hashlib.new(algorithm, body).hexdigest()[:_OPTIONS_DIGITS]

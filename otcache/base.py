@@ -1,16 +1,23 @@
-"""What every cache promises, and what a store of entries must do."""
+"""What users of a cache see and subclass: `CacheInterface`, what a loader may return, and what a caller gets."""
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, NamedTuple, NoReturn, Protocol
+from functools import partial
+from typing import Any, Final, Generic, Literal, NoReturn, Protocol, TypedDict, TypeVar, Unpack, cast, overload
 
 from otcache.exceptions import UnsupportedError
-from otcache.loads.answer import Answer
-from otcache.loads.running import run
-from otcache.loads.typing import CallOptions, as_answer, as_get_or_set
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+Status = Literal["fresh", "stale", "loaded"]
+StaleReason = Literal["revalidating", "loader_error", "loader_timeout", "backend_unavailable"]
 
 
 class _Missing(Enum):
@@ -28,6 +35,142 @@ class _Missing(Enum):
 Missing = _Missing
 MISSING: Final = _Missing.MISSING
 """The answer of a tier that does not hold a key. `None` is a value like any other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[T_co]):
+    """A loader's value with a say of its own.
+
+    Attributes:
+        value: The value.
+        ttl: Seconds to keep it; `None` takes the caller's.
+        tags: Beside the caller's.
+        store: Whether it may be kept at all.
+    """
+
+    value: T_co
+    ttl: int | None = None
+    tags: Iterable[str] = ()
+    store: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T_co]):
+    """A value and how it came.
+
+    Attributes:
+        value: The value.
+        status: fresh (it was there), stale (past its time to live) or loaded.
+        age: Seconds since it was made; `None` if nobody noted that.
+        left: Seconds it stays fresh; negative for a stale one, `None` for ever.
+        tier: Who had it: l1, l2 or loader.
+        stale_reason: Why a stale value was given; `None` otherwise.
+    """
+
+    value: T_co
+    status: Status
+    age: float | None
+    left: float | None
+    tier: Literal["l1", "l2", "loader"]
+    stale_reason: StaleReason | None = None
+
+
+Loader = Callable[[], T | Loaded[T] | Awaitable[T | Loaded[T]]]
+
+
+class LoadOptions(TypedDict, total=False):
+    """How a value is loaded and kept. `None`, or left out: as the cache is configured (docs/configuration.md).
+
+    Attributes:
+        type: The declared type of the value, if it needs one (docs/values.md).
+        tags: What it can be invalidated by, beside its key.
+        stale_ttl: Seconds past its time to live in which it may still be served.
+        soft_timeout: Seconds that a caller who could have a stale value waits for the new one.
+        timeout: Seconds after which a load is given up.
+        negative_ttl: Seconds to keep a loaded `None`.
+        early_refresh: How eagerly it is loaded anew before it expires; 0 never.
+        ttl_jitter: The share, 0 to 0.5, by which its time to live is shortened at random.
+    """
+
+    type: Any
+    tags: Iterable[str]
+    stale_ttl: int | None
+    soft_timeout: float | None
+    timeout: float | None
+    negative_ttl: int | None
+    early_refresh: float | None
+    ttl_jitter: float | None
+
+
+class CallOptions(LoadOptions, total=False):
+    """The same, and what one call may say.
+
+    Attributes:
+        refresh: Load it anew, whatever is there.
+        template: The key's shape as the source code declares it, for telemetry.
+    """
+
+    refresh: bool
+    template: str | None
+
+
+AsyncLoaded = Callable[[], Awaitable[Loaded[T]]]
+AsyncEither = Callable[[], Awaitable[T | Loaded[T]]]
+PlainLoaded = Callable[[], Loaded[T]]
+PlainEither = Callable[[], T | Loaded[T]]
+# mypy finds no T in a union of the four: they are overloads, the narrower one first
+
+
+class GetOrSet(Protocol):
+    """`get_or_set` of a cache, as type checkers see it."""
+
+    @overload
+    def __call__(
+        self, key: str, loader: AsyncLoaded[T], ttl: int | None = None, **options: Unpack[CallOptions]
+    ) -> Coroutine[Any, Any, T]: ...
+    @overload
+    def __call__(
+        self, key: str, loader: AsyncEither[T], ttl: int | None = None, **options: Unpack[CallOptions]
+    ) -> Coroutine[Any, Any, T]: ...
+    @overload
+    def __call__(
+        self, key: str, loader: PlainLoaded[T], ttl: int | None = None, **options: Unpack[CallOptions]
+    ) -> Coroutine[Any, Any, T]: ...
+    @overload
+    def __call__(
+        self, key: str, loader: PlainEither[T], ttl: int | None = None, **options: Unpack[CallOptions]
+    ) -> Coroutine[Any, Any, T]: ...
+
+
+class GetAnswer(Protocol):
+    """`answer` of a cache, as type checkers see it."""
+
+    @overload
+    def __call__(
+        self, key: str, loader: AsyncLoaded[T], ttl: int | None = None, **options: Unpack[CallOptions]
+    ) -> Coroutine[Any, Any, Answer[T]]: ...
+    @overload
+    def __call__(
+        self, key: str, loader: AsyncEither[T], ttl: int | None = None, **options: Unpack[CallOptions]
+    ) -> Coroutine[Any, Any, Answer[T]]: ...
+    @overload
+    def __call__(
+        self, key: str, loader: PlainLoaded[T], ttl: int | None = None, **options: Unpack[CallOptions]
+    ) -> Coroutine[Any, Any, Answer[T]]: ...
+    @overload
+    def __call__(
+        self, key: str, loader: PlainEither[T], ttl: int | None = None, **options: Unpack[CallOptions]
+    ) -> Coroutine[Any, Any, Answer[T]]: ...
+
+
+def as_get_or_set(method: Callable[..., Coroutine[Any, Any, Any]]) -> GetOrSet:
+    """`method`, unchanged at run time; `Any` on the way in costs no caller its type."""
+    return cast("GetOrSet", method)
+
+
+def as_answer(method: Callable[..., Coroutine[Any, Any, Any]]) -> GetAnswer:
+    """`method`, unchanged at run time."""
+    return cast("GetAnswer", method)
 
 
 class CacheInterface(ABC):
@@ -120,195 +263,18 @@ class CacheInterface(ABC):
         raise UnsupportedError(f"{type(self).__name__} has no {what}")
 
 
-class StoreError(Exception):
-    """A far store could not do one round trip. Never leaves the package.
+async def run(loader: Callable[[], Any]) -> Loaded[Any]:
+    """What `loader` makes: in this event loop if it is an async function, else in a worker thread.
 
-    Attributes:
-        reason: Why, from the closed set of `otcache.degraded.reason`.
-        error_type: For `error.type`: the server's error prefix, or the client's class.
-        counts: Whether it says that the server is away (the breaker counts it).
+    What a plain function returns may be awaitable; it is awaited here. A thread can't be cancelled.
     """
-
-    def __init__(self, reason: str, error_type: str, *, counts: bool) -> None:
-        super().__init__(f"{reason}: {error_type}")
-        self.reason = reason
-        self.error_type = error_type
-        self.counts = counts
+    made = loader() if _is_async(loader) else await asyncio.to_thread(loader)
+    if inspect.isawaitable(made):
+        made = await made
+    return made if isinstance(made, Loaded) else Loaded(made)
 
 
-News = Callable[[Sequence[str]], bytes]
-"""Makes the message that tells other processes about changed keys."""
-
-
-class StampRows(NamedTuple):
-    """Numbers of invalidations.
-
-    Attributes:
-        id: 8 hex digits that change when the numbers begin anew.
-        rows: Targets (`t:tag`, `p:prefix`, `*`, and `#floor` for those trimmed) and their numbers, lowest first.
-    """
-
-    id: str
-    rows: list[tuple[str, int]]
-
-
-class LockAnswer(NamedTuple):
-    """What became of an attempt to take a lock.
-
-    Attributes:
-        holder: The value of whoever holds it; `None` if it is now ours.
-        left_ms: For how long the holder has it at most; 0 if it is ours.
-        payload: The entry under the key, read after the attempt.
-    """
-
-    holder: bytes | None
-    left_ms: int
-    payload: bytes | None
-
-
-class Subscription(Protocol):
-    """News of a store's other users, on connections of its own. Lives once, in the event loop that opens it."""
-
-    async def open(self) -> None:
-        """Connect and subscribe; returns when every server has confirmed.
-
-        Raises:
-            StoreError: A server can't be had, or this one has been opened before. Nothing stays open.
-        """
-
-    async def ping(self) -> None:
-        """Return when everything published before the call has been received.
-
-        Raises:
-            StoreError: A connection has ended, or (`moved`) the news now come from other servers: open another one.
-        """
-
-    async def close(self) -> None:
-        """Close every connection. Idempotent, from any state, and never raises."""
-
-
-class Store(Protocol):
-    """A far tier: bytes under keys, every call one round trip unless it says otherwise.
-
-    Every method may raise `StoreError` and nothing else; none retries, none has a time limit of its
-    own (the caller's deadline cancels it, and a cancelled call never leaves a connection usable with
-    another's reply in it).
-    """
-
-    @property
-    def url(self) -> str:
-        """Where it is, safe to show: no password."""
-
-    @property
-    def address(self) -> str:
-        """`server.address` of the CLIENT spans: host name, or the path of a unix socket."""
-
-    @property
-    def port(self) -> int | None:
-        """`server.port`; `None` for a unix socket."""
-
-    @property
-    def database(self) -> str:
-        """`db.namespace`: the index of the database, as text."""
-
-    async def ping(self) -> None:
-        """Answer, or raise."""
-
-    async def sync_clock(self) -> None:
-        """Learn how far this process's clock is from the server's (`TIME`)."""
-
-    clock_error_ms: int
-    """How far `server_ms` may be off: half of the round trip that learnt it, and rounding."""
-
-    def server_ms(self) -> int:
-        """The server's clock now, in ms since the epoch, as last learnt; never a round trip."""
-
-    async def read(self, key: str) -> bytes | None:
-        """The payload under `key` (`GET`)."""
-
-    def place(self, key: str) -> Hashable:
-        """Where `key` is, as far as is known: keys of one place are read by one server. Never a round trip."""
-
-    async def read_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        """The payloads under `keys`, in their order (`MGET`; per node on a cluster)."""
-
-    async def write(self, key: str, payload: bytes, ttl_ms: int, news: News | None = None) -> None:
-        """Store `payload` for `ttl_ms` (0: for ever), and return only on the server's OK (`SET`).
-
-        With `news`, the server publishes what it makes of the key in the same step (`EVAL`); so do the others.
-        """
-
-    async def write_loaded(self, key: str, payload: bytes, ttl_ms: int, lock: bytes, news: News) -> bool:
-        """Store the value of a load while its lock is still ours, and give that back (`EVAL`); whether it was.
-
-        Whoever writes or removes the key with news ends the lock. On a cluster a key whose braces are no hash tag is
-        stored in any case: its lock is on another node.
-        """
-
-    async def write_many(
-        self, items: Sequence[tuple[str, bytes]], ttl_ms: int, news: News | None = None
-    ) -> list[StoreError | None]:
-        """Store all `items` (`PIPELINE SET`); per item `None` for the server's OK, or its error."""
-
-    async def remove(self, keys: Sequence[str], news: News | None = None) -> int:
-        """Remove `keys`; how many existed (`UNLINK`; per node on a cluster). News also of what did not exist."""
-
-    async def contains(self, key: str) -> bool:
-        """Whether `key` exists (`EXISTS`)."""
-
-    async def left_ms(self, key: str) -> int | None:
-        """Milliseconds until `key` expires, 0 if never, `None` if absent (`PTTL`)."""
-
-    async def touch(self, key: str, ttl_ms: int, news: News | None = None) -> bool:
-        """Give an existing entry a new time to live, its payload's stamp included; whether it existed (`EVAL`)."""
-
-    async def stamps(self, known_id: str, since: int, new_id: str) -> StampRows:
-        """The invalidations above number `since`; all of them if the id is not `known_id` (`EVAL`).
-
-        Args:
-            known_id: 8 hex digits, or nothing.
-            since: The highest number known.
-            new_id: 8 hex digits, the id if there are no stamps yet.
-        """
-
-    async def invalidate(self, target: str, new_id: str, limit: int, head: bytes) -> tuple[str, int]:
-        """Give `target` the next number and publish `head` with number and target; the id and the number (`EVAL`).
-
-        Args:
-            target: `t:tag`, `p:prefix`, or `*`, which makes all other rows needless.
-            new_id: 8 hex digits, the id if there are no stamps yet.
-            limit: Most rows kept, at least 1; above it the lowest are trimmed and `#floor` stands for them.
-            head: What the message begins with.
-        """
-
-    async def seize(self, key: str, value: bytes, ms: int) -> None:
-        """Take the lock of `key` for `ms`, whoever has it (`SET`): what others load meanwhile is older."""
-
-    async def lock(self, key: str, value: bytes, ms: int) -> LockAnswer:
-        """Take the lock of `key` for `ms`, if it is free, and read the entry (`PIPELINE EVAL`).
-
-        On a cluster, lock and entry may be on two nodes, which answer in any order.
-        """
-
-    async def renew_lock(self, key: str, value: bytes, ms: int) -> bool:
-        """Hold the lock of `key` for `ms` from now; whether it was still ours (`EVAL`)."""
-
-    async def unlock(self, key: str, value: bytes, news: bytes) -> bool:
-        """Give the lock of `key` back and publish `news`; whether it was still ours (`EVAL`)."""
-
-    def subscribe(self, receive: Callable[[bytes], None], lost: Callable[[StoreError], None]) -> Subscription:
-        """News, not opened yet. On a cluster every primary repeats every message, some later than others.
-
-        Args:
-            receive: Called with every message, in the order of its server, in the event loop. It must not raise.
-            lost: Called once, if a connection ends by itself after `open` has returned.
-        """
-
-    def scan(self, pattern: str) -> AsyncGenerator[list[str], None]:
-        """Keys that match a Redis glob under this store's prefix, a batch per round trip (`SCAN`)."""
-
-    def pool_stats(self) -> tuple[int, int, int] | None:
-        """Connections in use, open ones that wait, and the most there can be; `None` before the first call."""
-
-    async def close(self) -> None:
-        """Close every connection. Idempotent, and never raises."""
+def _is_async(loader: Any) -> bool:
+    while isinstance(loader, partial):
+        loader = loader.func
+    return inspect.iscoroutinefunction(loader) or inspect.iscoroutinefunction(getattr(loader, "__call__", None))  # noqa: B004

@@ -40,6 +40,29 @@ class LoadTimeout(InfrastructureError):  # noqa: N818  as the API has it
     """A load took longer than its `timeout`, and there was no stale value to give instead."""
 
 
+class DecodeError(Exception):
+    """A payload can't be decoded: damaged, foreign, or of a type that is not known here. Never leaves the package.
+
+    Its message never contains the payload, the key or the value.
+    """
+
+
+class StoreError(Exception):
+    """A far store could not do one round trip. Never leaves the package.
+
+    Attributes:
+        reason: Why, from the closed set of `otcache.degraded.reason`.
+        error_type: For `error.type`: the server's error prefix, or the client's class.
+        counts: Whether it says that the server is away (the breaker counts it).
+    """
+
+    def __init__(self, reason: str, error_type: str, *, counts: bool) -> None:
+        super().__init__(f"{reason}: {error_type}")
+        self.reason = reason
+        self.error_type = error_type
+        self.counts = counts
+
+
 _STATUS: tuple[tuple[type[CacheError], int], ...] = (
     (ValidationError, 422),
     (ConfigurationError, 500),

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from otcache.ai import AIMemoryCache, AIResponseCache
 from otcache.base import CacheInterface
+from otcache.cache import Cache
 from otcache.config import AICacheConfig, CacheConfig
 from otcache.config.sources import ALIASES, from_mapping, overlay
 from otcache.exceptions import ConfigurationError, InfrastructureError, ValidationError
 from otcache.memory import InMemoryCache
-from otcache.pipeline import Pipeline
 from otcache.redis import DEFAULT_URL, GenericRedisCache
-from otcache.stores.connect import resolve_target
+from otcache.stores.redis.target import resolve_target
 from otcache.telemetry.providers import Providers
 
 TEST_URL: Final = f"{DEFAULT_URL}/15"
@@ -39,7 +39,7 @@ TESTING: Final = CacheConfig(
 """Tests: a database of its own, every read a round trip."""
 
 
-async def open_cache(config: CacheConfig, *, providers: Providers | None = None) -> Pipeline:
+async def open_cache(config: CacheConfig, *, providers: Providers | None = None) -> Cache:
     """The cache that `config` describes, connected.
 
     Without a `redis_url` it is in memory. With one, Redis is asked once; if it does not answer in time
@@ -58,7 +58,7 @@ async def open_cache(config: CacheConfig, *, providers: Providers | None = None)
     return await _open(config, providers)
 
 
-async def _open(config: CacheConfig, providers: Providers | None) -> Pipeline:
+async def _open(config: CacheConfig, providers: Providers | None) -> Cache:
     in_memory: type[InMemoryCache] = AIMemoryCache if config.ai_config is not None else InMemoryCache
     tiered: type[GenericRedisCache] = AIResponseCache if config.ai_config is not None else GenericRedisCache
     wanted: type[InMemoryCache | GenericRedisCache] = in_memory if config.redis_url is None else tiered
@@ -71,7 +71,7 @@ async def _open(config: CacheConfig, providers: Providers | None) -> Pipeline:
     raise _unreachable(cache)
 
 
-async def _connected(cache: Pipeline) -> bool:
+async def _connected(cache: Cache) -> bool:
     try:
         return await cache.connect()
     except BaseException:  # cancelled, or refused: nobody else would close what is half open
@@ -79,7 +79,7 @@ async def _connected(cache: Pipeline) -> bool:
         raise
 
 
-def _unreachable(cache: Pipeline) -> InfrastructureError:
+def _unreachable(cache: Cache) -> InfrastructureError:
     where, why = cache.config.shown_url, cache.far_error
     context = {"cache": cache.name, "redis_url": where, "error": why, "timeout": cache.config.timeout}
     return InfrastructureError(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from otcache.assembly import make_near, make_probe, make_tiers, resolve
+from otcache._engine.build import make_near, make_probe, make_tiers, resolve
+from otcache.cache import Cache
 from otcache.config import CacheConfig
-from otcache.pipeline import Pipeline
 from otcache.telemetry.providers import Providers
 
 
-class InMemoryCache(Pipeline):
+class InMemoryCache(Cache):
     """A bounded cache in memory.
 
     Args:
@@ -30,7 +30,7 @@ class InMemoryCache(Pipeline):
         super().__init__(resolved, make_tiers(resolved, probe, make_near(resolved, probe), None), probe)
 
     @classmethod
-    def taking_over(cls, failed: Pipeline) -> Self:
+    def taking_over(cls, failed: Cache) -> Self:
         """A memory cache in the place of one whose Redis can't be reached.
 
         It goes on asking for that Redis in the background, and uses it as its far tier from the moment
@@ -41,7 +41,7 @@ class InMemoryCache(Pipeline):
         near = make_near(config, probe)
         if failed._tiers.backplane is not None:  # noqa: SLF001
             failed._tiers.backplane.retire()  # noqa: SLF001
-        Pipeline.__init__(cache, config, make_tiers(config, probe, near, far), probe)
+        Cache.__init__(cache, config, make_tiers(config, probe, near, far), probe)
         probe.metrics.forget(failed)
         if far is not None and not config.enable_l1_cache:
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from otcache.assembly import make_far, make_near, make_probe, make_tiers, resolve
+from otcache._engine.build import make_far, make_near, make_probe, make_tiers, resolve
+from otcache.cache import Cache
 from otcache.config import CacheConfig
-from otcache.pipeline import Pipeline
 from otcache.telemetry.providers import Providers
 
 DEFAULT_URL = "redis://redis:6379"
 """Where Redis is if nothing else is said (docs/api-reference.md)."""
 
 
-class GenericRedisCache(Pipeline):
+class GenericRedisCache(Cache):
     """Memory near, Redis far. Opens no connection before it is used or `connect` is called.
 
     Args:

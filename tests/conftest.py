@@ -10,8 +10,8 @@ from typing import Any, Final, TypeVar, cast
 
 import pytest
 
-from otcache.stores.connect import resolve_target
-from otcache.stores.redis import RedisStore
+from otcache.stores.redis.store import RedisStore
+from otcache.stores.redis.target import resolve_target
 from tests.servers import KINDS, Kind, RedisCluster, RedisSentinel, RedisServer
 
 Part = TypeVar("Part", RedisServer, RedisCluster, RedisSentinel)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from otcache.pipeline import Pipeline
+from otcache.cache import Cache
 from tests.servers import RedisServer
 
 PATIENCE: Final = 5.0
@@ -83,7 +83,7 @@ def _clients_beyond(server: RedisServer | None, before: int) -> list[str]:
     return [f"{left} more clients of Redis"] if left > 0 else []
 
 
-async def no_work(cache: Pipeline) -> None:
+async def no_work(cache: Cache) -> None:
     """Return when no round trip of `cache` is under way: none of its pooled connections is in use.
 
     Raises:
@@ -92,7 +92,7 @@ async def no_work(cache: Pipeline) -> None:
     await _wait_for(lambda: _in_use(cache))
 
 
-def _in_use(cache: Pipeline) -> list[str]:
+def _in_use(cache: Cache) -> list[str]:
     stats = cache._far.store.pool_stats() if cache._far is not None else None
     return [f"{stats[0]} connections in use"] if stats is not None and stats[0] else []
 

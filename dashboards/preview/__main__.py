@@ -23,9 +23,9 @@ import httpx
 
 from dashboards.preview.invented import TARGET, last_week, report
 from dashboards.render import FOLDER
-from otcache.demo.servers import AppServer, RedisServer, start_redis
-from otcache.demo.traffic import Traffic
-from otcache.regression.emit import Verdicts
+from otcache._demo.servers import AppServer, RedisServer, start_redis
+from otcache._demo.traffic import Traffic
+from otcache.regression._reporting.metrics import Verdicts
 from otcache.telemetry import setup
 from otcache.telemetry.providers import Providers
 from tests.servers import free_port

@@ -6,9 +6,9 @@ import random
 import time
 from typing import Final
 
-from otcache.benchmarks.emit import emit
+from otcache.benchmarks.metrics import emit
 from otcache.benchmarks.result import BenchmarkResult
-from otcache.regression.emit import Verdicts
+from otcache.regression._reporting.metrics import Verdicts
 from otcache.regression.hysteresis import LEVELS, State, identity
 from otcache.regression.model import SEVERITY, Finding, Report, SeriesKey, Statistic, Verdict
 from otcache.telemetry import catalog

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otcache.alerts import caches, callers, coherence, loads, redis, regressions, telemetry
+from otcache.alerts._rules import caches, callers, coherence, loads, redis, regressions, telemetry
 from otcache.alerts.model import Alert, Group
 from otcache.alerts.parameters import Parameters
 from otcache.alerts.promql import MINUTE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from otcache.alerts.model import Alert
 from otcache.alerts.parameters import Parameters, thresholds
 from otcache.alerts.rules import alerts
-from otcache.telemetry.tables import table
+from otcache.telemetry.catalog.tables import table
 
 
 def alert_table() -> str:

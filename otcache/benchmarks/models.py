@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from otcache.benchmarks.comparison import ComparisonResult, Entries, Overall
-from otcache.benchmarks.judge import HIT_RATE, MEMORY, TIMING, Thresholds, compare, entry
 from otcache.benchmarks.result import BenchmarkResult
+from otcache.benchmarks.verdict import HIT_RATE, MEMORY, TIMING, Thresholds, compare, entry
 from otcache.exceptions import ConfigurationError, ValidationError
 
 __all__ = ["BenchmarkResult", "BenchmarkSuite", "ComparisonResult"]

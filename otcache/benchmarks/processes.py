@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from otcache.benchmarks import worker
+from otcache.benchmarks._run.measurement import Measurement
+from otcache.benchmarks._run.summary import summarised
 from otcache.benchmarks.config import BenchmarkConfig
-from otcache.benchmarks.measure import Measurement
 from otcache.benchmarks.models import BenchmarkSuite
-from otcache.benchmarks.summary import summarised
 from otcache.exceptions import InfrastructureError
 
 _PACKAGES: Final = str(Path(__file__).parents[2])

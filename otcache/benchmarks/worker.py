@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from otcache.benchmarks._run.measurement import Measurement
 from otcache.benchmarks.config import BenchmarkConfig
 from otcache.benchmarks.core import CachePerformanceBenchmark
-from otcache.benchmarks.measure import Measurement
 from otcache.config import CacheConfig
 from otcache.exceptions import CacheError
 from otcache.factory import open_cache

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
+from otcache._serialization.keys import HASH_ALGORITHMS
 from otcache.config.url import SCHEMES, mask_url, scheme_of, with_tls
-from otcache.keys import HASH_ALGORITHMS
 
 ENVIRONMENTS: Final = ("development", "testing", "production")
 LONGEST_TTL: Final = 31_536_000

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
-from otcache.regression.blocks import FEWEST, Sample, Samples, sample
-from otcache.regression.histograms import common_layout
-from otcache.regression.judge import explain, growth, judge
+from otcache.regression._statistics.blocks import FEWEST, Sample, Samples, sample
+from otcache.regression._statistics.histograms import common_layout
+from otcache.regression._statistics.shift import LEVELS, Levels, shift
+from otcache.regression._statistics.verdict import explain, growth, judge
 from otcache.regression.model import (
     SEVERITY,
     CounterWindow,
@@ -25,7 +26,6 @@ from otcache.regression.model import (
     Window,
 )
 from otcache.regression.specs import DEFAULT_SPECS
-from otcache.regression.stats import LEVELS, Levels, shift
 
 ANCHORS: Final[frozenset[Statistic]] = frozenset({"mean", "p50", "p95"})
 """One of these must rule the regression out before a histogram is ok: p99 alone is too noisy to ask for."""

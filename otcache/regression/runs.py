@@ -8,9 +8,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from otcache.regression.judge import explain, growth, judge
+from otcache.regression._statistics.shift import (
+    Interval,
+    quantile,
+    shift,
+    sign_interval,
+    signed_rank_interval,
+    undisturbed,
+)
+from otcache.regression._statistics.verdict import explain, growth, judge
 from otcache.regression.model import SEVERITY, Finding, MetricSpec, Run, SeriesKey, Statistic, Verdict
-from otcache.regression.stats import Interval, quantile, shift, sign_interval, signed_rank_interval, undisturbed
 
 FEWEST_PROCESSES: Final = 6
 FEWEST_BOUTS: Final = 5

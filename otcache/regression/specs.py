@@ -20,7 +20,7 @@ from otcache.telemetry.catalog import (
     TIER,
     Attribute,
 )
-from otcache.telemetry.outcome import Operation, Result
+from otcache.telemetry.record import Operation, Result
 
 TIMES: Final[tuple[Statistic, ...]] = ("mean", "p50", "p95", "p99")
 L1_FLOOR: Final = 2e-7

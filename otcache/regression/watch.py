@@ -11,16 +11,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from otcache._exports.read import SourceError
 from otcache.exceptions import ConfigurationError
 from otcache.regression import detector, hysteresis
-from otcache.regression.emit import Verdicts
-from otcache.regression.files import write_whole
+from otcache.regression._reporting.files import write_whole
+from otcache.regression._reporting.metrics import Verdicts
+from otcache.regression._reporting.report import span
 from otcache.regression.hysteresis import Transition
 from otcache.regression.model import Dataset, MetricSpec, Report
-from otcache.regression.report import span
 from otcache.regression.sources.selection import Reading
 from otcache.regression.specs import DEFAULT_SPECS
-from otcache.telemetry.source import SourceError
 
 DAY: Final = 86_400.0
 REFERENCES: Final[Mapping[str, float]] = {"yesterday": DAY, "a week ago": 7 * DAY}

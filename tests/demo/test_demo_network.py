@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from otcache.demo.network import Network
+from otcache._demo.network import Network
 
 
 @asynccontextmanager

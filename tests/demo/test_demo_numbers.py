@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from otcache.demo.measure import Snapshot, Window, count, quantile, together
-from otcache.demo.screen import duration, percent
+from otcache._demo.screen import duration, percent
+from otcache._demo.snapshot import Snapshot, Window, count, quantile, together
 from otcache.telemetry import catalog
-from otcache.telemetry.metrics import GRID, grid_of, observe
+from otcache.telemetry._instrumentation.metrics import GRID, grid_of, observe
 
 
 def _cell(*seconds: float) -> list[int]:

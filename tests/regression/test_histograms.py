@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.regression_cases import EXPONENTIAL, FINE, WIDE, counted
-from otcache.regression.histograms import Histogram, Reading, common_layout, merge, readings
+from otcache.regression._statistics.histograms import Histogram, Reading, common_layout, merge, readings
 from otcache.regression.model import Explicit, Exponential, HistogramWindow, Layout
 
 

@@ -13,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.regression_eval import Score
-from otcache.regression.stats import Interval, Levels, quantile, shift, sign_interval, signed_rank_interval, undisturbed
+from otcache.regression._statistics.shift import (
+    Interval,
+    Levels,
+    quantile,
+    shift,
+    sign_interval,
+    signed_rank_interval,
+    undisturbed,
+)
 
 SIX = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
 numbers = st.lists(st.integers(-1000, 1000).map(float), min_size=6, max_size=30)

@@ -8,14 +8,14 @@ from typing import Any
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+from otcache._exports.read import SourceError
 from otcache.regression import hysteresis
-from otcache.regression.emit import Verdicts
+from otcache.regression._reporting.metrics import Verdicts
 from otcache.regression.model import Finding, Report, SeriesKey
 from otcache.regression.sources.selection import Reading
 from otcache.regression.watch import Memory, Plan, StateFile, Watch
 from otcache.telemetry import catalog
 from otcache.telemetry.providers import Providers
-from otcache.telemetry.source import SourceError
 
 KEY = SeriesKey(catalog.LOOKUPS.name, frozenset({(catalog.CACHE.name, "pages")}))
 CRITICAL = Report((Finding(KEY, "ratio", "critical", 0.5, 0.4, 0.6),), "critical")

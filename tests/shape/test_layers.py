@@ -1,4 +1,4 @@
-"""Files import only from their own layer or below, each foreign package has its place, and names have one source."""
+"""A room imports only rooms on floors below it, each foreign package has its place, and names have one source."""
 
 from __future__ import annotations
 
@@ -13,79 +13,83 @@ import pytest
 from otcache.telemetry.catalog import ATTRIBUTES, EVENTS, INSTRUMENTS, SPANS
 from tests.shape.source import MODULES, Module, is_within
 
-RANKS: Final = {
-    0: "base exceptions version quiet loads.answer loads.running loads.typing",
-    1: "benchmarks.config config serializers codecs keys telemetry.catalog telemetry.outcome telemetry.providers",
-    2: "telemetry callbacks stores",
-    3: "pipeline tiers far batch guard deadline breaker journal inflight loads stamps backplane near coding terms core",
-    4: "assembly memory redis ai functions",
-    5: "factory",
-    6: "dependencies http registry health telemetry.sdk telemetry.profiles telemetry.prometheus telemetry.logs testing"
-    " regression alerts",
-    7: "benchmarks",
-    8: "cli cli_alerts cli_bench cli_dashboards cli_metrics cli_regress demo __main__",
-}
-"""docs/architecture.md, "Layers": a package stands for what is inside of it, unless that has a rank of its own."""
+FLOORS: Final = (
+    "exceptions version _concurrency",
+    "base _serialization",
+    "config",
+    "telemetry",
+    "stores _exports alerts testing",
+    "_engine regression",
+    "_loading",
+    "cache",
+    "memory redis _decorators",
+    "ai",
+    "factory",
+    "dependencies benchmarks",
+    "http cli",
+    "_demo",
+    "__main__",
+)
+"""docs/architecture.md, from the ground: a room is a folder, or a file at the package's root."""
 
-RANK_OF: Final = {"otcache": 0} | {f"otcache.{name}": rank for rank, names in RANKS.items() for name in names.split()}
+FLOOR_OF: Final = {room: number for number, rooms in enumerate(FLOORS, 1) for room in rooms.split()}
 
-FACADES: Final = {"otcache", "otcache.config", "otcache.telemetry"}
+FACADES: Final = {"otcache", "otcache.config", "otcache.telemetry", "otcache.regression", "otcache.stores"}
 """Packages that show the names of their parts, and load those on first use."""
 
 PLACES: Final = {
-    "redis": ("otcache.stores", "otcache.telemetry.redis_metrics"),
-    "hiredis": ("otcache.stores",),
-    "fastapi": ("otcache.dependencies", "otcache.http", "otcache.demo"),
-    "starlette": ("otcache.dependencies", "otcache.http", "otcache.demo"),
-    "pydantic": ("otcache.config.settings", "otcache.http", "otcache.demo"),
+    "redis": ("otcache.stores.redis", "otcache.telemetry._setup.redis_metrics"),
+    "hiredis": ("otcache.stores.redis",),
+    "fastapi": ("otcache.dependencies", "otcache.http", "otcache._demo"),
+    "starlette": ("otcache.dependencies", "otcache.http", "otcache._demo"),
+    "pydantic": ("otcache.config.settings", "otcache.http", "otcache._demo"),
     "pydantic_settings": ("otcache.config.settings",),
-    "rich": ("otcache.benchmarks.progress", "otcache.cli", "otcache.cli_bench", "otcache.cli_metrics", "otcache.demo"),
-    "zstandard": ("otcache.codecs",),
+    "rich": ("otcache.benchmarks._run.progress", "otcache.cli", "otcache._demo"),
+    "zstandard": ("otcache._serialization.compression",),
     "structlog": ("otcache.telemetry",),
-    "prometheus_client": ("otcache.telemetry.prometheus",),
-    "opentelemetry": ("otcache.telemetry", "otcache.testing", "otcache.demo"),
-    "opentelemetry.sdk": (
-        "otcache.telemetry.sdk",
-        "otcache.telemetry.profiles",
-        "otcache.telemetry.prometheus",
-        "otcache.telemetry.logs",
-        "otcache.testing",
-        "otcache.regression.sources.sdk",
-    ),
-    "opentelemetry.exporter": (
-        "otcache.telemetry.sdk",
-        "otcache.telemetry.prometheus",
-        "otcache.telemetry.logs",
-        "otcache.testing",
-    ),
-    "opentelemetry.instrumentation": ("otcache.telemetry.sdk", "otcache.telemetry.logs", "otcache.demo"),
+    "prometheus_client": ("otcache.telemetry._setup.prometheus",),
+    "opentelemetry": ("otcache.telemetry", "otcache.testing", "otcache._demo"),
+    "opentelemetry.sdk": ("otcache.telemetry._setup", "otcache.testing", "otcache.regression.sources.sdk"),
+    "opentelemetry.exporter": ("otcache.telemetry._setup", "otcache.testing"),
+    "opentelemetry.instrumentation": ("otcache.telemetry._setup", "otcache._demo"),
 }
 """Where a foreign package may be imported; the longest name counts."""
 
 
-def rank(name: str) -> int:
-    """The rank of a module: its own, or that of the nearest package around it."""
-    return RANK_OF[name] if name in RANK_OF else rank(name.rpartition(".")[0])
+def room(name: str) -> str:
+    """The room of a module: the folder, or the file, below the package's root."""
+    return name.split(".")[1] if "." in name else "otcache"
 
 
-@pytest.mark.parametrize("module", MODULES, ids=str)
-def test_every_file_has_a_rank(module: Module) -> None:
-    assert module.name == "otcache" or is_within(module.name, *(RANK_OF.keys() - {"otcache"}))
+def arrows() -> Iterator[tuple[Module, str, str]]:
+    """Every import of one room by another; a facade shows the names of its parts, and loads them on first use."""
+    for module in MODULES:
+        for part in module.imports:
+            shown = module.name in FACADES and (part.typing or part.deferred)
+            if is_within(part.name, "otcache") and not shown and room(part.name) != room(module.name):
+                yield module, room(part.name), f"{module.name} imports {part.name} (line {part.line})"
 
 
-def test_every_rank_is_of_a_file() -> None:
-    assert RANK_OF.keys() <= {module.name for module in MODULES}
+def test_every_room_has_a_floor() -> None:
+    assert {room(module.name) for module in MODULES} - {"otcache"} == FLOOR_OF.keys()
 
 
-@pytest.mark.parametrize("module", MODULES, ids=str)
-def test_a_file_imports_nothing_above_itself(module: Module) -> None:
-    ours = [part for part in module.imports if is_within(part.name, "otcache")]
+def test_a_room_imports_only_rooms_on_floors_below() -> None:
+    above = [
+        text for module, used, text in arrows() if FLOOR_OF.get(used, 0) >= FLOOR_OF.get(room(module.name), len(FLOORS))
+    ]
 
-    above = [f"{part.name} (line {part.line})" for part in ours if rank(part.name) > rank(module.name)]
-
-    if module.name in FACADES:
-        above = [f"{part.name} (line {part.line})" for part in ours if not part.typing and rank(part.name) > 1]
     assert above == []
+
+
+def test_no_room_is_in_a_ring() -> None:
+    graph: dict[str, set[str]] = {}
+    for module, used, _ in arrows():
+        graph.setdefault(room(module.name), set()).add(used)
+
+    order = list(graphlib.TopologicalSorter(graph).static_order())  # raises on a ring, and names it
+
+    assert len(order) >= len(graph)
 
 
 def test_no_file_imports_itself_by_way_of_others() -> None:
@@ -165,6 +169,6 @@ def test_the_rule_knows_a_telemetry_name(text: str) -> None:
     assert is_a_telemetry_name(text)
 
 
-@pytest.mark.parametrize("text", ["otcache", "otcache.redis", "otcache.demo.command", "error", "lookups"])
+@pytest.mark.parametrize("text", ["otcache", "otcache.redis", "otcache._demo.command", "error", "lookups"])
 def test_the_rule_lets_other_words_be(text: str) -> None:
     assert not is_a_telemetry_name(text)

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from otcache.telemetry import catalog, setup
-from otcache.telemetry.metrics import Metrics, metrics_for
+from otcache.telemetry._instrumentation.metrics import Metrics, metrics_for
 from otcache.telemetry.providers import Providers
 from otcache.version import __version__
 from tests.servers import RedisServer, end, free_port, spawn, wait_for

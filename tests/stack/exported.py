@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from otcache.telemetry import TelemetryHandle, catalog, setup
-from otcache.telemetry.metrics import Metrics, metrics_for
+from otcache.telemetry._instrumentation.metrics import Metrics, metrics_for
 from otcache.telemetry.providers import Providers
 from otcache.testing import EventRecord, Span, _event, _span
 from otcache.version import __version__

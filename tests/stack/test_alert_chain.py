@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from otcache.alerts import Parameters, alerts, render
-from otcache.alerts.caches import recordings
+from otcache.alerts._rules.caches import recordings
 from otcache.telemetry import catalog
 from tests.servers import RedisServer
 from tests.stack.prometheus import Alertmanager, Prometheus, promtool

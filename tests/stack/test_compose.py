@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from otcache._demo import compose
 from otcache.alerts import alerts
-from otcache.demo import compose
 from tests.alerts.test_rules import UIDS
 from tests.servers import require
 from tests.stack.prometheus import program, promtool
@@ -115,10 +115,12 @@ def test_what_has_no_shell_is_asked_from_beside_it() -> None:
 
 
 def test_the_demo_s_commands_are_ones_that_it_has() -> None:
-    ours = [service["command"] for service in SERVICES.values() if "otcache.demo.compose" in service.get("command", ())]
+    ours = [
+        service["command"] for service in SERVICES.values() if "otcache._demo.compose" in service.get("command", ())
+    ]
 
     for command in ours:
-        assert command[:3] == ["python", "-m", "otcache.demo.compose"]
+        assert command[:3] == ["python", "-m", "otcache._demo.compose"]
         assert callable(compose._parser().parse_args(command[3:]).run)
     assert len(ours) == 3
 

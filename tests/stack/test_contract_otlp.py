@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from otcache.telemetry import catalog
-from otcache.telemetry.metrics import GRID
+from otcache.telemetry._instrumentation.metrics import GRID
 from otcache.testing import EventRecord, Span
 from tests.stack.exported import Run, Way, exported
 from tests.stack.otlp import DELTA, Rotel, Sink

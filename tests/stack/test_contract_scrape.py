@@ -8,9 +8,9 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
+from otcache._exports.check import check
 from otcache.telemetry import catalog
 from otcache.telemetry.catalog import Instrument
-from otcache.telemetry.check import check
 from otcache.testing import Point
 from tests.servers import wait_for
 from tests.stack.application import Application

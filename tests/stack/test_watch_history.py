@@ -13,14 +13,14 @@ from typing import Final
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 
+from otcache.regression._reporting.metrics import Verdicts
 from otcache.regression.detector import series_verdicts
-from otcache.regression.emit import Verdicts
 from otcache.regression.hysteresis import Transition
 from otcache.regression.sources import prometheus as source
 from otcache.regression.sources.selection import Matcher, Reading, Selection
 from otcache.regression.watch import DAY, REFERENCES, Look, Plan, StateFile, Watch
 from otcache.telemetry import catalog
-from otcache.telemetry.metrics import GRID
+from otcache.telemetry._instrumentation.metrics import GRID
 from otcache.telemetry.providers import Providers
 from tests.stack.prometheus import Prometheus
 from tests.stack.watched import label

@@ -18,7 +18,7 @@ from typing import Final, Self
 
 from otcache import GenericRedisCache, InMemoryCache, ValidationError
 from otcache.telemetry import catalog, setup
-from otcache.telemetry.metrics import metrics_for
+from otcache.telemetry._instrumentation.metrics import metrics_for
 from otcache.version import __version__
 from tests.servers import end, free_port, spawn, wait_for
 from tests.stack.web import answers

@@ -21,7 +21,7 @@ from typing import Final, Self
 from prometheus_client.parser import text_string_to_metric_families
 
 from otcache import GenericRedisCache, Providers
-from otcache.demo.network import Network
+from otcache._demo.network import Network
 from otcache.telemetry import catalog, setup
 from otcache.telemetry.catalog import Attribute
 from tests.servers import RedisServer, end, free_port, spawn, wait_for

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from otcache.base import StoreError, Subscription
-from otcache.stores.redis import RedisStore
+from otcache.exceptions import StoreError
+from otcache.stores.base import Subscription
+from otcache.stores.redis.store import RedisStore
 
 
 def news(keys: Sequence[str]) -> bytes:

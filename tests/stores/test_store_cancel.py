@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from otcache.base import StoreError
-from otcache.stores.connect import resolve_target
-from otcache.stores.redis import RedisStore
+from otcache.exceptions import StoreError
+from otcache.stores.redis.store import RedisStore
+from otcache.stores.redis.target import resolve_target
 from tests.conftest import Connect, Place
 from tests.servers import RedisServer
 

@@ -9,8 +9,8 @@ import pytest
 
 from otcache.config import CacheConfig
 from otcache.exceptions import ConfigurationError
-from otcache.stores.connect import RedisTarget, resolve_target
-from otcache.stores.redis import RedisStore
+from otcache.stores.redis.store import RedisStore
+from otcache.stores.redis.target import RedisTarget, resolve_target
 from tests.servers import Certificates
 
 

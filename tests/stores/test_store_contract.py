@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from otcache.base import StoreError
-from otcache.stores.redis import RedisStore
+from otcache.exceptions import StoreError
+from otcache.stores.redis.store import RedisStore
 from tests.conftest import Connect, Place
 from tests.servers import RedisServer
 

@@ -8,8 +8,8 @@ import ssl
 import pytest
 from redis import exceptions as redis_errors
 
-from otcache.base import StoreError
-from otcache.stores.errors import translate
+from otcache.exceptions import StoreError
+from otcache.stores.redis.errors import translate
 
 
 @pytest.mark.parametrize(

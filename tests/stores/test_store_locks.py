@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from otcache.base import LockAnswer, StoreError
-from otcache.stores.redis import RedisStore
+from otcache.exceptions import StoreError
+from otcache.stores.base import LockAttempt
+from otcache.stores.redis.store import RedisStore
 from tests.conftest import Connect, Place
 from tests.servers import RedisServer
 from tests.stores.conftest import Listen, news
@@ -18,8 +19,8 @@ LONG = 60_000
 async def test_a_free_lock_is_taken_and_the_entry_read(store: RedisStore) -> None:
     await store.write("key", b"entry", 0)
 
-    assert await store.lock("key", b"me", LONG) == LockAnswer(None, 0, b"entry")
-    assert await store.lock("other", b"me", LONG) == LockAnswer(None, 0, None)
+    assert await store.lock("key", b"me", LONG) == LockAttempt(None, 0, b"entry")
+    assert await store.lock("other", b"me", LONG) == LockAttempt(None, 0, None)
 
 
 async def test_a_held_lock_says_who_has_it_and_for_how_long(store: RedisStore) -> None:
@@ -83,7 +84,7 @@ async def test_an_entry_of_another_type_is_none_and_a_lock_of_another_type_an_er
     server.command("RPUSH", f"{prefix}entry", "x")
     server.command("RPUSH", f"{prefix.removesuffix(':')}@lock:lock", "x")
 
-    assert await store.lock("entry", b"me", LONG) == LockAnswer(None, 0, None)
+    assert await store.lock("entry", b"me", LONG) == LockAttempt(None, 0, None)
     for call in (store.lock("lock", b"me", LONG), store.renew_lock("lock", b"", 1), store.unlock("lock", b"", b"")):
         with pytest.raises(StoreError, match="WRONGTYPE"):
             await call
@@ -109,7 +110,7 @@ async def test_a_loaded_value_is_stored_and_its_lock_given_back_at_once(store: R
     await store.lock("k", b"loader", 5000)
 
     assert await store.write_loaded("k", b"value", 0, b"loader", news)
-    assert await store.lock("k", b"next", 5000) == LockAnswer(None, 0, b"value")
+    assert await store.lock("k", b"next", 5000) == LockAttempt(None, 0, b"value")
 
 
 @pytest.mark.parametrize("key", ["{tag}k", "k{", "}k{", "k{}", "{}{x}"])

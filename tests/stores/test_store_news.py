@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from otcache.base import StoreError
-from otcache.stores.redis import RedisStore
+from otcache.exceptions import StoreError
+from otcache.stores.redis.store import RedisStore
 from tests.conftest import Connect, Place
 from tests.servers import Kind, RedisCluster, RedisServer, wait_for
 from tests.stores.conftest import Listen, news

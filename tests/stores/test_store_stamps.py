@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from otcache.base import StampRows
-from otcache.stores.redis import RedisStore
+from otcache.stores.base import InvalidationRows
+from otcache.stores.redis.store import RedisStore
 from tests.conftest import Connect, Place
 from tests.servers import RedisServer
 from tests.stores.conftest import Listen
@@ -19,13 +19,13 @@ async def test_the_first_who_asks_makes_the_stamps(store: RedisStore) -> None:
     first = await store.stamps("", 0, ID)
     second = await store.stamps("", 0, OTHER)
 
-    assert first == second == StampRows(ID, [])
+    assert first == second == InvalidationRows(ID, [])
 
 
 async def test_the_first_invalidation_makes_the_stamps(store: RedisStore) -> None:
     assert await store.invalidate("t:tag", ID, LIMIT, b"") == (ID, 1)
 
-    assert await store.stamps("", 0, OTHER) == StampRows(ID, [("t:tag", 1)])
+    assert await store.stamps("", 0, OTHER) == InvalidationRows(ID, [("t:tag", 1)])
 
 
 async def test_every_invalidation_has_a_number_of_its_own(store: RedisStore) -> None:
@@ -39,8 +39,8 @@ async def test_only_what_is_new_is_told(store: RedisStore) -> None:
     for target in ("t:a", "t:b", "t:c"):
         await store.invalidate(target, ID, LIMIT, b"")
 
-    assert await store.stamps(ID, 2, OTHER) == StampRows(ID, [("t:c", 3)])
-    assert await store.stamps(ID, 3, OTHER) == StampRows(ID, [])
+    assert await store.stamps(ID, 2, OTHER) == InvalidationRows(ID, [("t:c", 3)])
+    assert await store.stamps(ID, 3, OTHER) == InvalidationRows(ID, [])
     assert len((await store.stamps(OTHER, 3, OTHER)).rows) == 3, "numbers of another life say nothing"
 
 
@@ -48,7 +48,7 @@ async def test_everything_makes_all_other_rows_needless(store: RedisStore) -> No
     for target in ("t:a", "p:b", "*"):
         await store.invalidate(target, ID, LIMIT, b"")
 
-    assert await store.stamps(ID, 1, OTHER) == StampRows(ID, [("*", 3)])
+    assert await store.stamps(ID, 1, OTHER) == InvalidationRows(ID, [("*", 3)])
     assert await store.invalidate("t:a", OTHER, LIMIT, b"") == (ID, 4)
     assert (await store.stamps("", 0, ID)).rows == [("*", 3), ("t:a", 4)]
 
@@ -59,7 +59,7 @@ async def test_lost_stamps_begin_anew_under_another_id(store: RedisStore, place:
     server = place.servers.owner(name) if hasattr(place.servers, "owner") else place.servers
     getattr(server, "master", server).command("DEL", name)
 
-    assert await store.stamps(ID, 1, OTHER) == StampRows(OTHER, [])
+    assert await store.stamps(ID, 1, OTHER) == InvalidationRows(OTHER, [])
 
 
 async def test_above_the_limit_the_floor_stands_for_the_lowest_rows(store: RedisStore) -> None:
@@ -122,4 +122,4 @@ async def test_after_the_last_number_the_stamps_begin_anew(server: RedisServer, 
     answers = [await store.invalidate("t:b", OTHER, LIMIT, b"") for _ in range(2)]
 
     assert answers == [(ID, 2**32 - 1), (OTHER, 1)]
-    assert await store.stamps(ID, 2**32 - 1, ID) == StampRows(OTHER, [("t:b", 1)])
+    assert await store.stamps(ID, 2**32 - 1, ID) == InvalidationRows(OTHER, [("t:b", 1)])

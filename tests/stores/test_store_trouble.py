@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from otcache.base import StoreError
-from otcache.stores.redis import RedisStore
+from otcache.exceptions import StoreError
+from otcache.stores.redis.store import RedisStore
 from tests.conftest import Connect, Place
 from tests.servers import Kind, RedisCluster, RedisSentinel, RedisServer, ask, silent_port, wait_for
 from tests.stores.conftest import news
@@ -131,7 +131,7 @@ async def test_a_replica_answers_reads_and_refuses_writes(
 async def test_a_readonly_answer_makes_the_next_call_connect_anew(
     start: Any, private_server: RedisServer, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("otcache.stores.session.READONLY_SECONDS", 0.0)
+    monkeypatch.setattr("otcache.stores.redis.session.READONLY_SECONDS", 0.0)
     replica = start(RedisServer(private_server.kind, replica_of=private_server))
     wait_for(lambda: replica.command("ROLE")[3] == b"connected", "replication")
     store = connect(replica.url)

@@ -6,12 +6,12 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
+from otcache._exports.read import SourceError
 from otcache.regression.model import CounterWindow, Explicit, HistogramWindow, SeriesKey, Window
 from otcache.regression.sources import Reading
 from otcache.telemetry import catalog
+from otcache.telemetry._instrumentation.metrics import GRID
 from otcache.telemetry.catalog import Attribute, Instrument
-from otcache.telemetry.metrics import GRID
-from otcache.telemetry.source import SourceError
 
 Phase = Literal["before", "worse", "better"]
 PHASES: Final[tuple[Phase | None, ...]] = ("worse", "worse", "worse", "better", "better", "better", None)

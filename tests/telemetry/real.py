@@ -16,7 +16,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
 
 from otcache.telemetry import catalog
-from otcache.telemetry.metrics import Metrics, metrics_for
+from otcache.telemetry._instrumentation.metrics import Metrics, metrics_for
 
 ROOT: Final = Path(__file__).parents[2]
 TEXT: Final = "text/plain; version=0.0.4"
@@ -29,7 +29,7 @@ from prometheus_client import Histogram, REGISTRY, start_http_server
 from prometheus_client.exposition import choose_encoder
 from otcache import InMemoryCache
 from otcache.telemetry import setup
-from otcache.telemetry.metrics import metrics_for
+from otcache.telemetry._instrumentation.metrics import metrics_for
 from tests.telemetry.real import use_every_instrument
 
 setup("shop", "prometheus", configure_logging=False)

@@ -27,19 +27,19 @@ from otcache import (
     Providers,
     ValidationError,
 )
+from otcache.cache import Cache
 from otcache.config import AICacheConfig
 from otcache.http import cache_response
-from otcache.pipeline import Pipeline
-from otcache.regression.emit import Verdicts
+from otcache.regression._reporting.metrics import Verdicts
 from otcache.regression.watch import Plan, StateFile, Watch
 from otcache.telemetry import catalog
-from otcache.telemetry.events import BURST
-from otcache.telemetry.loads import MANY
+from otcache.telemetry._instrumentation.events import BURST
+from otcache.telemetry._instrumentation.loads import MANY
 from otcache.testing import ManualClock
 from tests.servers import RedisServer
 from tests.telemetry.judged import PHASES, Service
 
-Cache = TypeVar("Cache", bound=Pipeline)
+Kept = TypeVar("Kept", bound=Cache)
 NOWHERE: Final = Providers(NoOpTracerProvider(), NoOpMeterProvider(), NoOpLoggerProvider())
 PATIENT: Final = 5.0
 """Seconds that a call may take where nothing is meant to go wrong, on a busy machine too."""
@@ -58,7 +58,7 @@ class Stage:
         self.providers = providers
         self.server = server
         self._prefix = prefix
-        self._caches: list[Pipeline] = []
+        self._caches: list[Cache] = []
 
     @property
     def tracer(self) -> Tracer:
@@ -83,11 +83,11 @@ class Stage:
         ours = {"redis_url": self.server.url, "key_prefix": self._prefix, "timeout": PATIENT, "max_staleness": 3600.0}
         return {"name": name, "providers": self.providers, **ours, **options}
 
-    def _keep(self, cache: Cache) -> Cache:
+    def _keep(self, cache: Kept) -> Kept:
         self._caches.append(cache)
         return cache
 
-    def key(self, cache: Pipeline, key: str) -> str:
+    def key(self, cache: Cache, key: str) -> str:
         """What `key` is called on the server."""
         return f"{self._prefix}{cache.name}:{key}"
 
@@ -115,7 +115,7 @@ async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
             await asyncio.sleep(0.005)
 
 
-def is_open(cache: Pipeline) -> bool:
+def is_open(cache: Cache) -> bool:
     """Whether the far tier is not asked."""
     return bool(cache.get_stats()["l2"]["breaker"] != "closed")
 
@@ -214,7 +214,7 @@ async def loads(stage: Stage) -> None:
     await _patience(cache)
 
 
-def _expire(cache: Pipeline, key: str, *, late: bool = True) -> None:
+def _expire(cache: Cache, key: str, *, late: bool = True) -> None:
     """Let the entry be due for a load; `late`: and past its time to live."""
     entry = cache._entries[key]
     entry.expires = cache._clock()
@@ -223,7 +223,7 @@ def _expire(cache: Pipeline, key: str, *, late: bool = True) -> None:
         entry.more = entry.more._replace(soft=entry.expires)
 
 
-async def _patience(cache: Pipeline) -> None:
+async def _patience(cache: Cache) -> None:
     """Callers who wait for the load of another, who wait too long, and who give up."""
     slow = Load()
     slow.go.clear()

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from otcache import AIResponseCache, CacheError, CacheFactory, GenericRedisCache, InMemoryCache, Providers
-from otcache.pipeline import Pipeline
+from otcache.cache import Cache
 from otcache.telemetry import TelemetryHandle, setup
 
 job: dict[str, str] = json.load(sys.stdin)
@@ -35,7 +35,7 @@ async def fail_later(*arguments: Any) -> None:
     raise ValueError(f"no {arguments} for {KEY}")
 
 
-async def use(cache: Pipeline) -> None:
+async def use(cache: Cache) -> None:
     for callback in (fail, fail_later):
         for event in ("get_success", "get_miss", "set_success", "delete_success"):
             cache.register_callback(event, callback)
@@ -68,7 +68,7 @@ async def use_ai(providers: Providers) -> None:
         await cache.get_cached_response(TEXT, "sum", {"for": VALUE})
 
 
-def log(cache: Pipeline) -> None:
+def log(cache: Cache) -> None:
     """What an application might say by mistake."""
     structlog.get_logger("shop").info("connecting", url=job["url"], password=job["password"])
     logging.getLogger("shop").warning("AUTH %s failed, cache %r", job["password"], cache.config)

@@ -17,8 +17,9 @@ from opentelemetry.sdk.metrics.view import (
     View,
 )
 
-from otcache.telemetry import bridge, catalog
-from otcache.telemetry.metrics import GRID, Metrics
+from otcache.telemetry import catalog
+from otcache.telemetry._instrumentation import histogram_bridge as bridge
+from otcache.telemetry._instrumentation.metrics import GRID, Metrics
 
 SERIES = ("users", "get", "hit", "l1", None)
 

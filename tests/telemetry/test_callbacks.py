@@ -11,8 +11,15 @@ from typing import Any
 import pytest
 
 from otcache import InMemoryCache, ValidationError
-from otcache.callbacks import EVENTS, MOST_FAILURES, MOST_SLOW, QUARANTINE_NS, SLOW_NS, Callbacks
 from otcache.telemetry import catalog
+from otcache.telemetry._instrumentation.callbacks import (
+    EVENTS,
+    MOST_FAILURES,
+    MOST_SLOW,
+    QUARANTINE_NS,
+    SLOW_NS,
+    Callbacks,
+)
 from otcache.testing import Capture, ManualClock
 
 
@@ -157,7 +164,7 @@ async def test_async_ones_run_as_tasks_and_are_ended_at_close(callbacks: Callbac
 
 
 async def test_one_that_never_ends_is_cancelled_at_close(callbacks: Callbacks, monkeypatch: Any) -> None:
-    monkeypatch.setattr("otcache.callbacks.CLOSE_WITHIN", 0.01)
+    monkeypatch.setattr("otcache.telemetry._instrumentation.callbacks.CLOSE_WITHIN", 0.01)
     ended = asyncio.Event()
 
     async def endless(key: str) -> None:

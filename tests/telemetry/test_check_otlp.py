@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from otcache import GenericRedisCache
+from otcache._exports.check import Difference, Report, compare
+from otcache._exports.read import SourceError
 from otcache.telemetry import catalog
-from otcache.telemetry.check import Difference, Report, compare
-from otcache.telemetry.source import SourceError
 from otcache.testing import Capture
 from tests.telemetry import real
 

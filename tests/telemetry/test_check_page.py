@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from otcache.telemetry import catalog, page
-from otcache.telemetry.check import Difference, Report, compare
-from otcache.telemetry.source import SourceError
+from otcache._exports import prometheus_page as page
+from otcache._exports.check import Difference, Report, compare
+from otcache._exports.read import SourceError
+from otcache.telemetry import catalog
 from tests.telemetry import real
 from tests.telemetry.real import OPENMETRICS, TEXT
 

@@ -17,8 +17,8 @@ from typing import Final
 
 import pytest
 
-from otcache.telemetry.check import check
-from otcache.telemetry.source import SourceError, lines
+from otcache._exports.check import check
+from otcache._exports.read import SourceError, lines
 from tests.telemetry import real
 from tests.telemetry.real import OPENMETRICS, ROOT
 
@@ -260,7 +260,7 @@ def test_a_file_that_is_not_there_or_a_folder_is_said(tmp_path: Path) -> None:
 
 MEASURED: Final = """
 import resource, sys
-from otcache.telemetry.check import check
+from otcache._exports.check import check
 report = check(sys.argv[1])
 print(report.agrees, report.samples, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

@@ -13,7 +13,7 @@ from opentelemetry import trace
 
 from otcache import ValidationError
 from otcache.telemetry import catalog
-from otcache.telemetry.events import BURST, EXPORTED, Events
+from otcache.telemetry._instrumentation.events import BURST, EXPORTED, Events
 from otcache.testing import Capture
 
 

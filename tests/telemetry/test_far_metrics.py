@@ -56,7 +56,7 @@ async def test_bytes_that_cannot_be_read_are_an_error_of_the_codec(
 
     assert await cache.get("k") is None
 
-    assert codecs(telemetry) == {("deserialize", "unknown", "otcache.codecs.errors.DecodeError"): 1}
+    assert codecs(telemetry) == {("deserialize", "unknown", "otcache.exceptions.DecodeError"): 1}
 
 
 async def test_the_far_tier_says_how_old_a_value_was(

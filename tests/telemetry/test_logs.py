@@ -14,8 +14,8 @@ import structlog
 from opentelemetry import trace
 
 from otcache.telemetry import catalog
-from otcache.telemetry.events import Events
-from otcache.telemetry.logs import configure_logging
+from otcache.telemetry._instrumentation.events import Events
+from otcache.telemetry._setup.logs import configure_logging
 from otcache.testing import Capture
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opentelemetry.metrics import NoOpMeterProvider
 
-from otcache.telemetry.metrics import metrics_for
+from otcache.telemetry._instrumentation.metrics import metrics_for
 
 
 def test_a_provider_never_gets_the_counts_of_one_that_is_gone() -> None:

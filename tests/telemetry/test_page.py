@@ -22,8 +22,9 @@ from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 from prometheus_client.parser import text_string_to_metric_families
 
 from otcache import InMemoryCache
+from otcache._exports import prometheus_page as page
 from otcache.exceptions import ConfigurationError
-from otcache.telemetry import TelemetryHandle, catalog, page, setup
+from otcache.telemetry import TelemetryHandle, catalog, setup
 from otcache.telemetry.providers import Providers
 from tests.servers import wait_for
 
@@ -228,7 +229,7 @@ def test_an_unknown_exporter_gives_the_plain_page_and_says_so(monkeypatch: Any, 
 
 
 def test_a_data_model_that_is_not_known_is_passed_on(handle: TelemetryHandle, monkeypatch: Any) -> None:
-    monkeypatch.setattr("otcache.telemetry.prometheus.replace", _refuse)
+    monkeypatch.setattr("otcache.telemetry._setup.prometheus.replace", _refuse)
     record(handle, 0.5)
 
     text = scrape(handle)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from otcache.telemetry import catalog
-from otcache.telemetry.privacy import TEXT_LIMIT, KeyPrivacy, mask, redact
+from otcache.telemetry._instrumentation.privacy import TEXT_LIMIT, KeyPrivacy, mask, redact
 
 KEY = "user:ada@example.org"
 

@@ -13,8 +13,8 @@ from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, V
 from otcache import GenericRedisCache
 from otcache.exceptions import ConfigurationError
 from otcache.telemetry import catalog, views
-from otcache.telemetry.metrics import GRID
-from otcache.telemetry.profiles import Profile
+from otcache.telemetry._instrumentation.metrics import GRID
+from otcache.telemetry._setup.views import Profile
 from otcache.telemetry.providers import Providers
 
 HISTOGRAMS = [row for row in catalog.INSTRUMENTS if row.kind == "histogram"]

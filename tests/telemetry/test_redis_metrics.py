@@ -11,9 +11,10 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from otcache import GenericRedisCache
-from otcache.telemetry import sdk, setup, views
+from otcache.telemetry import setup, views
+from otcache.telemetry._setup import sdk
+from otcache.telemetry._setup.redis_metrics import KEPT, METER, RedisMetrics
 from otcache.telemetry.providers import Providers
-from otcache.telemetry.redis_metrics import KEPT, METER, RedisMetrics
 
 try:
     import redis.asyncio.observability.recorder as recorder

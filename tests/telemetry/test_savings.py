@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from otcache import AICacheConfig, AIResponseCache, CacheConfig, ValidationError
-from otcache.serializers import Facts
+from otcache._serialization.serializer import Facts
 from otcache.telemetry import catalog
 from otcache.testing import Capture
 

@@ -21,8 +21,9 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from otcache import InMemoryCache
 from otcache.exceptions import ConfigurationError, ValidationError
-from otcache.telemetry import catalog, sdk, setup, views
-from otcache.telemetry.metrics import GRID
+from otcache.telemetry import catalog, setup, views
+from otcache.telemetry._instrumentation.metrics import GRID
+from otcache.telemetry._setup import sdk
 from otcache.telemetry.providers import Providers
 
 ROOT = Path(__file__).parents[2]

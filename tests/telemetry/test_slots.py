@@ -8,8 +8,8 @@ import pytest
 
 from otcache import InMemoryCache
 from otcache.telemetry import catalog
-from otcache.telemetry.metrics import GRID, SLOTS, SLOTTED, SUM, observe
-from otcache.telemetry.reporter import clock
+from otcache.telemetry._instrumentation.metrics import GRID, SLOTS, SLOTTED, SUM, observe
+from otcache.telemetry._instrumentation.signals import clock
 from otcache.testing import Capture
 
 DURATIONS = (0, 1, 99, 100, 101, 1_000, 9_999, 10_000, 10_001, 10_025, 12_500, 12_501, 60_000_000_000, 60_000_000_001)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar, assert_type
 from fastapi import Depends
 
 from otcache import CachedFunction, CacheInterface, InMemoryCache, cached, get_cache_service, get_test_cache
-from otcache.loads.answer import Answer, Loaded
+from otcache.base import Answer, Loaded
 
 T = TypeVar("T")
 cache = InMemoryCache()

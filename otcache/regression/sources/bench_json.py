@@ -13,9 +13,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from otcache._exports.read import SourceError
 from otcache.regression.model import Run
 from otcache.regression.sources.files import objects
-from otcache.telemetry.source import SourceError
 
 SCHEMA_VERSION: Final = 1
 KIND: Final = "otcache.benchmark"

@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Final, NoReturn
 
-from otcache.telemetry.source import LONGEST, SourceError
+from otcache._exports.read import LONGEST, SourceError
 
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"

@@ -7,13 +7,13 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from otcache._exports.read import SourceError
 from otcache.regression.model import Exponential
 from otcache.regression.sources.cells import FINEST, Cells, explicit
 from otcache.regression.sources.files import found, objects
 from otcache.regression.sources.selection import Reading, Selection, Series
 from otcache.regression.sources.windows import Lives, Windows
 from otcache.telemetry.catalog import Instrument
-from otcache.telemetry.source import SourceError
 
 _OVERFLOW: Final = "otel.metric.overflow"
 _SIGNALS: Final = frozenset(("resourceMetrics", "resourceSpans", "resourceLogs", "resourceProfiles"))

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from otcache._exports.read import SourceError
 from otcache.exceptions import ConfigurationError
 from otcache.regression.sources.prometheus_api import Access, Api, TooMuchError, seconds
 from otcache.regression.sources.prometheus_values import Point, classic, native, numbers
@@ -21,7 +22,6 @@ from otcache.regression.sources.selection import Matcher, Reading, Selection, Se
 from otcache.regression.sources.windows import Lives, Windows
 from otcache.telemetry import catalog
 from otcache.telemetry.catalog import Instrument
-from otcache.telemetry.source import SourceError
 
 RAW_UP_TO: Final = 2 * 3600.0
 """Seconds up to which raw samples are read; beyond, one per step."""

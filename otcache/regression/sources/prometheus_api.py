@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import unquote, urlencode, urlsplit, urlunsplit
 
+from otcache._exports.read import SourceError
 from otcache.exceptions import ConfigurationError
-from otcache.telemetry.source import SourceError
 
 LARGEST: Final = 32 * 2**20
 """Bytes of one answer."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, get_args
 
 from otcache.telemetry.catalog.kinds import Attribute
-from otcache.telemetry.outcome import (
+from otcache.telemetry.record import (
     CoalesceOutcome,
     CoalesceRole,
     CoalesceScope,

@@ -1,0 +1,168 @@
+"""The code of a wrapper, written once from a signature: a call binds its arguments as any function does."""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from otcache._decorators.key_template import Field, Template
+from otcache._decorators.key_values import Declared, Writer
+from otcache._decorators.signature import Parameter, attribute_type, declared
+from otcache.base import MISSING
+from otcache.exceptions import ValidationError
+
+_KEY: Final = """\
+def key({parameters}):
+    return {key}
+"""
+
+_FIRST: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+
+_CALL: Final = """\
+async def call({own}cached{parameters}):{bind}
+    {own}key = {key}
+    {own}cache = {cache}
+    {own}value = {own}cache.hit({own}key)
+    if {own}value is not {own}missing:
+        return {own}value
+    return await {own}cached._load({own}cache, {own}key, ({positional}), {{{named}}})
+"""
+
+
+class Source:
+    """Writes functions with the parameters of one signature.
+
+    Args:
+        signature: With its annotations resolved.
+        name: Of the function, for tracebacks.
+    """
+
+    def __init__(self, signature: inspect.Signature, name: str) -> None:
+        self._parameters = list(signature.parameters.values())
+        self._name = name
+        self._own = "_"  # what our own names begin with, and none of the parameters' does
+        while any(parameter.name.startswith(self._own) for parameter in self._parameters):
+            self._own += "_"
+
+    def key(self, template: Template) -> Callable[..., str]:
+        """A function of the same parameters that gives the key."""
+        names: dict[str, Any] = {}
+        text = _KEY.format(parameters=_declare(self._parameters), key=self._expression(template, names))
+        return self._compile("key", template, text, names, self._parameters)
+
+    def call(self, template: Template, cache: str, names: Mapping[str, Any], *, bound: bool) -> Callable[..., Any]:
+        """The wrapper itself, as a method of a `CachedFunction`.
+
+        Args:
+            template: The key.
+            cache: An expression that gives the cache, over `names`; each begins with `{own}`.
+            names: What the expression needs.
+            bound: The first parameter is not passed, but known to the wrapper: a method of an instance.
+        """
+        own, parameters = self._own, self._parameters
+        if bound and not (parameters and parameters[0].kind in _FIRST):
+            raise TypeError(f"{self._name} takes no instance")
+        first, rest = (parameters[0].name, parameters[1:]) if bound else ("", parameters)
+        scope = {own + name: value for name, value in names.items()} | {f"{own}missing": MISSING}
+        text = _CALL.format(
+            own=own,
+            parameters=f", {_declare(rest)}" if rest else "",
+            bind=f"\n    ({first},) = {own}cached._bound" if bound else "",
+            key=self._expression(template, scope),
+            cache=cache.format(own=own),
+            positional="".join(f"{_star(part)}{part.name}, " for part in parameters if _is_positional(part)),
+            named=", ".join(_pass_named(part) for part in parameters if not _is_positional(part)),
+        )
+        return self._compile("call", template, text, scope, rest)
+
+    def _expression(self, template: Template, names: dict[str, Any]) -> str:
+        """An f-string that fills in a template; what it needs is added to `names`."""
+        own, writer = self._own, Writer(template.separators)
+        names |= {f"{own}int": int, f"{own}str": str, f"{own}reserved": writer.first_reserved}
+        parts = [_quote(template.literals[0])]
+        for at, (field, literal) in enumerate(zip(template.fields, template.literals[1:], strict=True)):
+            parameter = next(part for part in self._parameters if part.name == field.name)
+            kind = _declared(parameter, field)
+            names[f"{own}text_{at}"] = _text(writer, field, kind)
+            text = f"{own}text_{at}({field.name})" if field.path else self._shortcut(writer, kind, field.name, at)
+            parts += ["{", text, "}", _quote(literal)]
+        return 'f"{}"'.format("".join(parts))
+
+    def _shortcut(self, writer: Writer, kind: Declared, name: str, at: int) -> str:
+        """The two commonest cases in the line itself; `__class__`, because a parameter may be called `type`."""
+        own = self._own
+        if kind.cls is int and not writer.first_reserved("-"):
+            return f"{name} if {name}.__class__ is {own}int else {own}text_{at}({name})"
+        if kind.cls is str:
+            plain = f"{name}.__class__ is {own}str and ({name}.isalnum() or {own}reserved({name}) is None)"
+            return f"{name} if {plain} else {own}text_{at}({name})"
+        return f"{own}text_{at}({name})"
+
+    def _compile(
+        self, kind: str, template: Template, text: str, names: dict[str, Any], parameters: list[Parameter]
+    ) -> Callable[..., Any]:
+        filename = f"<{kind} {template.text!r} of {self._name}>"
+        exec(compile(text, filename, "exec"), names)  # noqa: S102  from names and literals of the program itself
+        linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)  # for tracebacks
+        function: Callable[..., Any] = names[kind]
+        named = [part for part in parameters if part.kind is Parameter.KEYWORD_ONLY]
+        function.__defaults__ = tuple(
+            part.default for part in parameters if part not in named and part.default is not Parameter.empty
+        )
+        function.__kwdefaults__ = {part.name: part.default for part in named if part.default is not Parameter.empty}
+        return function
+
+
+# --- parameters -----------------------------------------------------------------------------------------
+
+
+def _declare(parameters: Iterable[Parameter]) -> str:
+    """The parameters without annotations; the defaults are only places, filled afterwards."""
+    bare = [
+        part.replace(annotation=Parameter.empty, default=Parameter.empty if part.default is Parameter.empty else None)
+        for part in parameters
+    ]
+    return str(inspect.Signature(bare))[1:-1]
+
+
+def _is_positional(parameter: Parameter) -> bool:
+    return parameter.kind in (*_FIRST, Parameter.VAR_POSITIONAL)
+
+
+def _star(parameter: Parameter) -> str:
+    return "*" if parameter.kind is Parameter.VAR_POSITIONAL else ""
+
+
+def _pass_named(parameter: Parameter) -> str:
+    name = parameter.name
+    return f"**{name}" if parameter.kind is Parameter.VAR_KEYWORD else f"{name!r}: {name}"
+
+
+# --- the key --------------------------------------------------------------------------------------------
+
+
+def _declared(parameter: Parameter, field: Field) -> Declared:
+    kind = declared(attribute_type(parameter.annotation, field.path))
+    return Declared(tuple, kind) if parameter.kind is Parameter.VAR_POSITIONAL and not field.path else kind
+
+
+def _quote(literal: str) -> str:
+    return "".join({"{": "{{", "}": "}}", '"': '\\"', "\\": "\\\\"}.get(sign, sign) for sign in literal)
+
+
+def _text(writer: Writer, field: Field, kind: Declared) -> Callable[[Any], str]:
+    """Writes one field of a template; its errors name it."""
+
+    def text(value: Any) -> str:
+        try:
+            for name in field.path:
+                value = getattr(value, name)
+            return writer.write(value, kind)
+        except ValidationError as exc:
+            raise ValidationError(f"{field} is {exc.message}; or leave it out: ignore=({field.name!r},)") from None
+        except (AttributeError, ValueError) as exc:
+            raise ValidationError(f"{field} can't be written into a key: {type(exc).__name__}") from exc
+
+    return text

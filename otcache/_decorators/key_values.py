@@ -1,0 +1,150 @@
+"""Values as parts of a key: written by type, never by `repr`, and no two different values alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, time
+from decimal import Decimal
+from enum import Enum, Flag
+from functools import lru_cache
+from types import NoneType
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from otcache._decorators.key_template import OWN_SIGNS
+from otcache.exceptions import ValidationError
+
+
+class Declared(NamedTuple):
+    """What a parameter's annotation says will come; that is written without its type.
+
+    Attributes:
+        cls: The type; one of `KINDS`, or an enum.
+        items: What its elements are, for a tuple, list or frozenset.
+    """
+
+    cls: type = str
+    items: Any = None
+
+
+TEXT: Final = Declared()
+"""What an annotation that says nothing stands for: text is written as it is, every other type is named."""
+
+
+def _iso(value: Any) -> str:
+    """Two zones may have one offset now and not tomorrow, so a zone's name is part of it."""
+    zone = getattr(value.tzinfo, "key", None)
+    return f"{value.isoformat()}[{zone}]" if zone else str(value.isoformat())
+
+
+_MARKS: Final[dict[type, str]] = {
+    bool: "bool",
+    int: "int",
+    str: "str",
+    NoneType: "none",
+    UUID: "uuid",
+    datetime: "datetime",
+    date: "date",
+    time: "time",
+    Decimal: "decimal",
+    tuple: "tuple",
+    list: "list",
+    frozenset: "frozenset",
+}
+"""What stands for a type in a key. A subclass comes before its base."""
+
+_ATOMS: Final[dict[type, Callable[[Any], str]]] = {
+    bool: lambda value: "true" if value else "false",
+    int: int.__repr__,
+    str: str.__str__,
+    NoneType: lambda _: "",
+    UUID: UUID.__str__,
+    datetime: _iso,
+    date: lambda value: str(value.isoformat()),
+    time: _iso,
+    Decimal: Decimal.__str__,
+}
+
+KINDS: Final = (Enum, *_MARKS)
+"""The types of which a key can be made; instances of their subclasses count as theirs."""
+
+_HINTS: Final[dict[type, str]] = {
+    float: "two floats that print alike need not be equal: pass a Decimal, a rounded int or a str",
+    bytes: "pass its .hex()",
+    set: "pass a frozenset",
+}
+
+
+class Writer:
+    """Writes the values of one template.
+
+    Args:
+        separators: The signs that the template keeps its parts apart with; written as `%XX` inside of a value.
+    """
+
+    def __init__(self, separators: Iterable[str]) -> None:
+        reserved = "".join({*OWN_SIGNS, *map(chr, (*range(32), 127)), *separators})
+        self._table = {ord(sign): _percent(sign) for sign in reserved}
+        self.first_reserved = re.compile(f"[{re.escape(reserved)}]").search
+        """Finds a sign that is not written as it is; a third of the price of replacing none (measured)."""
+
+    def write(self, value: Any, declared: Declared = TEXT) -> str:
+        """`value` as text: plain if it is of the declared type, else with its type before a `~`.
+
+        Raises:
+            ValidationError: There is no text for its type.
+            ValueError: It is an integer with more digits than Python writes.
+        """
+        kind = kind_of(type(value))
+        if kind is None:
+            raise ValidationError(_refusal(type(value)))
+        if kind is Enum:
+            return self._enum(value, declared)
+        if kind is declared.cls:
+            return self._body(kind, value, declared)
+        return f"{_MARKS[kind]}~{self._body(kind, value, TEXT)}"
+
+    def _enum(self, value: Any, declared: Declared) -> str:
+        cls: Any = type(value)
+        inner = _values_of(cls)
+        body = self.write(value.value, inner or TEXT)
+        if cls is declared.cls and inner is not None:
+            return body
+        return f"{self._escape(f'{cls.__module__}.{cls.__qualname__}')}~{body}"
+
+    def _body(self, kind: type, value: Any, declared: Declared) -> str:
+        atom = _ATOMS.get(kind)
+        if atom is not None:
+            return self._escape(atom(value))
+        # an empty text is written as `~`: () and ("",) are two keys
+        parts = [self.write(part, declared.items or TEXT) or "~" for part in value]
+        return f"({','.join(sorted(parts) if kind is frozenset else parts)})"
+
+    def _escape(self, text: str) -> str:
+        return text if self.first_reserved(text) is None else text.translate(self._table)
+
+
+def kind_of(cls: type) -> type | None:
+    """The one of `KINDS` that instances of `cls` are written as; `None` if there is none."""
+    if cls in _MARKS:
+        return cls
+    return next((kind for kind in KINDS if issubclass(cls, kind)), None)
+
+
+@lru_cache(maxsize=256)
+def _values_of(cls: Any) -> Declared | None:
+    """What the values of an enum are; `None` if they are of several types, and so not plain."""
+    kinds = {int} if issubclass(cls, Flag) else {kind_of(type(member.value)) for member in cls}
+    only = kinds.pop() if len(kinds) == 1 else None
+    return None if only is None or only is Enum else Declared(only)
+
+
+def _percent(sign: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in sign.encode())
+
+
+def _refusal(cls: type) -> str:
+    hint = next((hint for base, hint in _HINTS.items() if issubclass(cls, base)), None)
+    names = ", ".join(_MARKS.values())
+    return f"a {cls.__qualname__}, which no key is made of ({hint or f'{names} and enums are'})"

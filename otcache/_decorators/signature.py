@@ -1,0 +1,189 @@
+"""The parameters of a function: what its annotations declare, and which of them can't matter for a key."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import is_dataclass
+from enum import Enum
+from typing import Annotated, Any, Final, Literal, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from otcache._decorators.key_values import TEXT, Declared, kind_of
+from otcache._serialization.types import is_declarable
+from otcache.base import Loaded
+
+Parameter = inspect.Parameter
+
+_HARMLESS: Final[Mapping[str, frozenset[str]]] = {
+    "starlette": frozenset({"HTTPConnection", "Request", "Response", "WebSocket", "BackgroundTasks"}),
+    "fastapi": frozenset({"SecurityScopes"}),
+    "pydantic_settings": frozenset({"BaseSettings"}),
+    "sqlalchemy": frozenset(
+        {
+            *("Session", "AsyncSession", "scoped_session", "async_scoped_session", "sessionmaker"),
+            *("async_sessionmaker", "Connection", "AsyncConnection", "Engine", "AsyncEngine"),
+        }
+    ),
+    "asyncpg": frozenset({"Connection", "Pool", "PoolConnectionProxy"}),
+    "psycopg": frozenset({"Connection", "AsyncConnection", "Cursor", "AsyncCursor"}),
+    "psycopg_pool": frozenset({"ConnectionPool", "AsyncConnectionPool"}),
+    "sqlite3": frozenset({"Connection", "Cursor"}),
+    "aiosqlite": frozenset({"Connection", "Cursor"}),
+    "otcache": frozenset({"CacheInterface"}),
+}
+"""Classes of requests, responses and connections by top package and name: none of these has to be installed."""
+
+_INJECTED: Final = frozenset({"Depends", "Security"})
+_UNIONS: Final = (Union, types.UnionType)
+_SAYS_NOTHING: Final = (types.NoneType, Parameter.empty, Any, object)
+_DATA: Final = (str, int, float, bytes, dict, list, tuple, set, frozenset)
+
+
+def signature_of(function: Callable[..., Any]) -> inspect.Signature:
+    """The signature of `function`; each annotation that is a string and can be resolved now is resolved.
+
+    One that can't be (a name that only a type checker sees) leaves the others alone.
+    """
+    signature = inspect.signature(function)
+    parameters = [p.replace(annotation=_resolve(function, p.annotation)) for p in signature.parameters.values()]
+    return signature.replace(parameters=parameters, return_annotation=_resolve(function, signature.return_annotation))
+
+
+def _resolve(function: Callable[..., Any], annotation: Any) -> Any:
+    if annotation is Parameter.empty:
+        return annotation
+    holder = types.SimpleNamespace(__annotations__={"it": annotation})
+    names = getattr(inspect.unwrap(function), "__globals__", {})
+    try:
+        resolved = get_type_hints(holder, names, {}, include_extras=True)["it"]
+    except Exception:  # noqa: BLE001  an annotation is any expression, and any of them may fail
+        return annotation
+    return None if resolved is types.NoneType else resolved
+
+
+def value_type(signature: inspect.Signature) -> Any:
+    """The annotation of what is cached, if a type in it has to be declared (docs/values.md); else `None`."""
+    annotation = signature.return_annotation
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    if get_origin(annotation) is Loaded:
+        (annotation,) = get_args(annotation)
+    return annotation if any(map(is_declarable, _classes_in(annotation))) else None
+
+
+def _classes_in(annotation: Any) -> Iterable[type]:
+    origin = get_origin(annotation)
+    if isinstance(annotation, type) and origin is None:
+        yield annotation
+    for argument in () if origin is Literal else get_args(annotation):
+        yield from _classes_in(argument)
+
+
+# --- what an annotation declares ------------------------------------------------------------------------
+
+
+def declared(annotation: Any) -> Declared:
+    """What values an annotation lets come; the first type of a union, but for `None`."""
+    annotation = _plain(annotation)
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin in _UNIONS:
+        return declared(next(part for part in arguments if part is not types.NoneType))
+    if origin is Literal:
+        return declared(type(arguments[0]))
+    cls = origin or annotation
+    kind = kind_of(cls) if isinstance(cls, type) else None
+    if kind is None:
+        return TEXT
+    items = {part for part in arguments if part is not ...}
+    return Declared(cls if kind is Enum else kind, declared(items.pop()) if len(items) == 1 else None)
+
+
+def _plain(annotation: Any) -> Any:
+    """An annotation without metadata, new names and aliases."""
+    if get_origin(annotation) is Annotated:
+        return _plain(get_args(annotation)[0])
+    if isinstance(annotation, NewType):
+        return _plain(annotation.__supertype__)
+    if isinstance(annotation, TypeVar):
+        return _plain(annotation.__bound__)
+    if type(annotation).__name__ == "TypeAliasType":  # Python 3.12
+        return _plain(annotation.__value__)
+    return annotation
+
+
+def attribute_type(annotation: Any, path: Iterable[str]) -> Any:
+    """The annotation of an attribute of an attribute of what `annotation` names; `None` if nobody declares it."""
+    for name in path:
+        cls = _plain(annotation)
+        if get_origin(cls) in _UNIONS:
+            cls = next(part for part in get_args(cls) if part is not types.NoneType)
+        found = getattr(get_origin(cls) or cls, name, None)
+        annotation = _hints(found.fget).get("return") if isinstance(found, property) else _hints(cls).get(name)
+    return annotation
+
+
+def _hints(holder: Any) -> dict[str, Any]:
+    try:
+        return get_type_hints(get_origin(holder) or holder, include_extras=True)
+    except Exception:  # noqa: BLE001  as in _resolve: what can't be resolved says nothing
+        return {}
+
+
+# --- what can't matter ----------------------------------------------------------------------------------
+
+
+def is_harmless(parameter: Parameter, *, first: bool) -> bool:
+    """Whether no key needs `parameter`.
+
+    The instance of a method, a request, a response, a database connection, and whatever FastAPI injects that is no
+    data: a session or a service, but not the current user.
+
+    Args:
+        parameter: With its annotation resolved.
+        first: Whether it is the function's first.
+    """
+    if first and parameter.name in ("self", "cls"):
+        return True
+    classes = list(_members(parameter.annotation))
+    if classes and all(map(_is_listed, classes)):
+        return True
+    marker = injected(parameter)
+    if marker is None:
+        return False
+    if not classes:  # no annotation: what the dependency says it gives
+        classes = list(_members(_hints(getattr(marker, "dependency", None)).get("return")))
+    return not any(map(_is_data, classes))
+
+
+def _members(annotation: Any) -> Iterable[type]:
+    """The classes of an annotation, `None` left out; nothing if it has none, or was not resolved."""
+    annotation = _plain(annotation)
+    origin = get_origin(annotation)
+    if origin in _UNIONS:
+        for part in get_args(annotation):
+            yield from _members(part)
+    elif isinstance(cls := origin or annotation, type) and cls not in _SAYS_NOTHING:
+        yield cls
+
+
+def _is_listed(cls: type) -> bool:
+    return any(base.__name__ in _HARMLESS.get(base.__module__.partition(".")[0], ()) for base in cls.__mro__)
+
+
+def injected(parameter: Parameter) -> Any:
+    """FastAPI's marker: the default, or in the metadata of the annotation."""
+    extras = getattr(parameter.annotation, "__metadata__", ())
+    return next((marker for marker in (parameter.default, *extras) if is_dependency(marker)), None)
+
+
+def is_dependency(marker: Any) -> bool:
+    """Whether it is what FastAPI's `Depends` or `Security` gives."""
+    classes = type(marker).__mro__
+    return any(cls.__name__ in _INJECTED and cls.__module__.partition(".")[0] == "fastapi" for cls in classes)
+
+
+def _is_data(cls: type) -> bool:
+    """Whether two values of it mean two answers: what a key is made of, and the records of models and tables."""
+    is_record = is_dataclass(cls) or is_declarable(cls) or hasattr(cls, "__table__") or hasattr(cls, "__tablename__")
+    return is_record or kind_of(cls) is not None or issubclass(cls, _DATA)

@@ -1,0 +1,173 @@
+"""The demo's application: an ordinary FastAPI service that caches by otcache's dependencies, as any other would."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import lru_cache, partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, HTTPException
+from pydantic import BaseModel, Field
+
+from otcache import (
+    AIMemoryCache,
+    AIResponseCache,
+    CacheInterface,
+    GenericRedisCache,
+    InMemoryCache,
+    cached,
+    get_ai_cache_service,
+    get_cache_service,
+    install_cache,
+)
+from otcache._demo.backends import BEST_SELLERS, Database, Model
+from otcache.http import cache_response
+
+router = APIRouter()
+
+# --- dependencies -----------------------------------------------------------------------------------
+
+Cache = Annotated[CacheInterface, Depends(get_cache_service)]
+BatchCache = Annotated[GenericRedisCache | InMemoryCache, Depends(get_cache_service)]
+AICache = Annotated[AIResponseCache | AIMemoryCache, Depends(get_ai_cache_service)]
+
+
+@lru_cache(maxsize=1)
+def open_database() -> Database:
+    """The database of this process; `DEMO_DATABASE` names the file that it shares with others."""
+    return Database(os.environ.get("DEMO_DATABASE", ":memory:"))
+
+
+async def get_database() -> Database:
+    """The application's database. It takes no request, so an answer that is made with it depends on no host."""
+    return open_database()
+
+
+async def get_model() -> Model:
+    """The application's model."""
+    return Model()
+
+
+Products = Annotated[Database, Depends(get_database)]
+Summarizer = Annotated[Model, Depends(get_model)]
+
+# --- products: a slow function, cached ---------------------------------------------------------------
+
+
+@cached(
+    "product:{product_id}", cache=get_cache_service, ttl=60, stale_ttl=600, negative_ttl=5,
+    tags=("product:{product_id}",), ignore=("database",),
+)  # fmt: skip
+async def product_of(product_id: int, database: Database) -> dict[str, Any] | None:
+    """One product. Of many callers at once one asks the database; without Redis an old one is better than none."""
+    return await database.product(product_id)
+
+
+async def found_product(product_id: int, database: Products) -> dict[str, Any]:
+    """One product, or 404."""
+    product: dict[str, Any] | None = await product_of(product_id, database)
+    if product is None:
+        raise HTTPException(404, f"there is no product {product_id}")
+    return product
+
+
+Product = Annotated[dict[str, Any], Depends(found_product)]
+
+
+@router.get("/products/{product_id}")
+async def read_product(product: Product) -> dict[str, Any]:
+    """One product."""
+    return product
+
+
+class Price(BaseModel):
+    """A new price."""
+
+    price: float = Field(gt=0)
+
+
+@router.put("/products/{product_id}/price", status_code=204)
+async def change_price(product_id: int, body: Price, cache: Cache, database: Products) -> None:
+    """Change a price: first the database, then every process forgets all that was made of the product."""
+    await database.set_price(product_id, body.price)
+    await cache.invalidate_tag(f"product:{product_id}")
+
+
+@router.get("/stock/{product_id}")
+async def read_stock(product_id: int, cache: Cache, database: Products) -> dict[str, int]:
+    """Pieces left, for two seconds; after them the last number, while the next one is asked for."""
+    left = await cache.get_or_set(f"stock:{product_id}", partial(database.stock, product_id), ttl=2, stale_ttl=60)
+    return {"id": product_id, "left": left}
+
+
+# --- pages and reports: whole responses --------------------------------------------------------------
+
+
+@router.get("/pages/{product_id}")
+@cache_response(ttl=10, stale_ttl=60, tags=("product:{product_id}",), cache=get_cache_service)
+async def read_page(product_id: int, cache: BatchCache, database: Products) -> dict[str, Any]:
+    """A product with the best sellers beside it."""
+    product = await found_product(product_id, database)
+    return {**product, "best_sellers": await cards(cache, database)}
+
+
+async def cards(cache: GenericRedisCache | InMemoryCache, database: Database) -> list[dict[str, Any]]:
+    """The best sellers in short: one batch read."""
+    wanted = {f"card:{number}": number for number in range(1, BEST_SELLERS + 1)}
+    found = await cache.get_many(wanted)
+    missing = [number for key, number in wanted.items() if key not in found]
+    if missing:
+        rows = await database.products(missing)
+        loaded = {f"card:{number}": {"id": number, "name": row["name"]} for number, row in rows.items()}
+        await cache.set_many(loaded, ttl=300)
+        found.update(loaded)
+    return [found[key] for key in wanted]
+
+
+@router.get("/reports/{number}")
+@cache_response(ttl=300, stale_ttl=600, cache=get_cache_service)
+async def read_report(number: int, database: Products) -> dict[str, int]:
+    """What takes so long that a crowd comes for it: one request makes it, in one of all processes."""
+    return await database.report(number)
+
+
+# --- summaries: an AI response by text, operation and options ---------------------------------------
+
+
+class Text(BaseModel):
+    """What to summarize, and in how many words."""
+
+    text: str = Field(min_length=1)
+    words: int = Field(default=12, ge=1, le=200)
+
+
+@router.post("/summaries")
+async def summarize(body: Text, cache: AICache, model: Summarizer) -> dict[str, Any]:
+    """A summary. The same text with the same options is paid for once."""
+    options = {"words": body.words}
+    kept: dict[str, Any] | None = await cache.get_cached_response(body.text, "summarize", options)
+    if kept is not None:
+        return kept
+    made = await model.summarize(body.text, body.words)
+    response = {"summary": made.text, "usage": made.usage}
+    paid: dict[str, Any] = {"usage": made.usage, "generation_seconds": made.seconds, "model": model.name}
+    await cache.cache_response(body.text, "summarize", options, response, **paid)
+    return response
+
+
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    """The database is open from the first query on, and closed after the last request."""
+    yield
+    open_database().close()
+    open_database.cache_clear()
+
+
+def create_app() -> FastAPI:
+    """The application; `install_cache` is all that it takes to cache and observe it."""
+    app = FastAPI(title="otcache demo", description="Products and summaries behind a cache.", lifespan=lifespan)
+    app.include_router(router)
+    install_cache(app, health_path="/health")
+    return app

@@ -1,0 +1,251 @@
+"""What a person sees: a live table in a terminal, a line per second elsewhere, a summary at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from otcache._demo.prices import PriceChange
+from otcache._demo.snapshot import TIERS, Window, count, quantile
+from otcache._demo.verdicts import Judgement
+
+_LABELS: Final = {"l1": "L1 hit", "l2": "L2 hit", "loader": "loaded", "none": "missed"}
+_NEWS: Final = {"available": "green", "none": "dim"}
+_LEVELS: Final = {"ok": "green", "warning": "bold yellow", "critical": "bold red"}
+_COLOURS: Final = {"closed": "green", "half_open": "yellow", "open": "red"}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One moment of the demo.
+
+    Attributes:
+        elapsed: Seconds since the first request.
+        seconds: How long it will run; `None` until Ctrl-C.
+        redis: What the far tier is.
+        urls: The pages of each process of the application.
+        now: What happens at this moment.
+        trouble: Whether that is bad news.
+        recent: The last few seconds.
+        whole: Everything so far.
+        errors: Requests that failed, as clients see it.
+        changes: The prices that were changed in one process and asked for in another; `None` where there is only one.
+        judgement: What the detector has found; `None` where none watches.
+    """
+
+    elapsed: float
+    seconds: float | None
+    redis: str
+    urls: Sequence[Mapping[str, str]]
+    now: str
+    trouble: bool
+    recent: Window
+    whole: Window
+    errors: int
+    changes: Sequence[PriceChange] | None
+    judgement: Judgement | None = None
+
+
+# --- numbers as text --------------------------------------------------------------------------------
+
+
+def duration(seconds: float | None) -> str:
+    """Three digits and the unit that fits."""
+    if seconds is None:
+        return "-"
+    for scale, unit in ((1e9, "ns"), (1e6, "µs"), (1e3, "ms")):
+        if seconds * scale < 999.5:
+            return f"{_three_digits(seconds * scale)} {unit}"
+    return f"{_three_digits(seconds)} s"
+
+
+def _three_digits(number: float) -> str:
+    return f"{number:.0f}" if number >= 99.5 else f"{number:.1f}" if number >= 9.95 else f"{number:.2f}"
+
+
+def percent(share: float | None) -> str:
+    """A share of 1 in percent."""
+    return "-" if share is None else f"{share * 100:.1f} %"
+
+
+def _rate(number: int, window: Window) -> str:
+    return f"{number / window.seconds:.0f}"
+
+
+def counts(numbers: Mapping[str, int], separator: str = "  ") -> str:
+    """Names with their numbers, the largest first."""
+    ordered = sorted(numbers.items(), key=lambda item: -item[1])
+    return separator.join(f"{name} {number}" for name, number in ordered) or "none"
+
+
+# --- the live table ---------------------------------------------------------------------------------
+
+
+def live(view: View) -> RenderableType:
+    """The whole screen; at most 23 lines of 80 columns."""
+    return Group(_title(view), _facts(view), Text(), _tiers(view), Text(), _state(view))
+
+
+def _title(view: View) -> RenderableType:
+    row = Table.grid(expand=True)
+    row.add_column()
+    row.add_column(justify="right")
+    until = f"{view.elapsed:.0f} s of {view.seconds:g} s" if view.seconds else f"{view.elapsed:.0f} s, Ctrl-C ends it"
+    row.add_row(Text("otcache demo", style="bold"), Text(until, style="dim"))
+    return row
+
+
+def _facts(view: View) -> RenderableType:
+    processes = [(f"process {number}", _pages(urls)) for number, urls in enumerate(view.urls, 1)]
+    return _rows(("Redis", Text(view.redis)), *processes, ("now", Text(view.now, style=_mood(view))))
+
+
+def _pages(urls: Mapping[str, str]) -> Text:
+    """The first with its host, the others without: each is a link where the terminal has them."""
+    written = [url if not at else f"/{url.rpartition('/')[2]}" for at, url in enumerate(urls.values())]
+    return Text("  ").join(
+        Text(text, style=f"cyan link {url}") for text, url in zip(written, urls.values(), strict=True)
+    )
+
+
+def _mood(view: View) -> str:
+    return "bold red" if view.trouble else "green"
+
+
+def _rows(*rows: tuple[str, Text]) -> Table:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", min_width=9, no_wrap=True)
+    table.add_column()
+    for name, text in rows:
+        table.add_row(name, text)
+    return table
+
+
+def _tiers(view: View) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    table.add_column("last 3 s", min_width=9, no_wrap=True)
+    for name in ("keys/s", "share", "p50", "p95", "p99"):
+        table.add_column(name, justify="right", min_width=9, no_wrap=True)
+    recent = view.recent
+    for tier in TIERS:
+        keys = _keys(recent, tier)
+        share = keys / recent.lookups if recent.lookups else None
+        cell = recent.reads(tier)
+        quantiles = [duration(quantile(cell, q)) for q in (0.50, 0.95, 0.99)]
+        table.add_row(_LABELS[tier], _rate(keys, recent), percent(share), *quantiles)
+    return table
+
+
+def _keys(window: Window, tier: str) -> int:
+    """Keys that a tier had, or that none had: those were loaded, or only missed."""
+    loaded = count(window.reads("loader"))
+    if tier == "loader":
+        return loaded
+    return window.hits(tier) if tier != "none" else max(0, sum(window.misses.values()) - loaded)
+
+
+def _state(view: View) -> Table:
+    recent, newest = view.recent, view.recent.new
+    errors = Text(f"{view.errors} errors", style="bold red" if view.errors else "green")
+    ratio = Text(f"{percent(recent.hit_ratio())} now   {percent(view.whole.hit_ratio())} since the start")
+    requests = Text(f"{_rate(count(recent.requests), recent)} per second   p99 {_p99(recent.requests)}   ") + errors
+    breaker = Text(newest.breaker, style=_COLOURS.get(newest.breaker, "dim"))
+    degraded = Text(f"   degraded {percent(recent.degraded_share)}   L1 {newest.entries} of {newest.limit} entries")
+    return _rows(
+        ("hit ratio", ratio),
+        ("misses", Text(counts(recent.misses))),
+        ("loads", _loads(recent)),
+        ("stale", Text(counts(recent.stale), style="yellow" if recent.stale else "")),
+        ("responses", Text(counts(recent.responses))),
+        ("requests", requests),
+        ("breaker", breaker + degraded),
+        *_between_processes(view),
+    )
+
+
+def _loads(window: Window) -> Text:
+    made, waited = sum(window.loads.values()), sum(window.waited.values())
+    elsewhere = window.waited.get("distributed", 0)
+    waits = f"   {waited} callers waited instead, {elsewhere} on another process"
+    return Text(f"{made}{waits}   {window.new.waiting} wait now")
+
+
+def _between_processes(view: View) -> Iterator[tuple[str, Text]]:
+    newest, recent = view.recent.new, view.recent
+    heard, sent = recent.news.get("receive", 0), recent.news.get("publish", 0)
+    lag = f"   99 % heard within {duration(recent.heard_within(0.99))}" if heard else ""
+    yield "news", Text(newest.backplane, style=_NEWS.get(newest.backplane, "red")) + Text(f"   {sent} sent{lag}")
+    if view.changes is not None:
+        yield "coherence", Text(f"{_invalidations(recent)}   {prices(view.changes)}", no_wrap=True, overflow="ellipsis")
+    if view.judgement is not None:
+        yield "detector", _alarm(view)
+
+
+def _invalidations(window: Window) -> str:
+    """What other processes have invalidated here."""
+    return f"{window.invalidations.get('backplane', 0)} invalidated"
+
+
+def prices(changes: Sequence[PriceChange]) -> str:
+    """What became of the prices that were changed in one process while the other could be told."""
+    told = [change for change in changes if not change.in_outage]
+    old = sum(change.old_answers for change in told)
+    return f"{len(told)} prices changed, {old} old ones seen elsewhere"
+
+
+def _alarm(view: View) -> Text:
+    level = view.judgement.level if view.judgement is not None else "ok"
+    return Text(alarm(view), style=_LEVELS[level], no_wrap=True, overflow="ellipsis")
+
+
+def alarm(view: View) -> str:
+    """What the detector says; empty where none watches."""
+    found = view.judgement
+    if found is None:
+        return ""
+    if not found.alarms:
+        over = found.changes[-1].said if found.changes else ""
+        return f"no alarm any more: {over}" if over else "no alarm" if found.looks else "no baseline yet"
+    more = f", {found.alarms - 1} more" if found.alarms > 1 else ""
+    return f"{found.level}: {found.worst}{more}"
+
+
+def _p99(cell: list[int]) -> str:
+    return duration(quantile(cell, 0.99))
+
+
+# --- without a terminal -----------------------------------------------------------------------------
+
+_COLUMNS: Final = (
+    ("time", 5), ("req/s", 6), ("hit", 8), ("p99 L1", 9), ("p99 L2", 9), ("p99 load", 9), ("loads", 6), ("stale", 6),
+    ("breaker", 10), ("degr.", 9),
+)  # fmt: skip
+
+
+def heading() -> str:
+    """What the columns of `line` are."""
+    return _columns([name for name, _ in _COLUMNS])
+
+
+def line(view: View) -> str:
+    """The same moment in one line of less than 80 columns."""
+    recent = view.recent
+    p99s = [_p99(recent.reads(tier)) for tier in TIERS if tier != "none"]
+    loads, stale = (_rate(sum(counted.values()), recent) for counted in (recent.loads, recent.stale))
+    rate = _rate(count(recent.requests), recent)
+    first = [f"{view.elapsed:.0f} s", rate, percent(recent.hit_ratio()), *p99s, loads, stale]
+    return _columns([*first, recent.new.breaker, percent(recent.degraded_share)])
+
+
+def event(view: View) -> str:
+    """What has begun, and why keys have not been found until then."""
+    return f"{view.elapsed:3.0f} s  {view.now} (misses: {counts(view.recent.misses, ', ')})"
+
+
+def _columns(texts: Sequence[str]) -> str:
+    return "".join(text.rjust(width) for text, (_, width) in zip(texts, _COLUMNS, strict=True))

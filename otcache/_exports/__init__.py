@@ -1,0 +1,1 @@
+"""What was exported, read back: Prometheus pages, OTLP JSON, and whether they keep the telemetry contract."""

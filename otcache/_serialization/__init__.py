@@ -1,0 +1,1 @@
+"""The formats of a payload's body; `otcache._serialization.serializer` chooses between them."""

@@ -1,0 +1,197 @@
+"""The header of a payload, version 1: 12 fixed bytes, then the facts that its flags announce.
+
+    0     magic 0xCA          1  version 1          2  format of the body (never reused)
+    3     flags: bits 0-1 compression; 2 created; 3 soft expiry; 4 loader; 5 writer; 6 stamp; 7 notes
+    4-11  expiry, ms since the epoch of the server's clock, 0 for never
+    12-   created ms 8 | soft expiry ms 8 | loader µs 4 | trace id 16, span id 8, flags 1 | stamp 8 |
+          length 4 and JSON notes | body
+
+All numbers are big-endian. The expiry has a fixed place so that `touch` can overwrite it on the server.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from otcache.exceptions import DecodeError, ValidationError
+
+MAGIC: Final = 0xCA
+VERSION: Final = 1
+EXPIRY_OFFSET: Final = 4
+"""Where `pack_expiry`'s 8 bytes stand in a payload."""
+HEADER_SIZE: Final = 12
+
+PLAIN: Final = 1
+TAGGED: Final = 2
+SIGNED: Final = 3
+
+COMPRESSION_BITS: Final = 0b11
+CREATED_BIT: Final = 1 << 2
+_SOFT_BIT: Final = 1 << 3
+_LOADER_BIT: Final = 1 << 4
+_WRITER_BIT: Final = 1 << 5
+STAMP_BIT: Final = 1 << 6
+_NOTES_BIT: Final = 1 << 7
+
+_HEADER: Final = struct.Struct(">BBBBQ")
+_USUAL: Final = struct.Struct(">BBBBQQQ")
+_MS: Final = struct.Struct(">Q")
+_US: Final = struct.Struct(">I")
+_WRITER: Final = struct.Struct(">QQQB")
+_LENGTH: Final = struct.Struct(">I")
+_LONGEST_US: Final = 2**32 - 1
+
+
+class Writer(NamedTuple):
+    """The span that wrote an entry, as in a `traceparent`."""
+
+    trace_id: int
+    span_id: int
+    flags: int
+
+
+class Facts(NamedTuple):
+    """What an entry can carry besides its value and times; everything is free where it is `None`.
+
+    Attributes:
+        soft_expires_at_ms: From when on it should be refreshed, in ms of the server's clock.
+        loader_us: How long the value took to make; above 71 minutes that is what is kept.
+        writer: The span that wrote it.
+        stamp: Which invalidations it is newer than (docs/coherence.md), 64 bits.
+        notes: Small JSON: token usage, tags.
+    """
+
+    soft_expires_at_ms: int | None = None
+    loader_us: int | None = None
+    writer: Writer | None = None
+    stamp: int | None = None
+    notes: Mapping[str, Any] | None = None
+
+
+class Header(NamedTuple):
+    """What stands before a body; `size` is where the body starts."""
+
+    format: int
+    compression: int
+    expires_at_ms: int
+    created_at_ms: int | None
+    facts: Facts | None
+    size: int
+
+
+def pack_expiry(ms: int) -> bytes:
+    """The 8 bytes of an expiry, for `SETRANGE key EXPIRY_OFFSET`; 0 for never."""
+    return _MS.pack(ms)
+
+
+def pack(format: int, compression: int, expires_at_ms: int, created_at_ms: int | None, facts: Facts | None) -> bytes:  # noqa: A002
+    """The header's bytes."""
+    flags, rest = compression, b""
+    if created_at_ms is not None:
+        flags, rest = flags | CREATED_BIT, _MS.pack(created_at_ms)
+    if facts is not None:
+        bits, more = _pack_facts(facts)
+        flags, rest = flags | bits, rest + more
+    return _HEADER.pack(MAGIC, VERSION, format, flags, expires_at_ms) + rest
+
+
+def pack_usual(format: int, compression: int, expires_at_ms: int, created_at_ms: int, stamp: int) -> bytes:  # noqa: A002
+    """The header of nearly every entry, in one step."""
+    return _USUAL.pack(
+        MAGIC, VERSION, format, compression | CREATED_BIT | STAMP_BIT, expires_at_ms, created_at_ms, stamp
+    )
+
+
+def _pack_facts(facts: Facts) -> tuple[int, bytes]:
+    parts: list[tuple[int, bytes]] = []
+    if facts.soft_expires_at_ms is not None:
+        parts.append((_SOFT_BIT, _MS.pack(facts.soft_expires_at_ms)))
+    if facts.loader_us is not None:
+        parts.append((_LOADER_BIT, _US.pack(min(facts.loader_us, _LONGEST_US))))
+    if facts.writer is not None:
+        parts.append((_WRITER_BIT, _pack_writer(facts.writer)))
+    if facts.stamp is not None:
+        parts.append((STAMP_BIT, _MS.pack(facts.stamp)))
+    if facts.notes is not None:
+        parts.append((_NOTES_BIT, _pack_notes(facts.notes)))
+    return sum(bit for bit, _ in parts), b"".join(part for _, part in parts)
+
+
+def _pack_writer(writer: Writer) -> bytes:
+    return _WRITER.pack(*divmod(writer.trace_id, 2**64), writer.span_id, writer.flags)
+
+
+def _pack_notes(notes: Mapping[str, Any]) -> bytes:
+    try:
+        body = orjson.dumps(dict(notes))
+    except TypeError:
+        raise ValidationError("the notes of an entry are not JSON") from None
+    return _LENGTH.pack(len(body)) + body
+
+
+def unpack(payload: bytes) -> Header:
+    """What stands before the body.
+
+    Raises:
+        DecodeError: The bytes are not ours, of another version, or too short.
+    """
+    if payload[:1] != b"\xca":
+        raise DecodeError("foreign bytes")
+    try:
+        _, version, format_, flags, expires = _HEADER.unpack_from(payload)
+        if version != VERSION:
+            raise DecodeError(f"version {version} of the envelope")
+        fields = _Fields(payload, flags)
+        created = fields.take(CREATED_BIT, _MS)
+        facts = _unpack_facts(fields) if flags >= _SOFT_BIT else None
+    except struct.error:
+        raise DecodeError("truncated header") from None
+    return Header(format_, flags & COMPRESSION_BITS, expires, created[0] if created else None, facts, fields.at)
+
+
+class _Fields:
+    """The optional fields, taken in their order."""
+
+    def __init__(self, payload: bytes, flags: int) -> None:
+        self.payload = payload
+        self.flags = flags
+        self.at = HEADER_SIZE
+
+    def take(self, bit: int, shape: struct.Struct) -> tuple[Any, ...] | None:
+        if not self.flags & bit:
+            return None
+        fields = shape.unpack_from(self.payload, self.at)
+        self.at += shape.size
+        return fields
+
+
+def _unpack_facts(fields: _Fields) -> Facts:
+    soft = fields.take(_SOFT_BIT, _MS)
+    loader = fields.take(_LOADER_BIT, _US)
+    writer = fields.take(_WRITER_BIT, _WRITER)
+    stamp = fields.take(STAMP_BIT, _MS)
+    notes = fields.take(_NOTES_BIT, _LENGTH)
+    return Facts(
+        soft[0] if soft else None,
+        loader[0] if loader else None,
+        Writer((writer[0] << 64) | writer[1], *writer[2:]) if writer else None,
+        stamp[0] if stamp else None,
+        _unpack_notes(fields, notes[0]) if notes else None,
+    )
+
+
+def _unpack_notes(fields: _Fields, size: int) -> Mapping[str, Any]:
+    start, fields.at = fields.at, fields.at + size
+    if fields.at > len(fields.payload):
+        raise DecodeError("truncated notes")
+    try:
+        notes = orjson.loads(fields.payload[start : fields.at])
+    except ValueError:
+        raise DecodeError("damaged notes") from None
+    if type(notes) is not dict:
+        raise DecodeError("notes that are no object")
+    return notes

@@ -1,0 +1,1 @@
+"""The alert rules, a file per subject."""

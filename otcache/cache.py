@@ -1,0 +1,556 @@
+"""`Cache`: every operation of a cache, and its life.
+
+`get` and `get_or_set` begin with the hit path. Its rules and their prices are in docs/performance.md: one dictionary
+look-up, two clock reads, integer cells; no lock, no task, no SDK call unless a span would be recorded.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+
+from otcache._engine.invalidation_log import EVERYTHING, prefix_target, tag_target
+from otcache._engine.tiers import Tiers
+from otcache._engine.write_options import WriteOptions
+from otcache._loading.coordinator import LoadCoordinator
+from otcache._serialization.keys import check_key, check_tags
+from otcache._serialization.serializer import Facts
+from otcache.base import MISSING, Answer, CacheInterface, as_answer, as_get_or_set
+from otcache.config import CacheConfig
+from otcache.exceptions import StoreError, ValidationError
+from otcache.stores.memory import Entry
+from otcache.telemetry._instrumentation.metrics import GRID, SLOTS, SLOTTED, SUM, load_stats, lookup_stats
+from otcache.telemetry._instrumentation.probe import Probe
+from otcache.telemetry._instrumentation.sampling import SPAN_KEY, current_context
+from otcache.telemetry._instrumentation.signals import clock
+from otcache.telemetry.catalog import L1_COUNT, L1_LIMIT, Instrument
+from otcache.telemetry.record import AIFacts, Lookup, ResponseResult, Result, Tier
+
+_MS: Final = 1_000_000
+_LONGEST_TTL: Final = 31_536_000
+
+
+class Cache(CacheInterface):
+    """A cache in one or two tiers. The classes that users build only decide which tiers there are.
+
+    Args:
+        config: The validated options.
+        tiers: L1, and L2 if there is one.
+        probe: What it reports through.
+    """
+
+    def __init__(self, config: CacheConfig, tiers: Tiers, probe: Probe) -> None:
+        self.config = config
+        self.name = config.name
+        self._tiers = tiers
+        self._near = tiers.near
+        self._far = tiers.far
+        self._probe = probe
+        self._clock: Callable[[], int] = clock
+        # what the hit path touches, one attribute each
+        self._entries = tiers.near.entries
+        self._hits = probe.hits
+        self._tracing = probe.tracing
+        self._load_hits = probe.load_hits
+        self._plain = not tiers.copies
+        self._loads = LoadCoordinator(config, tiers, probe)
+        probe.metrics.watch(self)
+
+    # --- the hit paths ------------------------------------------------------------------------------
+
+    async def get(self, key: str, default: Any = None, *, type: Any = None) -> Any:  # noqa: A002
+        """The value under `key`.
+
+        Args:
+            key: Where.
+            default: What a miss gives; tells a miss from a cached `None`.
+            type: The declared type of the value, if it needs one (docs/values.md).
+
+        Raises:
+            ValidationError: The key is not a non-empty string of at most 8 KiB.
+        """
+        clock = self._clock
+        started = clock()
+        try:
+            entry = self._entries.get(key)
+        except TypeError:  # an unhashable key: refused below, by name
+            entry = None
+        if entry is not None and entry.expires > started < self._near.trusted_until:
+            entry.used = True
+            if self._plain:
+                tracing = self._tracing
+                span = current_context().get(SPAN_KEY)
+                if span is None:
+                    recorded = tracing.roots or (tracing.unset and tracing.is_late())
+                else:
+                    recorded = span.get_span_context()[3] & tracing.mask or tracing.always
+                if not recorded:
+                    cells = self._hits
+                    elapsed = clock() - started
+                    cells[SLOTS[elapsed] if elapsed < SLOTTED else bisect_left(GRID, elapsed)] += 1
+                    cells[SUM] += elapsed
+                    return entry.value
+            if not self._tiers.copies:  # somebody watches: a span, a callback
+                self._probe.hit(key, entry.value, entry.facts, started)
+                return entry.value
+        return await self._fetch(key, default, type, started)
+
+    @as_get_or_set
+    async def get_or_set(
+        self,
+        key: str,
+        loader: Callable[[], Any],
+        ttl: int | None = None,
+        *,
+        type: Any = None,  # noqa: A002
+        tags: Iterable[str] = (),
+        stale_ttl: int | None = None,
+        soft_timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  how long a load may take
+        negative_ttl: int | None = None,
+        early_refresh: float | None = None,
+        ttl_jitter: float | None = None,
+        refresh: bool = False,
+        template: str | None = None,
+    ) -> Any:
+        """The value under `key`; `loader` makes it if it is not there (docs/loading.md).
+
+        Of many callers at once one loads, and the others wait for it. A caller who gives up stops nothing.
+
+        Args:
+            key: Where.
+            loader: Makes the value: an async function, or a plain one, which runs in a worker thread. It may return
+                `Loaded` to choose for itself.
+            ttl: Seconds that the value is fresh; `None` takes the default, 0 for ever.
+            type: The declared type of the value, if it needs one (docs/values.md).
+            tags: To invalidate it by.
+            stale_ttl: Seconds beyond `ttl` that it may be given where no new one is to be had.
+            soft_timeout: Seconds that a caller who has a stale value waits for the new one; 0 not at all.
+            timeout: Seconds after which the load is given up.
+            negative_ttl: The `ttl` of a loaded `None`.
+            early_refresh: How eagerly a hot value is loaded anew before its time is over; 0 never.
+            ttl_jitter: Share of `ttl`, 0..0.5, by which it is shortened at random.
+            refresh: Load anew, whatever is there.
+            template: The shape of the key, such as `user:{id}`, for its span.
+
+        Raises:
+            ValidationError: An argument or the loaded value can't be accepted.
+            LoadTimeout: The load was given up, and there is no stale value.
+            Exception: What the loader raised, as it is, if there is no stale value.
+        """
+        if not refresh:
+            value = self.hit(key)
+            if value is not MISSING:
+                return value
+        started = self._clock()
+        entry = None if refresh or self._tiers.copies else self._entry(key)
+        if entry is not None and entry.expires > started < self._near.trusted_until:  # somebody watches
+            entry.used = True
+            self._probe.hit(key, entry.value, entry.facts, started, "get_or_set", template)
+            return entry.value
+        answer = await self._loads.answer(
+            started,
+            key,
+            loader,
+            kind=type,
+            tags=tags,
+            forced=refresh,
+            template=template,
+            ttl=ttl,
+            stale_ttl=stale_ttl,
+            soft_timeout=soft_timeout,
+            timeout=timeout,
+            negative_ttl=negative_ttl,
+            early_refresh=early_refresh,
+            ttl_jitter=ttl_jitter,
+        )
+        return answer.value
+
+    def hit(self, key: str) -> Any:
+        """The value under `key`, if it is near and fresh and nobody watches; else `MISSING`, and nothing is counted.
+
+        The start of `get_or_set` without a coroutine, for code that goes on to it (docs/cached.md).
+        """
+        clock = self._clock
+        started = clock()
+        try:
+            entry = self._entries.get(key)
+        except TypeError:  # an unhashable key: refused later, by name
+            return MISSING
+        if entry is None or not (self._plain and entry.expires > started < self._near.trusted_until):
+            return MISSING
+        tracing = self._tracing
+        span = current_context().get(SPAN_KEY)
+        if span is None:
+            recorded = tracing.roots or (tracing.unset and tracing.is_late())
+        else:
+            recorded = span.get_span_context()[3] & tracing.mask or tracing.always
+        if recorded:
+            return MISSING
+        entry.used = True
+        cells = self._load_hits
+        elapsed = clock() - started
+        cells[SLOTS[elapsed] if elapsed < SLOTTED else bisect_left(GRID, elapsed)] += 1
+        cells[SUM] += elapsed
+        return entry.value
+
+    def _entry(self, key: str) -> Entry | None:
+        try:
+            return self._entries.get(key)
+        except TypeError:  # an unhashable key: refused later, by name
+            return None
+
+    # --- reading ------------------------------------------------------------------------------------
+
+    async def _fetch(
+        self,
+        key: str,
+        default: Any,
+        kind: Any,
+        started: int,
+        *,
+        ai: AIFacts | None = None,
+        promote: bool = True,
+    ) -> Any:
+        with self._probe.operation("get", started, key, ai) as outcome:
+            check_key(key)
+            found = await self._tiers.look_up(outcome, key, kind, promote)
+            outcome.result, outcome.tier, outcome.reason = found.result, found.tier, found.reason
+            outcome.value, outcome.facts = found.value, found.facts
+            outcome.age = found.age
+        return default if outcome.value is MISSING else outcome.value
+
+    @as_answer
+    async def answer(
+        self,
+        key: str,
+        loader: Callable[[], Any],
+        ttl: int | None = None,
+        *,
+        type: Any = None,  # noqa: A002
+        tags: Iterable[str] = (),
+        stale_ttl: int | None = None,
+        soft_timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109  how long a load may take
+        negative_ttl: int | None = None,
+        early_refresh: float | None = None,
+        ttl_jitter: float | None = None,
+        refresh: bool = False,
+        template: str | None = None,
+    ) -> Answer[Any]:
+        """As `get_or_set`, with how the value came: whether it is stale, how old it is, who had it."""
+        return await self._loads.answer(
+            self._clock(),
+            key,
+            loader,
+            kind=type,
+            tags=tags,
+            forced=refresh,
+            template=template,
+            ttl=ttl,
+            stale_ttl=stale_ttl,
+            soft_timeout=soft_timeout,
+            timeout=timeout,
+            negative_ttl=negative_ttl,
+            early_refresh=early_refresh,
+            ttl_jitter=ttl_jitter,
+        )
+
+    async def get_many(self, keys: Iterable[str], *, type: Any = None) -> dict[str, Any]:  # noqa: A002
+        """The values of those `keys` that are there; the far tier is asked once for all the rest."""
+        with self._probe.operation("get_many", self._clock()) as outcome:
+            wanted = _distinct(keys)
+            outcome.batch_size = len(wanted)
+            lookups = await self._tiers.look_up_many(outcome, wanted, type)
+            outcome.lookups = list(lookups.values())
+            found = {key: lookup.value for key, lookup in lookups.items() if lookup.result == "hit"}
+            outcome.batch_hits = len(found)
+            outcome.tier = _deepest(outcome.lookups)
+            outcome.result = _batch_result(len(found), len(wanted))
+            outcome.reason = outcome.lookups[0].reason if outcome.result == "miss" else "none"
+        return found
+
+    async def exists(self, key: str) -> bool:
+        """Whether `key` holds a value (which may be `None`); `False` if the tier that knows can't be asked."""
+        with self._probe.operation("contains", self._clock(), key) as outcome:
+            check_key(key)
+            found = await self._tiers.contains(outcome, key)
+            outcome.result = "hit" if found else "miss"
+        return found
+
+    async def get_ttl(self, key: str) -> int | None:
+        """Seconds until `key` expires, rounded up; 0 if it never does, `None` if it is not there."""
+        with self._probe.operation("get_ttl", self._clock(), key) as outcome:
+            check_key(key)
+            left = await self._tiers.left_ms(outcome, key)
+            outcome.result = "miss" if left is None else "hit"
+        return None if left is None else -(-left // 1000)
+
+    # --- writing ------------------------------------------------------------------------------------
+
+    async def set(
+        self,
+        key: str,
+        value: Any,
+        ttl: int | None = None,
+        *,
+        type: Any = None,  # noqa: A002
+        tags: Iterable[str] = (),
+    ) -> None:
+        """Store `value`; see `CacheInterface.set`. A Redis that is away never makes it raise.
+
+        Args:
+            key: Where.
+            value: What.
+            ttl: Seconds; `None` takes the cache's default, 0 never expires.
+            type: The declared type of the value, if it needs one (docs/values.md).
+            tags: What `invalidate_tag` may name it by; non-empty strings of at most 8 KiB.
+
+        Raises:
+            ValidationError: The key, the value, the ttl or a tag can't be accepted; nothing was stored.
+        """
+        await self._store(key, value, ttl, type, tags=check_tags(tags) if tags else ())
+
+    async def _store(
+        self,
+        key: str,
+        value: Any,
+        ttl: int | None,
+        kind: Any,
+        *,
+        ai: AIFacts | None = None,
+        facts: Facts | None = None,
+        tags: tuple[str, ...] = (),
+    ) -> None:
+        started = self._clock()
+        with self._probe.operation("set", started, key, ai) as outcome:
+            check_key(key)
+            terms = WriteOptions(self._seconds(ttl), await self._tiers.stamp(outcome), tags)
+            outcome.facts = facts = self._probe.with_writer(outcome, facts)
+            payload = self._tiers.coding.encode(key, value, terms, kind, facts).payload
+            outcome.ttl, outcome.size = float(terms.ttl), len(payload)
+            await self._loads.flights.settle((key,))
+            await self._tiers.write(outcome, {key: value}, {key: payload}, terms, started)
+            if not outcome.written:
+                outcome.result = "dropped"
+
+    def _seconds(self, ttl: int | None) -> int:
+        if ttl is None:
+            return self.config.default_ttl
+        if isinstance(ttl, bool) or not isinstance(ttl, int):
+            raise ValidationError(f"ttl is {ttl.__class__.__name__}, not an integer of 0..{_LONGEST_TTL} s or None")
+        if not 0 <= ttl <= _LONGEST_TTL:
+            raise ValidationError(f"ttl={ttl} is outside 0..{_LONGEST_TTL} s", {"ttl": ttl})
+        return ttl
+
+    async def set_many(self, mapping: Mapping[str, Any], ttl: int | None = None, *, type: Any = None) -> None:  # noqa: A002
+        """Store every entry of `mapping`, in one round trip. All are checked before one is stored."""
+        started = self._clock()
+        with self._probe.operation("set_many", started) as outcome:
+            if not isinstance(mapping, Mapping):
+                raise ValidationError(f"mapping is {mapping.__class__.__name__}, not a mapping of keys to values")
+            terms = WriteOptions(self._seconds(ttl), await self._tiers.stamp(outcome))
+            encode, facts = self._tiers.coding.encode, self._probe.with_writer(outcome, None)
+            payloads = {check_key(k): encode(k, value, terms, type, facts).payload for k, value in mapping.items()}
+            outcome.facts = facts
+            outcome.batch_size, outcome.ttl = len(payloads), float(terms.ttl)
+            await self._loads.flights.settle(payloads)
+            await self._tiers.write(outcome, mapping, payloads, terms, started)
+            outcome.result = _write_result(len(outcome.written), len(payloads))
+
+    async def touch(self, key: str, ttl: int | None = None) -> bool:
+        """Give an existing entry `ttl` seconds from now (`None`: the default, 0: for ever).
+
+        Returns:
+            Whether the entry was there and has the new time in the farthest tier.
+        """
+        started = self._clock()
+        with self._probe.operation("touch", started, key) as outcome:
+            check_key(key)
+            seconds = self._seconds(ttl)
+            outcome.ttl = float(seconds)
+            touched = await self._tiers.touch(outcome, key, seconds, started)
+            outcome.result = "ok" if touched else "noop"
+        return touched
+
+    # --- removing -----------------------------------------------------------------------------------
+
+    async def delete(self, key: str) -> None:
+        """Remove `key` from every tier. What Redis did not take now is removed there before it is read again."""
+        with self._probe.operation("delete", self._clock(), key) as outcome:
+            check_key(key)
+            await self._loads.flights.settle((key,))
+            await self._tiers.remove(outcome, [key])
+
+    async def delete_many(self, keys: Iterable[str]) -> None:
+        """Remove `keys` from every tier, in one round trip."""
+        with self._probe.operation("delete_many", self._clock()) as outcome:
+            wanted = _distinct(keys)
+            outcome.batch_size = len(wanted)
+            if wanted:
+                await self._loads.flights.settle(wanted)
+                await self._tiers.remove(outcome, wanted)
+
+    async def clear(self) -> None:
+        """Make every entry of this cache invalid, and of no other, in every process: one round trip.
+
+        What Redis holds goes with its time to live; `purge` frees the memory at once.
+        """
+        with self._probe.operation("clear", self._clock()) as outcome:
+            await self._tiers.invalidate(outcome, EVERYTHING)
+
+    async def purge(self) -> int:
+        """Remove every entry of this cache from the server, batch by batch, and from L1; how many there were."""
+        with self._probe.operation("purge", self._clock()) as outcome:
+            await self._tiers.invalidate(outcome, EVERYTHING)
+            return await self._tiers.sweep(outcome, "*", None)
+
+    async def invalidate_tag(self, tag: str) -> None:
+        """Make every entry with `tag` invalid, in every process: one round trip, however many there are.
+
+        While Redis is away it is valid here, and repeated to Redis before Redis is read again.
+
+        Raises:
+            ValidationError: The tag is not a non-empty string of at most 8 KiB.
+        """
+        with self._probe.operation("invalidate", self._clock()) as outcome:
+            await self._tiers.invalidate(outcome, tag_target(check_tags([tag])[0]))
+
+    async def invalidate_prefix(self, prefix: str) -> None:
+        """Make every entry invalid whose key starts with `prefix`; otherwise as `invalidate_tag`.
+
+        Raises:
+            ValidationError: The prefix is not a non-empty string of at most 8 KiB.
+        """
+        with self._probe.operation("invalidate", self._clock()) as outcome:
+            await self._tiers.invalidate(outcome, prefix_target(check_key(prefix, "prefix")))
+
+    # --- callbacks ----------------------------------------------------------------------------------
+
+    def register_callback(self, event: str, callback: Callable[..., Any]) -> None:
+        """Call `callback` at each `event`; see `CacheInterface.register_callback` and docs/callbacks.md."""
+        self._probe.callbacks.register(event, callback)
+        self._set_plain()
+
+    def unregister_callback(self, event: str, callback: Callable[..., Any]) -> None:
+        """Call `callback` no more."""
+        self._probe.callbacks.unregister(event, callback)
+        self._set_plain()
+
+    def _set_plain(self) -> None:
+        """The hit path asks one flag: nobody watches hits and nobody wants copies."""
+        self._plain = not (self._tiers.copies or self._probe.callbacks.has("get_success"))
+
+    # --- life ---------------------------------------------------------------------------------------
+
+    async def connect(self) -> bool:
+        """Ask the far tier once; whether it answered in time, `True` where there is none.
+
+        A far tier that did not answer is asked in the background, and takes part as soon as it does.
+        """
+        answered = await self._far.connect() if self._far is not None else True
+        if answered:
+            await self._tiers.listen()
+        self._probe.started(repr(self.config))
+        return answered
+
+    async def ping(self) -> bool:
+        """Whether the far tier answers now; `True` where there is none."""
+        if self._far is None:
+            return True
+        with self._probe.operation("ping", self._clock()) as outcome:
+            try:
+                await self._far.ping(outcome)
+            except StoreError:
+                outcome.result = "dropped"
+        return outcome.result == "ok"
+
+    async def close(self) -> None:
+        """Close the connections and end the background tasks. Idempotent."""
+        self._probe.metrics.forget(self)
+        await self._loads.close()
+        await self._probe.callbacks.aclose()
+        if self._tiers.backplane is not None:
+            await self._tiers.backplane.close()
+        if self._far is not None:
+            await self._far.close()
+
+    async def __aenter__(self) -> Self:
+        await self.connect()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # --- state --------------------------------------------------------------------------------------
+
+    @property
+    def far_error(self) -> str | None:
+        """`error.type` of the last failed round trip; safe to show."""
+        return self._far.error.error_type if self._far is not None and self._far.error is not None else None
+
+    async def tiers_health(self) -> dict[str, dict[str, Any]]:
+        """Per tier: `status` (healthy | unhealthy), `latency_ms` (`None` if it did not answer), `error`."""
+        tiers: dict[str, dict[str, Any]] = {}
+        if self._near.limit:
+            tiers["l1"] = {"status": "healthy", "latency_ms": 0.0, "error": None}
+        if self._far is not None:
+            started = self._clock()
+            healthy = await self.ping()
+            elapsed = round((self._clock() - started) / _MS, 3)
+            error = None if healthy else self.far_error
+            tiers["l2"] = {
+                "status": "healthy" if healthy else "unhealthy",
+                "latency_ms": elapsed if healthy else None,
+                "error": error,
+            }
+        return tiers
+
+    def count_response(self, route: str, result: ResponseResult) -> None:
+        """Count an HTTP response that this cache has decided on (`otcache.http`)."""
+        self._probe.count_response(route, result)
+
+    def get_stats(self) -> dict[str, Any]:
+        """What this cache has done so far, from the same cells as its metrics; no I/O.
+
+        Caches of one name in one process share their counts.
+        """
+        return {
+            "name": self.name,
+            **lookup_stats(self._probe.metrics, self.name),
+            "loads": load_stats(self._probe.metrics, self.name),
+            "l1": {"entries": len(self._near.entries), "limit": self._near.limit},
+            "l2": None if self._far is None else self._far.stats(),
+        }
+
+    def gauges(self) -> Iterable[tuple[Instrument, int, tuple[str, ...]]]:
+        """The size metrics of the near tier."""
+        yield L1_COUNT, len(self._near.entries), (self.name,)
+        if self._near.limit:
+            yield L1_LIMIT, self._near.limit, (self.name,)
+
+
+def _deepest(lookups: Iterable[Lookup]) -> Tier:
+    tiers = {lookup.tier for lookup in lookups}
+    return "l2" if "l2" in tiers else "l1" if "l1" in tiers else "none"
+
+
+def _batch_result(found: int, wanted: int) -> Result:
+    if not wanted:
+        return "noop"
+    return "hit" if found == wanted else "partial" if found else "miss"
+
+
+def _write_result(stored: int, wanted: int) -> Result:
+    return "ok" if stored == wanted else "partial" if stored else "dropped"
+
+
+def _distinct(keys: Iterable[str]) -> list[str]:
+    """The keys of a batch, checked, each once, in their order."""
+    if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
+        raise ValidationError(f"keys is {keys.__class__.__name__}, not an iterable of keys")
+    return list(dict.fromkeys(check_key(key) for key in keys))

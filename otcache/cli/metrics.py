@@ -1,0 +1,196 @@
+"""`otcache metrics`: the catalogue of everything that is emitted, and whether a process keeps to it."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from otcache._exports.check import Report, check
+from otcache._exports.read import SourceError, is_url
+from otcache.config.url import mask_url
+from otcache.telemetry import catalog
+from otcache.telemetry.catalog import Instrument, tables
+
+DIFFERENT: Final = 1
+USAGE: Final = 2
+UNREADABLE: Final = 5
+"""Exit statuses; 0 is agreement."""
+FORMATS: Final = ("text", "markdown", "json")
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("--format", choices=FORMATS, default="text", help="how it is printed (default: text)")
+    parser.add_argument(
+        "--check", metavar="URL|FILE", help="compare a /metrics page, or OTLP JSON, with the catalogue; - is stdin"
+    )
+    parser.add_argument("--complete", action="store_true", help="with --check: what comes only with use must be there")
+    parser.add_argument(
+        "--label", action="append", default=[], metavar="NAME", help="with --check: a label that a pipeline adds"
+    )
+    parser.add_argument(
+        "--timeout", type=_seconds, default=30.0, metavar="S", help="with --check: time for a URL (default: 30)"
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
+    if not 0 < number <= 3600:
+        raise argparse.ArgumentTypeError(f"{text} is outside 0..3600 s, 0 excluded")
+    return number
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print or compare.
+
+    Returns:
+        0 printed or in agreement, 1 different, 2 used wrongly, 5 nothing that can be compared.
+    """
+    if arguments.check is not None:
+        return _check(arguments)
+    if arguments.complete or arguments.label:
+        _complain("--complete and --label go with --check")
+        return USAGE
+    _SHOW[arguments.format]()
+    return 0
+
+
+def _say(text: str) -> None:
+    print(text)  # noqa: T201  a command's answer
+
+
+def _complain(text: str) -> None:
+    print(f"otcache: {text}", file=sys.stderr)  # noqa: T201  a command speaks to its user
+
+
+def _draws() -> bool:
+    """Whether there is a terminal, and the package that draws tables on it."""
+    return sys.stdout.isatty() and importlib.util.find_spec("rich") is not None
+
+
+def _draw(title: str, columns: Iterable[str], rows: Iterable[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", show_lines=True)
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column in ("metric", "attribute"))
+    for row in rows:
+        table.add_row(*row)
+    Console(markup=False, highlight=False, emoji=False).print(table)
+
+
+# --- the catalogue ------------------------------------------------------------------------------------
+
+
+def _show() -> None:
+    if _draws():
+        metrics = map(_row, catalog.INSTRUMENTS)
+        _draw(f"Metrics, schema {catalog.SCHEMA_VERSION}", ("metric", "meaning, attributes"), metrics)
+        attributes = ((each.name, tables.values(each), each.brief) for each in _on_metrics())
+        _draw("Their attributes (? above: only where they apply)", ("attribute", "values", "meaning"), attributes)
+    else:
+        _say("\n".join(_text()))
+
+
+def _row(row: Instrument) -> tuple[str, str]:
+    """Two columns, which fit 80 characters with every name in one piece."""
+    attributes = [each.name for each in row.attributes] + [f"{each.name}?" for each in row.conditional]
+    return f"{row.name}\n{row.prometheus}\n{row.kind}  {row.unit}", "\n  ".join([row.brief, *attributes])
+
+
+def _text() -> Iterator[str]:
+    """Three lines per metric, one per attribute of metrics."""
+    yield f"otcache telemetry, schema {catalog.SCHEMA_VERSION}\n"
+    for row in catalog.INSTRUMENTS:
+        yield f"{row.name}  {row.kind}  {row.unit or '-'}\n    {row.brief}\n    {row.prometheus}{{{_labels(row)}}}"
+    yield "\nattributes of metrics (? above: only where they apply)\n"
+    for attribute in _on_metrics():
+        yield f"{attribute.name:<32}  {tables.values(attribute)}"
+
+
+def _labels(row: Instrument) -> str:
+    always = [each.name.replace(".", "_") for each in row.attributes]
+    return ", ".join(always + [each.name.replace(".", "_") + "?" for each in row.conditional])
+
+
+def _on_metrics() -> list[catalog.Attribute]:
+    used = {key for row in catalog.INSTRUMENTS for key in row.keys}
+    return [attribute for attribute in catalog.ATTRIBUTES if attribute in used]
+
+
+_SHOW: Final[dict[str, Callable[[], None]]] = {
+    "json": lambda: _say(json.dumps(tables.registry(), indent=2)),
+    "markdown": lambda: _say(tables.page()),
+    "text": _show,
+}
+
+
+# --- the comparison -----------------------------------------------------------------------------------
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    where, shown = arguments.check, mask_url(arguments.check)
+    if "://" in where and not is_url(where):
+        _complain(f"{shown} is neither a URL of http or https nor a path")
+        return USAGE
+    try:
+        report = check(where, timeout=arguments.timeout, complete=arguments.complete, labels=arguments.label)
+    except SourceError as exc:
+        _complain(f"{shown}: {exc}")
+        return UNREADABLE
+    _REPORT[arguments.format]("standard input" if where == "-" else shown, report)
+    return 0 if report.agrees else DIFFERENT
+
+
+def _as_text(where: str, report: Report) -> None:
+    _say(_summary(where, report))
+    if report.differences and _draws():
+        _draw("Differences", _COLUMNS, _rows(report))
+    else:
+        for kind, metric, detail, samples in _rows(report):
+            _say(f"{kind:<10}{metric}: {detail}" + (f" (samples: {samples})" if samples != "-" else ""))
+    for note in _notes(report):
+        _say(note)
+
+
+def _as_markdown(where: str, report: Report) -> None:
+    rows = ((kind, f"`{metric}`", detail, samples) for kind, metric, detail, samples in _rows(report))
+    found = [tables.table(_COLUMNS, rows)] if report.differences else []
+    _say("\n\n".join([_summary(where, report), *found, *_notes(report)]))
+
+
+_COLUMNS: Final = ("difference", "metric", "detail", "samples")
+_REPORT: Final[dict[str, Callable[[str, Report], None]]] = {
+    "json": lambda where, report: _say(json.dumps({"source": where, **report.to_dict()}, indent=2)),
+    "markdown": _as_markdown,
+    "text": _as_text,
+}
+
+
+def _rows(report: Report) -> Iterator[tuple[str, str, str, str]]:
+    for each in report.differences:
+        yield each.kind, each.metric, each.detail, str(each.samples) if each.samples else "-"
+
+
+def _summary(where: str, report: Report) -> str:
+    number = len(report.differences)
+    differ = f"{'more than ' if report.more else ''}{number} difference{'' if number == 1 else 's'} from"
+    size = f"{report.samples} samples of {len(report.seen)} of its metrics"
+    return f"{where}: {'agrees with' if report.agrees else differ} schema {catalog.SCHEMA_VERSION} ({size})"
+
+
+def _notes(report: Report) -> Iterator[str]:
+    if not report.samples:
+        yield "Nothing of otcache's is there: has this process built a cache, and does it export its metrics here?"
+    if report.more:
+        yield f"{report.more} samples show further differences."
+    if report.unseen:
+        yield f"Absent until their first use: {', '.join(report.unseen)}."

@@ -1,1 +1,0 @@
-"""The formats of a payload's body; `otcache.serializers` chooses between them."""

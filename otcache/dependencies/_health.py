@@ -1,0 +1,64 @@
+"""Is a cache working: one answer for probes, dashboards and people."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any, Final
+
+from otcache.base import CacheInterface
+from otcache.cache import Cache
+from otcache.telemetry._instrumentation.signals import error_type
+
+ANSWER_WITHIN: Final = 1.0
+"""Seconds that a cache of another family has to answer."""
+QUESTION: Final = "otcache:health"
+"""The key that a cache of another family is asked for."""
+
+
+async def health_of(cache: CacheInterface) -> dict[str, Any]:
+    """Ask every tier of `cache` once.
+
+    Returns:
+        `status` (healthy; degraded: a tier is away and another one works; unhealthy: none works),
+        `cache_type`, `tiers` (per tier `status`, `latency_ms` and the class of the `error`),
+        `statistics`, `checked_at` (ISO 8601, UTC). No host and no secret is in it.
+    """
+    tiers = await cache.tiers_health() if isinstance(cache, Cache) else {"cache": await _ask(cache)}
+    return {
+        "status": _overall(tier["status"] for tier in tiers.values()),
+        "cache_type": type(cache).__name__,
+        "tiers": tiers,
+        "statistics": _statistics(cache),
+        "checked_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+    }
+
+
+def _overall(statuses: Iterable[str]) -> str:
+    working = [status == "healthy" for status in statuses]
+    if all(working):
+        return "healthy"
+    return "degraded" if any(working) else "unhealthy"
+
+
+async def _ask(cache: CacheInterface) -> dict[str, Any]:
+    """A cache that only promises the documented interface is read once."""
+    started = perf_counter()
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN):
+            await cache.get(QUESTION)
+    except Exception as exc:  # noqa: BLE001  somebody else's cache; the answer says what it raised
+        return {"status": "unhealthy", "latency_ms": None, "error": error_type(exc)}
+    return {"status": "healthy", "latency_ms": round((perf_counter() - started) * 1000, 3), "error": None}
+
+
+def _statistics(cache: CacheInterface) -> dict[str, Any]:
+    """What the cache counted, without where its Redis is: a health route is often open to everybody."""
+    get_stats = getattr(cache, "get_stats", None)
+    found = get_stats() if callable(get_stats) else {}
+    statistics = dict(found) if isinstance(found, Mapping) else {}
+    if isinstance(statistics.get("l2"), Mapping):
+        statistics["l2"] = {name: fact for name, fact in statistics["l2"].items() if name != "url"}
+    return statistics

@@ -1,0 +1,185 @@
+"""The caches of a process: one per configuration and event loop, built once, closed by whoever owns them."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import hashlib
+import json
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import asdict, dataclass, field
+from functools import cache as once
+from typing import Any, Final, Generic, TypeVar
+
+from otcache.cache import Cache
+from otcache.config import CacheConfig
+from otcache.factory import open_cache
+from otcache.telemetry._instrumentation.signals import error_type
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+CLOSE_WITHIN: Final = 5.0
+"""Seconds that one cache has to close its connections."""
+
+
+class ByIdentity(Generic[A, B]):
+    """A function of one object, computed once for each; the object is neither hashed nor compared.
+
+    Args:
+        function: What is remembered.
+        limit: Objects remembered; one more and it starts anew.
+    """
+
+    def __init__(self, function: Callable[[A], B], limit: int = 64) -> None:
+        self._function = function
+        self._limit = limit
+        self._known: dict[int, tuple[A, B]] = {}
+
+    def __call__(self, given: A) -> B:
+        found = self._known.get(id(given))
+        if found is not None and found[0] is given:
+            return found[1]
+        answer = self._function(given)
+        if len(self._known) >= self._limit:
+            self._known.clear()
+        self._known[id(given)] = (given, answer)  # holds `given`, so that its id stays its own
+        return answer
+
+
+def _digest(config: CacheConfig) -> str:
+    """What tells configurations apart, secrets included, without holding them."""
+    facts = {"class": type(config).__qualname__, **asdict(config)}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=repr).encode()).hexdigest()
+
+
+fingerprint: Final = ByIdentity(_digest)
+
+
+@dataclass(slots=True)
+class Closing:
+    """What closing a registry did.
+
+    Attributes:
+        entries: Caches it held.
+        closed: Caches closed without trouble.
+        errors: Name of the cache and class of the error, for each of the others.
+    """
+
+    entries: int = 0
+    closed: int = 0
+    errors: list[str] = field(default_factory=list)
+
+
+class Registry:
+    """The caches of one event loop.
+
+    Attributes:
+        leases: Lifespans that use it; the last one closes it.
+    """
+
+    def __init__(self) -> None:
+        self.leases = 0
+        self._caches: dict[str, asyncio.Task[Cache]] = {}
+        self._guard: AsyncGenerator[None, None] | None = None
+
+    async def get(self, config: CacheConfig) -> Cache:
+        """The cache that `config` describes. All who ask while it is built wait for the one attempt.
+
+        Raises:
+            ValidationError: The configuration is not valid.
+            InfrastructureError: Redis can't be reached, and the configuration wants to know; the next call tries again.
+        """
+        key = fingerprint(config)
+        task = self._caches.get(key)
+        if task is None or _failed(task):
+            task = asyncio.get_running_loop().create_task(open_cache(config), name="otcache-open")
+            task.add_done_callback(_failed)
+            self._caches[key] = task
+        if task.done():
+            return task.result()
+        # a request that is cancelled while it waits must not take the others' cache with it
+        return await asyncio.shield(task)
+
+    async def close(self) -> Closing:
+        """Close every cache, from another event loop too once its own is closed. The registry can be used again."""
+        tasks, self._caches = list(self._caches.values()), {}
+        closing = Closing()
+        for task in tasks:
+            if not task.done() and task.get_loop() is asyncio.get_running_loop():
+                await asyncio.wait([task])
+            if task.done() and not _failed(task):
+                await _close(task.result(), closing)
+        return closing
+
+    async def close_with_loop(self, ended: Callable[[], object]) -> None:
+        """Close when the running loop shuts down, and tell `ended`.
+
+        A loop closes its suspended asynchronous generators before it closes itself (`asyncio.run`,
+        uvicorn, test clients): the last moment at which connections can be closed properly.
+        """
+        self._guard = self._until_loop_ends(ended)
+        await anext(self._guard)
+
+    async def _until_loop_ends(self, ended: Callable[[], object]) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await self.close()
+            ended()
+
+
+def _failed(task: asyncio.Task[Any]) -> bool:
+    """Whether there is no cache to expect; asking marks the error as seen."""
+    return task.done() and (task.cancelled() or task.exception() is not None)
+
+
+async def _close(cache: Cache, closing: Closing) -> None:
+    closing.entries += 1
+    try:
+        async with asyncio.timeout(CLOSE_WITHIN):
+            await cache.close()
+    except Exception as exc:  # noqa: BLE001  one cache that can't be closed does not keep the others open
+        closing.errors.append(f"{cache.name}: {error_type(exc)}")
+    else:
+        closing.closed += 1
+
+
+# --- one registry per event loop ------------------------------------------------------------------------
+
+_registries: Final[dict[asyncio.AbstractEventLoop, Registry]] = {}
+"""Each entry is written by its own loop; a dictionary's single operations need no lock."""
+
+
+async def current() -> Registry:
+    """The registry of the running event loop; it is closed with the loop at the latest."""
+    loop = asyncio.get_running_loop()
+    registry = _registries.get(loop)
+    if registry is None:
+        registry = _registries[loop] = Registry()
+        _close_at_exit()
+        await registry.close_with_loop(lambda: _registries.pop(loop, None))
+        await _prune()
+    return registry
+
+
+async def _prune() -> None:
+    """Close the caches of loops that were closed without a shutdown."""
+    for loop in [loop for loop in list(_registries) if loop.is_closed()]:
+        registry = _registries.pop(loop, None)
+        if registry is not None:
+            await registry.close()
+
+
+@once
+def _close_at_exit() -> None:
+    atexit.register(_close_what_is_left)
+
+
+def _close_what_is_left() -> None:
+    """Loops that were used by hand: never closed, or closed without a shutdown."""
+    for loop, registry in list(_registries.items()):
+        if loop.is_closed():
+            asyncio.run(registry.close())
+        elif not loop.is_running():
+            loop.run_until_complete(registry.close())

@@ -1,0 +1,1 @@
+"""Paired A/B benchmark: two revisions measured in turns on one machine."""

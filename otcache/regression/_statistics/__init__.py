@@ -1,0 +1,1 @@
+"""The statistics behind a verdict: shifts, change points, blocks, histograms."""

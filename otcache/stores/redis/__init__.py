@@ -1,0 +1,1 @@
+"""Redis, Sentinel and Cluster as a store, by redis-py."""

@@ -1,0 +1,283 @@
+"""Loads: what is counted of them, their spans, and what waiting for another's load came to."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.trace import Span as Span
+from opentelemetry.trace import SpanContext as SpanContext
+
+from otcache.telemetry import catalog
+from otcache.telemetry._instrumentation.signals import (
+    Signals,
+    clock,
+    context_of,
+    error_type,
+    exemplar_context,
+    is_traced,
+    set_status,
+    wall,
+)
+from otcache.telemetry.record import CoalesceOutcome, CoalesceScope, LoadFacts, LoadTrigger, Outcome, StaleReason
+
+MANY: Final = 50
+"""Callers that wait for one load: from here on it is told as a stampede."""
+_PLACE: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+
+
+@dataclass(slots=True, eq=False)
+class OpenLoad:
+    """One run of a loader.
+
+    Attributes:
+        trigger: Why it runs.
+        started: When, by `perf_counter_ns`.
+        span: Its span, where one is wanted.
+        ended: When it returned, raised or was given up.
+    """
+
+    trigger: LoadTrigger
+    started: int
+    span: trace.Span | None = None
+    ended: int = 0
+
+    @property
+    def place(self) -> SpanContext | None:
+        """Where its span is, for the links of those who wait for it."""
+        return None if self.span is None else self.span.get_span_context()
+
+
+class LoadReports:
+    """What one cache reports of its loads.
+
+    Args:
+        reporter: The cache's signals.
+    """
+
+    def __init__(self, reporter: Signals) -> None:
+        self._reporter = reporter
+        self._name = reporter.name
+
+    def declare(self) -> None:
+        """Every series that may come exists from the first collection on, at 0 (telemetry.md R5)."""
+        cell, name = self._reporter.metrics.cell, self._name
+        cell(catalog.LOADER_ACTIVE, name)
+        cell(catalog.COALESCE_WAITING, name)
+        for trigger in catalog.TRIGGER.values or ():
+            cell(catalog.LOADS, name, trigger, None)
+        for scope in catalog.COALESCE_SCOPE.values or ():
+            for outcome in catalog.COALESCE_OUTCOME.values or ():
+                cell(catalog.COALESCE_REQUESTS, name, scope, outcome)
+        for tier in ("l1", "l2"):
+            for reason in catalog.STALE_REASON.values or ():
+                cell(catalog.LOOKUPS, name, "stale", tier, "none", reason)
+        for reason in ("load", "refresh"):
+            cell(catalog.WRITES, name, "l1", reason)
+        cell(catalog.OPERATION_DURATION, name, "get_or_set", "miss", "loader", None)
+
+    # --- one run ------------------------------------------------------------------------------------
+
+    def announce(
+        self, parent: trace.Span | None, trigger: LoadTrigger, loader: Callable[..., Any]
+    ) -> trace.Span | None:
+        """The span of a run that may come, below `parent`; if none does it is never ended, and so never exported."""
+        if parent is None or not is_traced(parent):
+            return None
+        return self._span("load", trigger, loader, trace.set_span_in_context(parent), clock())
+
+    def begin(self, span: trace.Span | None, trigger: LoadTrigger) -> OpenLoad:
+        """A loader is about to run, in `span`."""
+        with self._reporter.guard("metrics"):
+            self._reporter.metrics.add(catalog.LOADER_ACTIVE, 1, self._name)
+        return OpenLoad(trigger, clock(), span)
+
+    @contextmanager
+    def inside(self, load: OpenLoad) -> Iterator[None]:
+        """Make the loader's span current, so that the application's own are below it."""
+        if load.span is None:
+            yield
+            return
+        token = otel_context.attach(trace.set_span_in_context(load.span))
+        try:
+            yield
+        finally:
+            otel_context.detach(token)
+
+    def end(
+        self, load: OpenLoad, error: BaseException | None, stale: StaleReason | None, key: str, *, detached: bool
+    ) -> None:
+        """The loader has returned or raised, or was given up, at `load.ended`.
+
+        Args:
+            load: The run.
+            error: What it raised.
+            stale: Why a stale value is given instead, if there is one.
+            key: What must not be shown.
+            detached: Whether the call that began it does not wait for it any more.
+        """
+        duration = load.ended - load.started
+        series = (self._name, load.trigger, error_type(error))
+        with self._reporter.guard("metrics"):
+            metrics = self._reporter.metrics
+            metrics.add(catalog.LOADER_ACTIVE, -1, self._name)
+            metrics.add(catalog.LOADS, 1, *series)
+            metrics.record(catalog.LOADER_DURATION, duration, *series, context=exemplar_context(load.span))
+        if series[-1] is not None:
+            self._tell(load, error, stale, key)
+        self._end_span(load.span, error, key, load.ended, detached=detached)
+
+    def _tell(self, load: OpenLoad, error: BaseException | None, stale: StaleReason | None, key: str) -> None:
+        facts = {catalog.CACHE.name: self._name, catalog.TRIGGER.name: load.trigger}
+        facts[catalog.ERROR_TYPE.name] = error_type(error) or ""
+        if stale is not None:
+            facts[catalog.STALE_REASON.name] = stale
+        body = f"the loader of cache {self._name} failed"
+        context = context_of(load.span)
+        self._reporter.events.emit(catalog.LOADER_EXCEPTION, body, facts, exception=error, context=context, key=key)
+
+    # --- spans --------------------------------------------------------------------------------------
+
+    def open_refresh(
+        self, asked: trace.Span | None, trigger: LoadTrigger, loader: Callable[..., Any]
+    ) -> trace.Span | None:
+        """The span of a load that nobody waits for: a trace of its own, that links to who `asked`."""
+        if asked is None or not is_traced(asked):
+            return None
+        root = trace.set_span_in_context(trace.INVALID_SPAN)
+        link = trace.Link(asked.get_span_context(), {catalog.LINK_TYPE.name: "refresh_trigger"})
+        return self._span("refresh", trigger, loader, root, clock(), (link,))
+
+    def close_refresh(self, span: trace.Span | None, error: BaseException | None, key: str) -> None:
+        """It is over."""
+        self._end_span(span, error, key, clock())
+
+    def _span(
+        self,
+        what: str,
+        trigger: LoadTrigger,
+        loader: Callable[..., Any],
+        context: otel_context.Context,
+        started: int,
+        links: tuple[trace.Link, ...] = (),
+    ) -> trace.Span | None:
+        with self._reporter.guard("traces"):
+            return self._reporter.tracing.operations.start_span(
+                f"cache.{what} {self._name}",
+                context=context,
+                attributes={
+                    catalog.CACHE.name: self._name,
+                    catalog.TRIGGER.name: trigger,
+                    catalog.LOADER.name: function_name(loader),
+                },
+                links=links,
+                start_time=wall(started),
+                record_exception=False,
+                set_status_on_exception=False,
+            )
+        return None
+
+    def _end_span(
+        self, span: trace.Span | None, error: BaseException | None, key: str, now: int, *, detached: bool = False
+    ) -> None:
+        if span is None:
+            return
+        with self._reporter.guard("traces"):
+            if span.is_recording():
+                kind = error_type(error)
+                if kind is not None:
+                    span.set_attribute(catalog.ERROR_TYPE.name, kind)
+                if detached:
+                    span.set_attribute(catalog.DETACHED.name, True)
+                set_status(span, error, key)
+            span.end(wall(now))
+
+    # --- those who wait -----------------------------------------------------------------------------
+
+    def waiting(self, change: int) -> None:
+        """So many callers more wait for another's load."""
+        with self._reporter.guard("metrics"):
+            self._reporter.metrics.add(catalog.COALESCE_WAITING, change, self._name)
+
+    def waited(self, outcome: Outcome, scope: CoalesceScope, end: CoalesceOutcome, waited_ns: int) -> None:
+        """A caller has waited for another's load."""
+        series = (self._name, scope, end)
+        with self._reporter.guard("metrics"):
+            metrics, context = self._reporter.metrics, exemplar_context(outcome.span)
+            metrics.add(catalog.COALESCE_REQUESTS, 1, *series)
+            metrics.record(catalog.COALESCE_WAIT_DURATION, waited_ns, *series, context=context)
+        if outcome.load is not None:
+            outcome.load.role, outcome.load.wait = "waiter", waited_ns / catalog.NS
+
+    def link(self, outcome: Outcome, leader: SpanContext | None) -> None:
+        """Lead from the span of a caller that waits to what it waits for."""
+        if leader is not None and outcome.span is not None and outcome.span.is_recording():
+            with self._reporter.guard("traces"):
+                outcome.span.add_link(leader, {catalog.LINK_TYPE.name: "coalesced_leader"})
+
+    def stampede(self, outcome: Outcome, trigger: LoadTrigger, waiters: int) -> None:
+        """So many callers wait for one load."""
+        facts = {
+            catalog.CACHE.name: self._name,
+            catalog.TRIGGER.name: trigger,
+            catalog.COALESCE_WAITERS.name: waiters,
+        }
+        body = f"{waiters} callers of cache {self._name} wait for one load"
+        self._reporter.events.emit(catalog.STAMPEDE, body, facts, context=context_of(outcome.span))
+
+    # --- stale values -------------------------------------------------------------------------------
+
+    def stale(self, outcome: Outcome, reason: StaleReason, past: float) -> None:
+        """A caller is given a value that is `past` seconds beyond its time to live."""
+        with self._reporter.guard("metrics"):
+            past_ms = max(0, round(past * catalog.MS))
+            context = exemplar_context(outcome.span)
+            self._reporter.metrics.record(catalog.STALE_AGE, past_ms, self._name, reason, context=context)
+        if reason != "revalidating":
+            facts = {catalog.CACHE.name: self._name, catalog.STALE_REASON.name: reason}
+            body = f"cache {self._name} gave a stale value: {reason}"
+            self._reporter.events.emit(catalog.STALE_SERVED, body, facts, context=context_of(outcome.span))
+
+    @staticmethod
+    def attributes(facts: LoadFacts) -> dict[str, Any]:
+        """What a load adds to the operation's span; `None` for what does not apply."""
+        return {
+            catalog.STALE_REASON.name: facts.stale_reason,
+            catalog.COALESCE_ROLE.name: facts.role,
+            catalog.COALESCE_WAITERS.name: facts.waiters,
+            catalog.COALESCE_WAIT.name: facts.wait,
+        }
+
+
+def write_place(span: trace.Span | None) -> bytes:
+    """Where a span is, as a `traceparent`; nothing for one that is not recorded."""
+    context = None if span is None else span.get_span_context()
+    if context is None or not context.trace_flags & 1:
+        return b""
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}".encode()
+
+
+def read_place(text: bytes) -> SpanContext | None:
+    """The span of another process that `write_place` told of."""
+    found = _PLACE.fullmatch(text)
+    if found is None:
+        return None
+    trace_id, span_id, flags = (int(part, 16) for part in found.groups())
+    return SpanContext(trace_id, span_id, is_remote=True, trace_flags=trace.TraceFlags(flags))
+
+
+def function_name(function: Callable[..., Any]) -> str:
+    """The full name of a loader; never a `repr`, which may show data."""
+    inner: Any = function
+    while isinstance(inner, partial):
+        inner = inner.func
+    inner = inspect.unwrap(inner) if callable(inner) else inner
+    named = inner if hasattr(inner, "__qualname__") else type(inner)
+    return f"{named.__module__}.{named.__qualname__}"

@@ -1,0 +1,441 @@
+"""The seam: every cache operation passes here, and from here come its span, metrics, events and callbacks.
+
+Nothing else calls OpenTelemetry, a logger or a callback about a cache operation. Every observer is
+guarded: what fails in here is counted, and never changes an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind
+
+from otcache._serialization.envelope import Facts, Writer
+from otcache.telemetry import catalog
+from otcache.telemetry._instrumentation.ai_savings import Savings
+from otcache.telemetry._instrumentation.callbacks import Callbacks
+from otcache.telemetry._instrumentation.loads import LoadReports
+from otcache.telemetry._instrumentation.metrics import GRID, HIT_OPERATIONS, Metrics, observe
+from otcache.telemetry._instrumentation.privacy import KeyPrivacy
+from otcache.telemetry._instrumentation.remote_calls import RemoteCalls
+from otcache.telemetry._instrumentation.sampling import SpanPolicy
+from otcache.telemetry._instrumentation.signals import (
+    Signals,
+    clock,
+    context_of,
+    error_type,
+    exemplar_context,
+    set_status,
+    wall,
+)
+from otcache.telemetry.providers import Providers
+from otcache.telemetry.record import AIFacts, Lookup, MissReason, Operation, Outcome, Result, StaleReason, Tier
+
+
+class Extras(NamedTuple):
+    """What is reported only where it is asked for.
+
+    Attributes:
+        writer_links: Whether the span of a hit links to the span that stored the value.
+        callback_spans: Whether a run of an asynchronous callback gets a span.
+    """
+
+    writer_links: bool = False
+    callback_spans: bool = False
+
+
+class Probe(Signals):
+    """What one cache reports through.
+
+    Args:
+        name: The cache's name, `otcache.cache.name`.
+        backend: The far tier's name.
+        privacy: How keys appear in spans.
+        providers: Where to report; the global providers by default.
+        policy: Which operations get a span.
+        version: The package's version.
+        options: What else is reported.
+
+    Attributes:
+        hits: The cell of L1 hits by `get`, for the hit path.
+        load_hits: The same for `get_or_set`.
+        loads: What is reported of loads.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        backend: str,
+        privacy: KeyPrivacy,
+        providers: Providers,
+        policy: SpanPolicy,
+        version: str,
+        options: Extras = Extras(),  # noqa: B008  a frozen tuple
+    ) -> None:
+        super().__init__(name, backend, providers, policy, version)
+        self.callbacks = Callbacks(self)
+        self.privacy = privacy
+        self._extras = options
+        self._savings = Savings(self.metrics, name)
+        self.trips = RemoteCalls(self, self.start_span)
+        self.loads = LoadReports(self)
+        self.loads.declare()
+        self._durations: dict[tuple[Operation, Result, Tier], list[int]] = {}
+        self._looked: dict[tuple[Result, Tier, MissReason, StaleReason | None], list[int]] = {}
+        self._hits = {operation: _HitSeries.of(self.metrics, name, operation) for operation in HIT_OPERATIONS}
+        self.hits, self.load_hits = (self._hits[operation].cell for operation in HIT_OPERATIONS)
+
+    # --- operations ---------------------------------------------------------------------------------
+
+    def operation(
+        self, operation: Operation, started: int, key: str | None = None, ai: AIFacts | None = None
+    ) -> OpenOperation:
+        """Open the record of one call; use it as a context manager."""
+        return OpenOperation(self, Outcome(operation, started, key, ai=ai))
+
+    def hit(
+        self,
+        key: str,
+        value: Any,
+        facts: Facts | None,
+        started: int,
+        operation: Operation = "get",
+        template: str | None = None,
+    ) -> None:
+        """A watched L1 hit, told after the fact: one span that is born complete costs half of one that grows."""
+        ended, series = clock(), self._hits[operation]
+        observe(series.cell, GRID, ended - started)
+        span = None
+        if self.tracing.wants_hit():
+            shown: dict[str, Any] = {**self.privacy.attributes(key, template)}
+            if value is None:
+                shown[catalog.NEGATIVE.name] = True
+            span = self._hit_span(series, shown, facts, started, ended)
+        if self.callbacks.active:
+            with self._inside(span):
+                errors = self.callbacks.fire("get_success", key, value)
+            if errors and span is not None:
+                span.set_attribute(catalog.CALLBACK_ERRORS.name, errors)
+        if span is not None:
+            with self.guard("traces"):
+                span.end(wall(ended))
+
+    def _hit_span(
+        self, series: _HitSeries, shown: dict[str, Any], facts: Facts | None, started: int, ended: int
+    ) -> trace.Span | None:
+        try:
+            span = self.tracing.operations.start_span(
+                series.span_name,
+                attributes={**series.attributes, **shown},
+                links=self._writer_links(facts),
+                start_time=wall(started),
+                record_exception=False,
+                set_status_on_exception=False,
+            )
+            if span.get_span_context().trace_flags & 1:
+                self.metrics.exemplar(catalog.OPERATION_DURATION, series.values, ended - started, context_of(span))
+        except Exception:  # noqa: BLE001  an SDK's sampler or processor
+            self.lost("traces")
+            return None
+        return span
+
+    def open(self, outcome: Outcome) -> None:
+        """Start the span now if the policy wants one for every operation."""
+        if self.tracing.policy == "all" and self.tracing.wants():
+            self.start_span(outcome)
+
+    def open_late(self, outcome: Outcome) -> None:
+        """The same for a policy that wants one of those only that leave this process, load, or wait for a load."""
+        if outcome.span is None and self.tracing.policy == "io" and self.tracing.wants():
+            self.start_span(outcome)
+
+    def start_span(self, outcome: Outcome) -> None:
+        """Start the operation's span, as of the operation's own start."""
+        with self.guard("traces"):
+            attributes = {catalog.CACHE.name: self.name, catalog.OPERATION.name: outcome.operation}
+            outcome.span = self.tracing.operations.start_span(
+                f"cache.{outcome.operation} {self.name}",
+                kind=SpanKind.INTERNAL,
+                attributes=attributes,
+                start_time=wall(outcome.started),
+                record_exception=False,
+                set_status_on_exception=False,
+            )
+
+    def with_writer(self, outcome: Outcome, facts: Facts | None) -> Facts | None:
+        """`facts`, and where it is wanted the span that writes the entry."""
+        span = outcome.span
+        if not self._extras.writer_links or span is None:
+            return facts
+        context = span.get_span_context()
+        if not context.trace_flags & 1:
+            return facts
+        writer = Writer(context.trace_id, context.span_id, int(context.trace_flags))
+        return (facts or Facts())._replace(writer=writer)
+
+    def _writer_links(self, facts: Facts | None) -> tuple[trace.Link, ...]:
+        """The way from a hit to the span that stored the value."""
+        if not self._extras.writer_links or facts is None or facts.writer is None:
+            return ()
+        writer = facts.writer
+        flags = trace.TraceFlags(writer.flags)
+        context = trace.SpanContext(writer.trace_id, writer.span_id, is_remote=True, trace_flags=flags)
+        return (trace.Link(context, {catalog.LINK_TYPE.name: "writer"}),)
+
+    def failed(self, outcome: Outcome, error: BaseException) -> None:
+        """The call raises `error` to its caller."""
+        outcome.error = error
+        outcome.result = "cancelled" if isinstance(error, asyncio.CancelledError) else "error"
+        outcome.lookups = None
+        outcome.written = []
+        outcome.removed = []
+
+    def close(self, outcome: Outcome) -> None:
+        """The call is over: count it, tell the callbacks, end the span."""
+        now, load = clock(), outcome.load
+        outcome.duration = now - outcome.started - (load.paused if load is not None else 0)
+        with self.guard("metrics"):
+            self._count(outcome)
+        self._call_back(outcome)
+        if outcome.error is not None and not (
+            isinstance(outcome.error, asyncio.CancelledError) or (load is not None and load.told)
+        ):
+            self._log_error(outcome)
+        if outcome.span is not None:
+            with self.guard("traces"):
+                if outcome.span.is_recording():
+                    outcome.span.set_attributes(self._attributes(outcome))
+                    for link in self._writer_links(outcome.facts) if outcome.result == "hit" else ():
+                        outcome.span.add_link(link.context, link.attributes)
+                    set_status(outcome.span, outcome.error, outcome.key)
+                outcome.span.end(wall(now))
+
+    def _count(self, outcome: Outcome) -> None:
+        self._count_duration(outcome)
+        if outcome.operation == "get" and outcome.error is None and outcome.ai is None:
+            self._count_lookup(outcome.operation, outcome.result, outcome.tier, outcome.reason, None)
+        else:
+            self._count_lookups(outcome)
+        if outcome.degraded is not None:
+            self.metrics.add(catalog.DEGRADED_OPERATIONS, 1, self.name, outcome.degraded)
+
+    def _count_duration(self, outcome: Outcome) -> None:
+        error = error_type(outcome.error)
+        which = (outcome.operation, outcome.result, outcome.tier)
+        cell = self._durations.get(which) if error is None else None
+        if cell is None:
+            cell = self.metrics.cell(catalog.OPERATION_DURATION, self.name, *which, error)
+            if error is None:
+                self._durations[which] = cell
+        observe(cell, GRID, outcome.duration)
+        context = exemplar_context(outcome.span)
+        if context is not None:
+            self.metrics.exemplar(catalog.OPERATION_DURATION, (self.name, *which, error), outcome.duration, context)
+
+    def _count_lookup(
+        self, operation: Operation, result: Result, tier: Tier, reason: MissReason, stale: StaleReason | None
+    ) -> None:
+        if result == "hit" and tier == "l1" and operation in HIT_OPERATIONS:
+            return  # the histogram has those
+        which = (result, tier, reason, stale)
+        cell = self._looked.get(which)
+        if cell is None:
+            cell = self._looked[which] = self.metrics.cell(catalog.LOOKUPS, self.name, *which)
+        cell[0] += 1
+
+    def _count_lookups(self, outcome: Outcome) -> None:
+        stale = outcome.load.stale_reason if outcome.load is not None else None
+        for lookup in self._lookups(outcome):
+            self._count_lookup(outcome.operation, lookup.result, lookup.tier, lookup.reason, stale)
+            if outcome.ai is not None:
+                facts = (outcome.ai.operation, outcome.ai.text_tier, lookup.result)
+                self.metrics.add(catalog.AI_LOOKUPS, 1, self.name, *facts)
+        if outcome.ai is not None:
+            self._savings.count(outcome.ai, outcome)
+
+    def _lookups(self, outcome: Outcome) -> list[Lookup]:
+        key = outcome.key if isinstance(outcome.key, str) else ""
+        if outcome.operation == "get" and outcome.error is None:
+            return [Lookup(key, outcome.result, outcome.tier, outcome.reason, outcome.value)]
+        if outcome.operation == "get_or_set":
+            return self._looked_up(outcome, key)
+        return outcome.lookups or []
+
+    @staticmethod
+    def _looked_up(outcome: Outcome, key: str) -> list[Lookup]:
+        """What the tiers gave: a value that had to be loaded, or waited for, is a miss, and so is one that failed."""
+        if outcome.error is None and outcome.tier != "loader":
+            return [Lookup(key, outcome.result, outcome.tier, outcome.reason, outcome.value)]
+        if outcome.error is not None and outcome.reason == "none":
+            return []  # it ended before anything was looked up
+        return [Lookup(key, "bypass" if outcome.result == "bypass" else "miss", "none", outcome.reason)]
+
+    def _call_back(self, outcome: Outcome) -> None:
+        if not self.callbacks.active or outcome.error is not None:
+            return
+        with self._inside(outcome.span):
+            outcome.callback_errors = self._fire(outcome)
+
+    def _fire(self, outcome: Outcome) -> int:
+        fire, errors = self.callbacks.fire, 0
+        for lookup in self._lookups(outcome):
+            if lookup.result in ("hit", "stale"):
+                errors += fire("get_success", lookup.key, lookup.value)
+                errors += fire("get_stale", lookup.key, lookup.value) if lookup.result == "stale" else 0
+            elif lookup.result == "miss":
+                errors += fire("get_miss", lookup.key)
+        for key, value in outcome.written:
+            errors += fire("set_success", key, value)
+        for key in outcome.removed:
+            errors += fire("delete_success", key)
+        return errors
+
+    def _attributes(self, outcome: Outcome) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            catalog.RESULT.name: outcome.result,
+            catalog.AGE.name: outcome.age,
+            catalog.TTL.name: outcome.ttl,
+            catalog.SIZE.name: outcome.size,
+            catalog.BATCH_SIZE.name: outcome.batch_size,
+            catalog.BATCH_HITS.name: outcome.batch_hits,
+            catalog.DEGRADED.name: True if outcome.degraded else None,
+            catalog.DEGRADED_REASON.name: outcome.degraded,
+            catalog.CALLBACK_ERRORS.name: outcome.callback_errors or None,
+            catalog.ERROR_TYPE.name: error_type(outcome.error),
+        }
+        if outcome.operation in ("get", "get_many", "get_or_set"):
+            found[catalog.TIER.name] = outcome.tier
+            found[catalog.NEGATIVE.name] = (
+                True if outcome.value is None and outcome.result in ("hit", "stale") else None
+            )
+            found[catalog.MISS_REASON.name] = outcome.reason if outcome.result == "miss" else None
+        if outcome.ai is not None:
+            found[catalog.AI_OPERATION.name] = outcome.ai.operation
+            found[catalog.AI_TEXT_TIER.name] = outcome.ai.text_tier
+        template = outcome.ai.template if outcome.ai is not None else None
+        if outcome.load is not None:
+            template = outcome.load.template
+            found.update(self.loads.attributes(outcome.load))
+        if isinstance(outcome.key, str) and outcome.key:
+            found.update(self.privacy.attributes(outcome.key, template))
+        return {name: value for name, value in found.items() if value is not None}
+
+    def _log_error(self, outcome: Outcome) -> None:
+        attributes = {
+            catalog.CACHE.name: self.name,
+            catalog.OPERATION.name: outcome.operation,
+            catalog.ERROR_TYPE.name: error_type(outcome.error) or "",
+        }
+        body = f"cache.{outcome.operation} {self.name} raised to its caller"
+        key, context = outcome.key if isinstance(outcome.key, str) else None, context_of(outcome.span)
+        self.events.emit(
+            catalog.OPERATION_EXCEPTION, body, attributes, exception=outcome.error, context=context, key=key
+        )
+
+    # --- the observer of callbacks -------------------------------------------------------------------
+
+    def callback_ran(self, event: str, name: str, duration_ns: int, error: BaseException | None, key: str) -> None:
+        """One user callback returned or raised."""
+        with self.guard("metrics"):
+            self.metrics.add(catalog.CALLBACKS, 1, event, name, error_type(error))
+            self.metrics.record(catalog.CALLBACK_DURATION, duration_ns, event, name)
+        if error is not None:
+            facts = {catalog.CALLBACK_EVENT.name: event, catalog.CALLBACK_NAME.name: name}
+            facts[catalog.ERROR_TYPE.name] = error_type(error) or ""
+            body = f"callback {name} for {event} raised"
+            self.events.emit(catalog.CALLBACK_EXCEPTION, body, facts, exception=error, key=key)
+
+    @contextmanager
+    def callback_task(self, event: str, name: str, key: str) -> Iterator[None]:
+        """Around the run of an asynchronous callback: a span of its own if that is wanted and the operation has one."""
+        span = self._callback_span(event, name) if self._extras.callback_spans else None
+        if span is None:
+            yield
+            return
+        with self._inside(span):
+            try:
+                yield
+            except Exception as exc:
+                span.set_attribute(catalog.ERROR_TYPE.name, error_type(exc) or "")
+                set_status(span, exc, key)
+                raise
+            finally:
+                with self.guard("traces"):
+                    span.end()
+
+    def _callback_span(self, event: str, name: str) -> trace.Span | None:
+        """A new trace that links to the operation's: the operation may be over before the callback is."""
+        operation = trace.get_current_span().get_span_context()
+        if not operation.trace_flags & 1:
+            return None
+        named = {catalog.CACHE.name: self.name, catalog.CALLBACK_EVENT.name: event, catalog.CALLBACK_NAME.name: name}
+        with self.guard("traces"):
+            return self.tracing.operations.start_span(
+                f"cache.callback {event}",
+                context=otel_context.Context(),
+                attributes=named,
+                links=(trace.Link(operation, {catalog.LINK_TYPE.name: "callback_trigger"}),),
+                record_exception=False,
+                set_status_on_exception=False,
+            )
+        return None
+
+    def callback_quarantined(self, event: str, name: str) -> None:
+        """One user callback is skipped for a while."""
+        facts = {catalog.CALLBACK_EVENT.name: event, catalog.CALLBACK_NAME.name: name}
+        self.events.emit(catalog.CALLBACK_QUARANTINED, f"callback {name} for {event} is skipped for a while", facts)
+
+    @contextmanager
+    def _inside(self, span: trace.Span | None) -> Iterator[None]:
+        """Make the span current, so that a callback can add to it."""
+        if span is None:
+            yield
+            return
+        token = otel_context.attach(trace.set_span_in_context(span))
+        try:
+            yield
+        finally:
+            otel_context.detach(token)
+
+
+class _HitSeries(NamedTuple):
+    """What a watched L1 hit of one operation is counted in, and called."""
+
+    values: tuple[str | None, ...]
+    cell: list[int]
+    span_name: str
+    attributes: dict[str, str]
+
+    @classmethod
+    def of(cls, metrics: Metrics, cache: str, operation: str) -> _HitSeries:
+        values = (cache, operation, "hit", "l1", None)
+        named = zip(catalog.OPERATION_DURATION.attributes, values, strict=False)
+        cell = metrics.cell(catalog.OPERATION_DURATION, *values)
+        return cls(values, cell, f"cache.{operation} {cache}", {row.name: str(value) for row, value in named})
+
+
+class OpenOperation:
+    """The record of one call while it runs."""
+
+    __slots__ = ("_outcome", "_probe")
+
+    def __init__(self, probe: Probe, outcome: Outcome) -> None:
+        self._probe = probe
+        self._outcome = outcome
+
+    def __enter__(self) -> Outcome:
+        self._probe.open(self._outcome)
+        return self._outcome
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._probe.failed(self._outcome, error)
+        self._probe.close(self._outcome)

@@ -1,0 +1,179 @@
+"""What happened in one cache operation: the one record that every observer reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from otcache._serialization.envelope import Facts
+from otcache.base import MISSING
+
+Operation = Literal[
+    "get", "get_many", "set", "set_many", "delete", "delete_many",
+    "contains", "get_ttl", "touch", "invalidate", "clear", "purge", "ping", "get_or_set",
+]  # fmt: skip
+Result = Literal["hit", "stale", "partial", "miss", "bypass", "ok", "noop", "dropped", "error", "cancelled"]
+ResponseResult = Literal["hit", "stale", "miss", "bypass"]
+Tier = Literal["l1", "l2", "loader", "none"]
+MissReason = Literal[
+    "none", "absent", "expired", "evicted", "deleted", "invalidated", "decode_error", "backend_unavailable"
+]  # fmt: skip
+LoadTrigger = Literal["miss", "revalidate", "eager", "forced"]
+WriteReason = Literal["set", "backfill", "load", "refresh"]
+CoalesceScope = Literal["process", "distributed"]
+CoalesceOutcome = Literal["value", "stale", "timeout", "error", "cancelled"]
+CoalesceRole = Literal["leader", "waiter"]
+StaleReason = Literal["revalidating", "loader_error", "loader_timeout", "backend_unavailable"]
+DegradedReason = Literal["circuit_open", "timeout", "connection", "auth", "server_error", "codec"]
+Purpose = Literal["read", "write", "delete", "health", "tag", "lock"]
+
+
+@dataclass(slots=True)
+class StaleCandidate:
+    """A value that is no hit, but may be better than nothing.
+
+    Attributes:
+        value: The value.
+        tier: Who has it.
+        past: Seconds past its time to live; negative while it only can't be trusted.
+        age: Seconds since it was made, if that is known.
+        reason: What it would be served for if nothing else is wrong.
+    """
+
+    value: Any
+    tier: Tier
+    past: float
+    age: float | None
+    reason: StaleReason
+
+
+@dataclass(slots=True)
+class Lookup:
+    """One key of a read: what the caller was given for it.
+
+    Attributes:
+        key: The caller's key; never leaves the process as it is.
+        result: hit, stale, miss or bypass.
+        tier: The tier that answered; `none` for a miss.
+        reason: Why it missed; `none` unless it did.
+        value: What the caller got; `MISSING` for a miss.
+        facts: What else the writer of the value noted.
+        due: Whether a hit should be loaded anew soon.
+        age: Seconds since the value was made, if that is known.
+        left: Seconds it stays fresh; `None` for ever.
+        kept: For a miss, a stale value.
+    """
+
+    key: str
+    result: Result
+    tier: Tier = "none"
+    reason: MissReason = "none"
+    value: Any = MISSING
+    facts: Facts | None = None
+    due: bool = False
+    age: float | None = None
+    left: float | None = None
+    kept: StaleCandidate | None = None
+
+
+@dataclass(slots=True)
+class AIFacts:
+    """What an operation of an AI cache was about.
+
+    Attributes:
+        operation: The application's name for it: summarize, sentiment, ...
+        text_tier: small, medium, large or xlarge, by the length of the text.
+        text_length: Characters of the text.
+        template: The shape of its keys.
+        prices: US dollars per million tokens, by `model:token type` or by token type alone.
+    """
+
+    operation: str
+    text_tier: str
+    text_length: int
+    template: str
+    prices: Mapping[str, float]
+
+
+@dataclass(slots=True, eq=False)
+class LoadFacts:
+    """What only a call that may load has to tell.
+
+    Attributes:
+        template: The shape of its key, as the source code declares it.
+        stale_reason: Why a stale value was given.
+        role: Its part where several callers shared one load.
+        waiters: Callers beside the leader that its load served.
+        wait: Seconds that a waiter waited.
+        told: Whether what is raised has been told of where it happened.
+        paused: Time of callbacks inside of the call, in ns; not part of its duration.
+    """
+
+    template: str | None = None
+    stale_reason: StaleReason | None = None
+    role: CoalesceRole | None = None
+    waiters: int | None = None
+    wait: float | None = None
+    told: bool = False
+    paused: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Outcome:
+    """One call of a cache, filled by the pipeline while it runs, read by the observers when it ends.
+
+    Times are `perf_counter_ns` readings; sizes are bytes; ages and times to live are seconds. `shared` are the traced
+    operations beside this one that a round trip of this one answers too.
+    """
+
+    operation: Operation
+    started: int
+    key: str | None = None
+    result: Result = "ok"
+    tier: Tier = "none"
+    reason: MissReason = "none"
+    value: Any = MISSING
+    lookups: list[Lookup] | None = None
+    written: list[tuple[str, Any]] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    degraded: DegradedReason | None = None
+    error: BaseException | None = None
+    age: float | None = None
+    ttl: float | None = None
+    size: int | None = None
+    batch_size: int | None = None
+    batch_hits: int | None = None
+    duration: int = 0
+    callback_errors: int = 0
+    ai: AIFacts | None = None
+    facts: Facts | None = None
+    load: LoadFacts | None = None
+    span: Any = None
+    shared: Sequence[Outcome] = ()
+
+
+@dataclass(slots=True, eq=False)
+class RemoteCall:
+    """One round trip to the far tier.
+
+    Attributes:
+        command: The semantic conventions' `db.operation.name`: GET, MGET, PIPELINE SET, ...
+        purpose: What it was for.
+        batch: Commands in a pipeline; `None` for a single command.
+        sent: Payload bytes written.
+        received: Payload bytes read.
+        error_type: The server's error prefix or the client's class; `None` for success.
+        background: Whether nobody waits for it: the breaker's probe, counted but neither traced nor logged.
+    """
+
+    command: str
+    purpose: Purpose
+    started: int
+    batch: int | None = None
+    sent: int = 0
+    received: int = 0
+    error_type: str | None = None
+    background: bool = False
+    duration: int = 0
+    span: Any = None

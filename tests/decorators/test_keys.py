@@ -1,0 +1,219 @@
+"""The text of each type in a key: readable, and of one value only."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from enum import Enum, IntEnum, StrEnum
+from typing import Annotated, Any, Literal, NewType
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from otcache import ValidationError
+from tests.decorators.cases import keyed
+
+UserId = NewType("UserId", int)
+
+
+class Color(Enum):
+    RED = "red"
+
+
+class Level(IntEnum):
+    HIGH = 3
+
+
+class Mode(StrEnum):
+    FAST = "fast"
+
+
+class Mixed(Enum):
+    ONE = 1
+    TEXT = "1"
+
+
+class Team:
+    id: int = 7
+
+
+class User:
+    team: Team | None = Team()
+
+    @property
+    def name(self) -> str:
+        return "ada"
+
+
+def key_of(annotation: Any, value: Any, template: str = "x:{value}") -> str:
+    """The key of one value of a parameter with that annotation."""
+
+    def function(value: Any) -> None: ...
+
+    function.__annotations__["value"] = annotation
+    return keyed(template, function)(value)
+
+
+IDENTITY = UUID("12345678-1234-5678-1234-567812345678")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "text"),
+    [
+        (str, "ada@example.com", "ada@example.com"),
+        (str, "Grüße, Welt", "Grüße%2C Welt"),
+        (int, -42, "-42"),
+        (bool, True, "true"),
+        (UUID, IDENTITY, str(IDENTITY)),
+        (date, date(2026, 9, 1), "2026-09-01"),
+        (datetime, datetime(2026, 9, 1, 12, 30), "2026-09-01T12%3A30%3A00"),
+        (time, time(12, 30), "12%3A30%3A00"),
+        (Decimal, Decimal("1.50"), "1.50"),
+        (Color, Color.RED, "red"),
+        (Level, Level.HIGH, "3"),
+        (Mode, Mode.FAST, "fast"),
+        (tuple[int, ...], (1, 2), "(1,2)"),
+        (list[str], ["a", "b"], "(a,b)"),
+        (frozenset[str], frozenset({"b", "a"}), "(a,b)"),
+    ],
+)
+def test_a_value_of_the_declared_type_is_written_as_it_is(annotation: Any, value: Any, text: str) -> None:
+    assert key_of(annotation, value) == f"x:{text}"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (42, "int~42"),
+        (None, "none~"),
+        (True, "bool~true"),
+        (IDENTITY, f"uuid~{IDENTITY}"),
+        (Decimal(1), "decimal~1"),
+        ((1, "a"), "tuple~(int~1,a)"),
+        ([], "list~()"),
+        (Color.RED, f"{__name__}.Color~red"),
+    ],
+)
+@pytest.mark.parametrize("annotation", [str, Any, object], ids=str)
+def test_a_value_of_another_type_is_written_with_its_type(annotation: Any, value: Any, text: str) -> None:
+    assert key_of(annotation, value) == f"x:{text}"
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [int, int | None, UserId, Annotated[int, "an id"], Literal[1, 2], int | str, "int"],
+    ids=str,
+)
+def test_the_declared_type_is_found_through_what_is_around_it(annotation: Any) -> None:
+    assert key_of(annotation, 42) == "x:42"
+
+
+def test_the_text_1_and_the_number_1_are_two_keys_whatever_is_declared() -> None:
+    for annotation in (int, str, Any, int | str, bool, Mixed):
+        assert key_of(annotation, "1") != key_of(annotation, 1)
+
+
+def test_values_of_an_enum_of_several_types_are_told_from_each_other_and_from_plain_ones() -> None:
+    values = (Mixed.ONE, Mixed.TEXT, 1, "1")
+
+    assert len({key_of(Mixed, value) for value in values}) == len(values)
+
+
+def test_a_separator_inside_of_a_value_is_not_taken_for_the_templates_own() -> None:
+    def function(a: str, b: str) -> None: ...
+
+    key = keyed("x:{a}:{b}", function)
+
+    assert key("a:b", "c") == "x:a%3Ab:c"
+    assert key("a", "b:c") == "x:a:b%3Ac"
+
+
+def test_every_sign_that_a_template_separates_with_is_kept_out_of_values() -> None:
+    def function(a: UUID, b: int) -> None: ...
+
+    assert keyed("{a}-{b}", function)(IDENTITY, -1) == f"{str(IDENTITY).replace('-', '%2D')}-%2D1"
+
+
+@pytest.mark.parametrize("literal", ["'", '"', "\\", '"""', "é", " ", "{{x}}", "#", "\\n", "{{", "$%s"])
+def test_a_template_may_have_any_sign_around_its_fields(literal: str) -> None:
+    plain = literal.replace("{{", "{").replace("}}", "}")
+
+    assert key_of(int, 1, f"{literal}:{{value}}{literal}") == f"{plain}:1{plain}"
+
+
+def test_a_key_stays_on_one_line() -> None:
+    assert key_of(str, "a\r\nb\x00") == "x:a%0D%0Ab%00"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [((), ("",)), (("",), ("", "")), (("a,b",), ("a", "b")), ((("a",),), ("(a)",)), ((1,), ("1",)), ((), None)],
+)
+def test_what_is_inside_of_a_tuple_is_beyond_doubt(one: Any, other: Any) -> None:
+    assert key_of(tuple[str, ...], one) != key_of(tuple[str, ...], other)
+
+
+def test_the_order_of_a_set_does_not_matter_and_that_of_a_list_does() -> None:
+    assert key_of(Any, frozenset("ab")) == key_of(Any, frozenset("ba"))
+    assert key_of(Any, ["a", "b"]) != key_of(Any, ["b", "a"])
+
+
+def test_two_time_zones_of_one_offset_are_two_keys() -> None:
+    berlin, paris = (datetime(2026, 9, 1, tzinfo=ZoneInfo(name)) for name in ("Europe/Berlin", "Europe/Paris"))
+
+    assert key_of(datetime, berlin) == "x:2026-09-01T00%3A00%3A00+02%3A00[Europe/Berlin]"
+    assert key_of(datetime, berlin) != key_of(datetime, paris)
+
+
+def test_an_offset_is_part_of_a_time() -> None:
+    east = timezone(timedelta(hours=2))
+
+    assert key_of(datetime, datetime(2026, 9, 1, tzinfo=east)) == "x:2026-09-01T00%3A00%3A00+02%3A00"
+
+
+def test_a_subclass_counts_as_what_it_is_derived_from() -> None:
+    class DriverUUID(UUID): ...
+
+    class Text(str): ...
+
+    assert key_of(UUID, DriverUUID(int=IDENTITY.int)) == f"x:{IDENTITY}"
+    assert key_of(str, Text("a")) == "x:a"
+
+
+@pytest.mark.parametrize(
+    ("value", "way_out"),
+    [
+        (1.5, "a Decimal"),
+        (b"a", ".hex()"),
+        ({"a"}, "frozenset"),
+        (object(), "enums are"),
+        ({}, "enums are"),
+        ((1, 1.5), "Decimal"),
+    ],
+)
+def test_any_other_type_is_refused_with_the_parameters_name_and_a_way_out(value: Any, way_out: str) -> None:
+    with pytest.raises(ValidationError, match=r"^value is a \w+, which no key is made of") as refused:
+        key_of(Any, value)
+
+    assert way_out in refused.value.message
+    assert "ignore=('value',)" in refused.value.message
+
+
+def test_a_number_with_more_digits_than_python_writes_is_refused() -> None:
+    for annotation in (int, str):
+        with pytest.raises(ValueError, match=r"value can't be written|4300 digits"):
+            key_of(annotation, 10**5000)
+
+
+def test_an_attribute_is_written_as_its_class_declares_it() -> None:
+    def function(user: User) -> None: ...
+
+    assert keyed("{user.team.id}:{user.name}", function)(User()) == "7:ada"
+
+
+def test_a_missing_attribute_is_refused_by_name() -> None:
+    def function(user: object) -> None: ...
+
+    with pytest.raises(ValidationError, match=r"user\.id can't be written into a key: AttributeError"):
+        keyed("x:{user.id}", function)(None)

@@ -1,0 +1,57 @@
+"""Entity tags are made and compared as RFC 9110 says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from otcache.http._conditional import etag_of, none_match
+
+
+def test_a_tag_is_quoted_and_changes_with_every_part() -> None:
+    tags = {
+        etag_of(b"body", "200", "text/plain"), etag_of(b"Body", "200", "text/plain"),
+        etag_of(b"body", "404", "text/plain"), etag_of(b"body", "200", "text/html"),
+        etag_of(b"body", "200text/plain"), etag_of(b"dy", "200", "text/plainbo"),
+    }  # fmt: skip
+
+    assert len(tags) == 6
+    assert all(tag[0] == tag[-1] == '"' and len(tag) == 34 for tag in tags)
+
+
+@pytest.mark.parametrize("seed", ["0", "1"])
+def test_a_tag_is_the_same_in_every_process(seed: str) -> None:
+    code = "from otcache.http._conditional import etag_of; print(etag_of(b'body', '200', 'text/plain'))"
+
+    shown = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed, "PYTHONPATH": "."},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert shown.stdout.strip() == etag_of(b"body", "200", "text/plain")
+
+
+@pytest.mark.parametrize(
+    "field",
+    ['"a"', 'W/"a"', '"b", "a"', 'W/"b",W/"a"', ' , "a" ,', '"b",\t"a"', '"with,comma", "a"', '"a",', "*", " * "],
+)
+def test_a_field_that_names_the_tag_matches(field: str) -> None:
+    assert none_match(field, '"a"') is False
+    assert none_match(field, 'W/"a"') is False  # the comparison is weak
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["", '"b"', "a", "'a'", 'w/"a"', '"A"', '"a', 'a"', '"x\\"a"', '"b" "a"', 'W/ "a"', '*, "b"', '"a"x', '"b, "a""'],
+)
+def test_a_field_that_does_not_or_is_none_lets_the_answer_through(field: str) -> None:
+    assert none_match(field, '"a"') is True
+
+
+def test_a_long_field_is_read_in_linear_time() -> None:
+    field = ", ".join(f'"{number}"' for number in range(20_000))
+
+    assert none_match(field, '"19999"') is False
+    assert none_match("," * 200_000 + "x", '"a"') is True
