@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 FAILED: Final = 1
 USAGE: Final = 2
 """Exit statuses; 0 is success."""
-_PACKAGE: Final = Path(__file__).parent
+_PACKAGE: Final = Path(__file__).parents[1]
 PLACES: Final = (_PACKAGE / "dashboards", _PACKAGE.parent / "dashboards")
 """In a wheel; in the repository, which an editable installation reads."""
 

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["TelemetryHandle", "add_trace_context", "configure_logging", "setup", "views"]
 
 _HOMES = {
-    "TelemetryHandle": "sdk",
-    "setup": "sdk",
-    "views": "sdk",
-    "add_trace_context": "logs",
-    "configure_logging": "logs",
+    "TelemetryHandle": "_setup.sdk",
+    "setup": "_setup.sdk",
+    "views": "_setup.sdk",
+    "add_trace_context": "_setup.logs",
+    "configure_logging": "_setup.logs",
 }
 
 

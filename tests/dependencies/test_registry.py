@@ -104,7 +104,7 @@ async def _ping(config: CacheConfig) -> None:
 LEFT_OPEN = """
 import asyncio, sys
 from otcache.config import CacheConfig
-from otcache import registry
+from otcache.dependencies import _registry as registry
 
 async def use():
     cache = await (await registry.current()).get(CacheConfig(redis_url=sys.argv[1], name="exit-test"))

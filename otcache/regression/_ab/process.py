@@ -18,7 +18,7 @@ from typing import IO, Any, Final
 
 from otcache._exports.read import SourceError
 
-_WORKER: Final = Path(__file__).with_name("duet_worker.py")
+_WORKER: Final = Path(__file__).with_name("worker.py")
 _GRACE: Final = 3.0
 """Seconds that a process has to end by itself."""
 _LONGEST: Final = 500

@@ -12,7 +12,7 @@ from otcache.cli._main import _parser
 from otcache.cli.regress import SUBCOMMANDS
 from otcache.regression._reporting.report import FORMATS
 
-PAGE = (Path(__file__).parents[2] / "docs" / "regress.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "regress.md").read_text()
 COMMANDS = re.findall(r"^(?:- run: )?(otcache regress .+)$", PAGE, re.MULTILINE)
 
 

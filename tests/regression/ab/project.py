@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tests.servers import require
 
-ROOT: Final = Path(__file__).parents[2]
+ROOT: Final = Path(__file__).parents[3]
 SMALL: Final = ("--bouts", "5", "--rounds", "4", "--round-seconds", "0.002", "--no-progress")
 """The smallest duet that can show a regression."""
 WORK: Final = "def work():\n    return sum(range({size}))\n"
