@@ -298,7 +298,7 @@ def kind_of(target: str) -> str:
 def forget_near(near: MemoryStore, inflight: Inflight, target: str) -> int:
     """Drop the near copies that an invalidation concerns; how many."""
     if target[:2] == "t:":
-        inflight.tagged(target[2:])  # what a loader adds is not known yet: the stamp of its value is too old then
+        inflight.changes.tag(target[2:])  # what a loader adds is not known yet: the stamp of its value is too old then
         return near.remove_tagged(target[2:])
     inflight.disturb_all()  # reads whose key a prefix may fit
     return near.remove_prefix(target[2:] if target[:2] == "p:" else "")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Collection
+
+from otcache._engine.changes import Changes
 
 
 class Inflight:
@@ -18,14 +20,13 @@ class Inflight:
         changed: Told of keys whose value changes, or has changed; of `None` where they are not known.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, changes: Changes) -> None:
+        self.changes = changes
         self._reads: dict[str, object] = {}
         self._writes: dict[str, object] = {}
         self._loads: dict[str, object] = {}
         self._spoilt: set[object] = set()
         self._sweeps = 0
-        self.changed: Callable[[Iterable[str] | None], None] = _ignore
-        self.tagged: Callable[[str], None] = _ignore
 
     def begin_read(self, key: str) -> object:
         """Announce a far read of `key`; give what this returns to `end_read`."""
@@ -41,7 +42,7 @@ class Inflight:
         del self._reads[key]
         return True
 
-    def begin_write(self, keys: Iterable[str]) -> tuple[object, bool]:
+    def begin_write(self, keys: Collection[str]) -> tuple[object, bool]:
         """Announce a write; give the first part of what this returns to `end_write`.
 
         The second part says whether another write of one of the keys is under way.
@@ -52,10 +53,10 @@ class Inflight:
             self._writes[key] = token
             self._reads.pop(key, None)
             self._loads.pop(key, None)
-        self.changed(keys)
+        self.changes.keys(keys)
         return token, overlaps
 
-    def end_write(self, keys: Iterable[str], token: object) -> bool:
+    def end_write(self, keys: Collection[str], token: object) -> bool:
         """Whether no other write of one of the keys began meanwhile."""
         alone = token not in self._spoilt
         self._spoilt.discard(token)
@@ -65,7 +66,7 @@ class Inflight:
                 del self._writes[key]
             else:
                 alone = False
-        self.changed(keys)
+        self.changes.keys(keys)
         return alone
 
     def begin_sweep(self) -> None:
@@ -73,14 +74,14 @@ class Inflight:
         self._sweeps += 1
         self._reads.clear()
         self._loads.clear()
-        self.changed(None)
+        self.changes.everything()
 
     def end_sweep(self) -> None:
         """The removal is over."""
         self._sweeps -= 1
         self._reads.clear()
         self._loads.clear()
-        self.changed(None)
+        self.changes.everything()
 
     def begin_load(self, key: str) -> object:
         """Announce a load of `key`; give what this returns to `end_load` before its value is stored."""
@@ -95,22 +96,18 @@ class Inflight:
         del self._loads[key]
         return True
 
-    def disturb(self, keys: Iterable[str]) -> None:
+    def disturb(self, keys: Collection[str]) -> None:
         """Somebody else has written `keys`: whoever reads, writes or loads them now can't know the order."""
         for key in keys:
             self._reads.pop(key, None)
             self._loads.pop(key, None)
             if key in self._writes:
                 self._spoilt.add(self._writes[key])
-        self.changed(keys)
+        self.changes.keys(keys)
 
     def disturb_all(self) -> None:
         """The same for every key."""
         self._reads.clear()
         self._loads.clear()
         self._spoilt.update(self._writes.values())
-        self.changed(None)
-
-
-def _ignore(_: Iterable[str] | None) -> None:
-    """Nobody loads."""
+        self.changes.everything()

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from otcache._engine.backplane import Backplane, forget_near, kind_of
+from otcache._engine.changes import Changes
 from otcache._engine.codec import EntryCodec
 from otcache._engine.inflight import Inflight
 from otcache._engine.invalidation_log import InvalidationLog
@@ -58,7 +59,8 @@ class Tiers:
         self.copies = copies
         self.coding = EntryCodec(serializer, far.store if far is not None else None, probe)
         self.near_tier = L1(near, self.coding, copies=copies, beta=beta, max_staleness=max_staleness)
-        self.inflight = Inflight()
+        self.changes = Changes()
+        self.inflight = Inflight(self.changes)
         self.stamps = far.stamps if far is not None else InvalidationLog()
         self.backplane: Backplane | None = None
         if far is not None and max_staleness is not None:

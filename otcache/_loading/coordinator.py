@@ -48,8 +48,7 @@ class LoadCoordinator:
 
     def __init__(self, config: CacheConfig, tiers: Tiers, probe: Probe) -> None:
         self.flights = SingleFlight(config.name)
-        tiers.inflight.changed = self.flights.outdate
-        tiers.inflight.tagged = self.flights.outdate_tagged
+        tiers.changes.listen(self.flights)
         self._policy = LoadPolicy.of(config)
         self._tiers = tiers
         self._probe = probe

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
@@ -239,20 +239,28 @@ class SingleFlight:
                 if flight is not None and flight.storing:
                     await arrives(flight.landed)
 
-    def outdate(self, keys: Iterable[str] | None) -> None:
-        """These keys have been written or removed: who asks from now on must not be given what was read before."""
+    def keys_changed(self, keys: Collection[str]) -> None:
+        """Later callers of `keys` must not be given what was read before the change."""
         if self._all:
             for table in list(self._tables.values()):
-                for flight in [table.get(key) for key in (list(table) if keys is None else keys)]:
-                    if flight is not None and not flight.storing:
-                        self.abandon(flight)
+                self._abandon([table[key] for key in keys if key in table])
 
-    def outdate_tagged(self, tag: str) -> None:
+    def everything_changed(self) -> None:
+        """The same for every key."""
+        if self._all:
+            for table in list(self._tables.values()):
+                self._abandon(list(table.values()))
+
+    def tag_invalidated(self, tag: str) -> None:
         """The same for the loads of values with this tag."""
         if self._all:
             for table in list(self._tables.values()):
-                for flight in [each for each in table.values() if tag in each.tags and not each.storing]:
-                    self.abandon(flight)
+                self._abandon([flight for flight in table.values() if tag in flight.tags])
+
+    def _abandon(self, flights: Iterable[Flight]) -> None:
+        for flight in flights:
+            if not flight.storing:  # that one gets there first, and is overwritten
+                self.abandon(flight)
 
     def abandon(self, flight: Flight) -> None:
         """Who comes from now on begins anew, in any process; a value that is being made is not stored."""
