@@ -93,7 +93,8 @@ async def no_work(cache: Cache) -> None:
 
 
 def _in_use(cache: Cache) -> list[str]:
-    stats = cache._far.store.pool_stats() if cache._far is not None else None
+    server = cache._far.backend.server if cache._far is not None else None
+    stats = server.usage() if server is not None else None
     return [f"{stats[0]} connections in use"] if stats is not None and stats[0] else []
 
 
