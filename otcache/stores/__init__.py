@@ -1,5 +1,7 @@
 """Where entries are kept: what a store must do, and how a scheme of URLs gets one (docs/stores.md)."""
 
+from otcache._serialization.envelope import with_expiry
+from otcache._serialization.wire import WIRE_VERSION
 from otcache.stores.base import (
     Backend,
     ByteStore,
@@ -18,6 +20,7 @@ from otcache.stores.base import (
 from otcache.stores.registry import check_url, open_store, register_store
 
 __all__ = [
+    "WIRE_VERSION",
     "Backend",
     "ByteStore",
     "ChangeChannel",
@@ -34,4 +37,5 @@ __all__ = [
     "check_url",
     "open_store",
     "register_store",
+    "with_expiry",
 ]

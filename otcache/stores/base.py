@@ -108,7 +108,7 @@ class ByteStore(Protocol):
     async def touch(self, key: str, ttl_ms: int, message: ChangeMessage | None = None) -> bool:
         """Give an existing entry a new time to live; return whether there was one.
 
-        The expiry inside of the payload moves too (`otcache.stores.touched`). A payload that is none of ours, or of
+        The expiry inside of the payload moves too (`otcache.stores.with_expiry`). A payload that is none of ours, or of
         another wire version, stays as it is: there is no such entry.
         """
 

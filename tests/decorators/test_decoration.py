@@ -24,7 +24,7 @@ def read(user_id: int, lang: str = "en") -> None:
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("user:{userid}:{lang}", "names userid, and .*read has user_id, lang: did you mean 'user_id'"),
+        ("user:{userid}:{lang}", "names userid, and .*read has user_id, lang; did you mean 'user_id'"),
         ("user:{x}", "names x, and .*read has user_id, lang$"),
         ("user:{user_id}", r"has a parameter lang that is not in its key template.*\{lang\}.*ignore=\('lang',\)"),
         ("user:{user_id}{lang}", r"nothing between \{user_id\} and \{lang\}"),

@@ -87,7 +87,7 @@ async def test_an_entry_of_another_type_is_none_and_a_lock_of_another_type_an_er
 ) -> None:
     store = connect(server.url)
     server.command("RPUSH", f"{prefix}entry", "x")
-    server.command("RPUSH", f"{prefix.removesuffix(':')}@lock:lock", "x")
+    server.command("RPUSH", f"{prefix.removesuffix(':')}@1:lock:lock", "x")
 
     assert await store.coordination.lock("entry", b"me", LONG) == LockAttempt(None, 0, None)
     for call in (

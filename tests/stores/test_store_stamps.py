@@ -57,7 +57,7 @@ async def test_everything_makes_all_other_rows_needless(store: RedisStore) -> No
 
 async def test_lost_stamps_begin_anew_under_another_id(store: RedisStore, place: Place, prefix: str) -> None:
     await store.coordination.invalidate("t:a", ID, LIMIT, b"")
-    name = f"{prefix.removesuffix(':')}@stamps"
+    name = f"{prefix.removesuffix(':')}@1:stamps"
     server = place.servers.owner(name) if hasattr(place.servers, "owner") else place.servers
     getattr(server, "master", server).command("DEL", name)
 
@@ -123,7 +123,7 @@ async def test_an_invalidation_is_told_with_its_number_and_target(store: RedisSt
 async def test_after_the_last_number_the_stamps_begin_anew(server: RedisServer, connect: Any, prefix: str) -> None:
     store = connect(server.url)
     await store.coordination.invalidate("t:a", ID, LIMIT, b"")
-    server.command("ZADD", f"{prefix.removesuffix(':')}@stamps", 2**32 - 2, "t:a")
+    server.command("ZADD", f"{prefix.removesuffix(':')}@1:stamps", 2**32 - 2, "t:a")
 
     answers = [await store.coordination.invalidate("t:b", OTHER, LIMIT, b"") for _ in range(2)]
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from otcache._serialization.wire import WIRE_VERSION
+
 WRITE: Final = b"""\
 local done = redis.pcall('SET', KEYS[1], unpack(ARGV, 3))
 if done.ok then
@@ -54,10 +56,11 @@ KEYS: the entries, then their locks (see `WRITE`). ARGV: channel, message, how m
 existed.
 """
 
-TOUCH: Final = b"""\
+TOUCH: Final = (
+    b"""\
 local head = redis.pcall('GETRANGE', KEYS[1], 0, 11)
 if type(head) == 'table' then return head end
-if #head < 12 or head:byte(1) ~= 0xCA then return 0 end
+if #head < 12 or head:byte(1) ~= 0xCA or head:byte(2) ~= %d then return 0 end
 local left, expiry = tonumber(ARGV[1]), 0
 if left > 0 then
   local now = redis.call('TIME')
@@ -73,10 +76,12 @@ if left > 0 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) else redis.call('PERSIS
 if ARGV[2] then redis.call('PUBLISH', ARGV[2], ARGV[3]) end
 return 1
 """
+    % WIRE_VERSION
+)
 """A new time to live for one of our own entries: of the key and in the payload at once, by the server's clock.
 
-The expiry is the 8 bytes big-endian at offset 4 of the 12-byte header whose first byte is 0xCA; bytes that do not
-start like that are somebody else's, and stay as they are. A soft expiry (bit 3 of the flags), which follows the
+The expiry is the 8 bytes big-endian at offset 4 of the 12-byte header that begins with 0xCA and our wire version;
+bytes that do not are somebody else's, and stay as they are. A soft expiry (bit 3 of the flags), which follows the
 header and the 8 bytes of created-at (bit 2), becomes the same: the entry is fresh for all of its new time.
 ARGV: milliseconds (0: for ever), and, if there is one, channel and message. The answer is whether there was such
 an entry.

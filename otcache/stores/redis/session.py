@@ -9,6 +9,7 @@ from collections.abc import Hashable, Sequence
 from types import TracebackType
 from typing import Final
 
+from otcache._serialization.wire import WIRE_VERSION
 from otcache.exceptions import StoreError
 from otcache.stores.redis.client import Link, ServerLink
 from otcache.stores.redis.cluster import ClusterLink
@@ -42,8 +43,8 @@ class RedisNames:
 
     def __init__(self, prefix: str, *, clustered: bool) -> None:
         self._prefix = prefix.encode()
-        # outside of the prefix, where no scan for entries finds them: `web:` has `web@news`
-        self._root = self._prefix.removesuffix(b":") + b"@"
+        # outside of the prefix, where no scan for entries finds them: `web:` has `web@1:news`
+        self._root = self._prefix.removesuffix(b":") + b"@%d:" % WIRE_VERSION
         self._clustered = clustered
         self.channel = self._root + b"news"
         self.versions = self._root + b"stamps"
