@@ -114,6 +114,11 @@ class L1:
 
     # --- writing ------------------------------------------------------------------------------------
 
+    @property
+    def ends_early(self) -> bool:
+        """Whether entries end here before they do in L2."""
+        return self._longest is not None
+
     def put(
         self, key: str, value: Any, payload: bytes, options: WriteOptions, started: int, facts: Facts | None
     ) -> bool:

@@ -1,24 +1,34 @@
 """The messages that the processes of one cache send each other, as bytes and back.
 
-    key changed         {kind} {origin} {ms} ["key", ...]
-    invalidation        {kind} {origin} {ms} {version} {target}     the store appends version and target
-    lock is free        {kind} {origin} {ms} {key}
+    key changed         k{wire} {origin} {ms} ["key", ...]
+    invalidation        s{wire} {origin} {ms} {version} {target}     the store appends version and target
+    lock is free        f{wire} {origin} {ms} {key}
 
-`origin` names the sending process, `ms` is the store's clock. A message of another wire version is nobody's error:
-during a rolling upgrade both versions are in use, and the receiver ignores what it does not know.
+`wire` is the wire version, `origin` names the sending process, `ms` is the store's clock. A message of another wire
+version is nobody's error: during a rolling upgrade both versions are in use, and the receiver counts and ignores what
+it does not know.
 """
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, NamedTuple
 
 import orjson
 
+from otcache._serialization.wire import WIRE_VERSION
+
 Kind = Literal["key", "tag", "lock", "unknown"]
 
-_KINDS: Final[dict[bytes, Kind]] = {b"k": "key", b"s": "tag", b"f": "lock"}
+_SIGNS: Final[dict[Kind, bytes]] = {
+    "key": b"k%d" % WIRE_VERSION,
+    "tag": b"s%d" % WIRE_VERSION,
+    "lock": b"f%d" % WIRE_VERSION,
+}
+_KINDS: Final = {sign: kind for kind, sign in _SIGNS.items()}
+_ANY_SIGN: Final = re.compile(rb"[a-z][0-9]{1,3}")
 
 
 class Message(NamedTuple):
@@ -56,19 +66,19 @@ class Messages:
 
     def keys_changed(self, keys: Sequence[str]) -> bytes:
         """Make the message that `keys` have changed."""
-        return self._head("key", b"k") + orjson.dumps(keys)
+        return self._head("key") + orjson.dumps(keys)
 
     def invalidated(self) -> bytes:
         """Make the head of an invalidation message; the store appends version and target in the step that counts."""
-        return self._head("tag", b"s")
+        return self._head("tag")
 
     def unlocked(self, key: str) -> bytes:
         """Make the message that the lock of `key` is free."""
-        return self._head("lock", b"f") + key.encode(errors="surrogateescape")
+        return self._head("lock") + key.encode(errors="surrogateescape")
 
-    def _head(self, kind: Kind, sign: bytes) -> bytes:
+    def _head(self, kind: Kind) -> bytes:
         self._published(kind)
-        return b"%b %b %d " % (sign, self._origin.encode(), self._now_ms())
+        return b"%b %b %d " % (_SIGNS[kind], self._origin.encode(), self._now_ms())
 
     def lag_ms(self, message: Message) -> int | None:
         """Milliseconds since `message` was sent; `None` if it does not say."""
@@ -80,16 +90,20 @@ class Messages:
         Raises:
             ValueError: It is damaged, or otcache did not send it.
         """
-        sign, origin, sent, rest = payload.split(b" ", 3)
-        kind, facts = _KINDS.get(sign, "unknown"), (int(sent), origin == self._origin.encode())
+        sign, _, rest = payload.partition(b" ")
+        kind = _KINDS.get(sign)
+        if kind is None:
+            if not _ANY_SIGN.fullmatch(sign):
+                raise ValueError("otcache did not send this message")
+            return Message("unknown")  # nothing after the sign of another wire version means what it means in ours
+        origin, sent, rest = rest.split(b" ", 2)
+        facts = int(sent), origin == self._origin.encode()
         if kind == "key":
             return Message(kind, *facts, keys=_keys(rest))
         if kind == "lock":
             return Message(kind, *facts, keys=[rest.decode(errors="surrogateescape")])
-        if kind == "tag":
-            version, _, target = rest.partition(b" ")
-            return Message(kind, *facts, target=target.decode(), version=int(version))
-        return Message(kind, *facts)
+        version, _, target = rest.partition(b" ")
+        return Message(kind, *facts, target=target.decode(), version=int(version))
 
 
 def _keys(body: bytes) -> list[str]:

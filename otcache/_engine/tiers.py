@@ -382,7 +382,7 @@ class Tiers:
         """Return the milliseconds until `key` expires; 0 if never, `None` if it is not there or L2 is away."""
         now = self._clock()
         entry = self.l1.servable(key, now)
-        if entry is not None:
+        if entry is not None and not (self.l1.ends_early and self.l2 is not None):
             return 0 if entry.dies == NEVER else -(-(entry.dies - now) // _MS)
         try:
             if self.l2 is None or not await self._is_valid(self.l2, outcome, key):
