@@ -77,7 +77,8 @@ class Cache(CacheInterface):
         Raises:
             ValidationError: The key is not a non-empty string of at most 8 KiB.
         """
-        started = self._clock()
+        clock = self._clock
+        started = clock()
         try:
             entry = self._entries.get(key)
         except TypeError:
@@ -85,13 +86,14 @@ class Cache(CacheInterface):
         if entry is not None and entry.expires > started < self._l1.lease_ends:
             entry.used = True
             if self._plain:
-                tracing, span = self._tracing, current_context().get(SPAN_KEY)
+                tracing = self._tracing
+                span = current_context().get(SPAN_KEY)
                 if span is None:
                     recorded = tracing.roots or (tracing.unset and tracing.is_late())
                 else:
                     recorded = span.get_span_context()[3] & tracing.mask or tracing.always
                 if not recorded:
-                    cells, elapsed = self._hits, self._clock() - started
+                    cells, elapsed = self._hits, clock() - started
                     cells[SLOTS[elapsed] if elapsed < SLOTTED else bisect_left(GRID, elapsed)] += 1
                     cells[SUM] += elapsed
                     return entry.value
@@ -109,7 +111,8 @@ class Cache(CacheInterface):
             key: The key.
             template: The shape of the key, such as `user:{id}`, for its span.
         """
-        started = self._clock()
+        clock = self._clock
+        started = clock()
         try:
             entry = self._entries.get(key)
         except TypeError:
@@ -117,13 +120,14 @@ class Cache(CacheInterface):
         if entry is not None and entry.expires > started < self._l1.lease_ends:
             entry.used = True
             if self._plain:
-                tracing, span = self._tracing, current_context().get(SPAN_KEY)
+                tracing = self._tracing
+                span = current_context().get(SPAN_KEY)
                 if span is None:
                     recorded = tracing.roots or (tracing.unset and tracing.is_late())
                 else:
                     recorded = span.get_span_context()[3] & tracing.mask or tracing.always
                 if not recorded:
-                    cells, elapsed = self._load_hits, self._clock() - started
+                    cells, elapsed = self._load_hits, clock() - started
                     cells[SLOTS[elapsed] if elapsed < SLOTTED else bisect_left(GRID, elapsed)] += 1
                     cells[SUM] += elapsed
                     return entry.value
