@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dashboards import parameters
 from dashboards.board import Board, Row
 from dashboards.common import WARNINGS, evidence, hit_ratio, per_second
 from dashboards.overview import HIT_RATIO
@@ -24,7 +23,7 @@ from otcache.telemetry.catalog import (
     Instrument,
 )
 
-MEASURED = Limits(parameters.MEASURED_WARNING, low_is_bad=True)
+MEASURED = Limits("measured_warning", low_is_bad=True)
 SAVED, MEASURED_ONLY = one_of(AI_DISPOSITION, "saved"), one_of(AI_ESTIMATE, "measured")
 NONE = "no AI cache in use"
 COLOURS = {"saved": "green", "spent": "orange"}

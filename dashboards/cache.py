@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dashboards import parameters
 from dashboards.board import Board, Row
 from dashboards.common import (
     ANSWERED,
@@ -48,7 +47,7 @@ from otcache.telemetry.catalog import (
     WRITES,
 )
 
-CHURN = Limits(parameters.CHURN_WARNING)
+CHURN = Limits("churn_warning")
 WEEK = "1w"
 
 

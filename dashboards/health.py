@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dashboards import parameters
 from dashboards.board import Board, Row, events
 from dashboards.common import per_second
 from dashboards.foreign import QUEUE_SIZE, SPANS_EXPORTED
@@ -42,7 +41,7 @@ from otcache.telemetry.catalog import (
     VERSION,
 )
 
-CALLBACK_TIME = Limits(parameters.CALLBACK_WARNING)
+CALLBACK_TIME = Limits("callback_warning")
 
 
 def _coverage() -> Row:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dashboards import parameters
 from dashboards.board import Board, Row
 from dashboards.common import (
     ASKED,
@@ -73,10 +72,10 @@ from otcache.telemetry.catalog import (
     Attribute,
 )
 
-LATENCY = Limits(parameters.LOAD_LATENCY_WARNING)
-ERRORS = Limits(parameters.LOAD_ERROR_WARNING)
-STALE = Limits(parameters.STALE_WARNING)
-LAG = Limits(parameters.LAG_WARNING)
+LATENCY = Limits("load_latency_warning")
+ERRORS = Limits("load_error_warning")
+STALE = Limits("stale_warning")
+LAG = Limits("lag_warning")
 NO_LOADS = "nothing is loaded"
 NOBODY_WAITS = "nobody waits"
 TRIGGER_COLOURS = coloured(*(TRIGGER.values or ()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from dashboards import parameters
 from dashboards.board import Board, Row
 from dashboards.common import (
     ANSWERED,
@@ -53,10 +52,10 @@ from otcache.telemetry.catalog import (
     TIER,
 )
 
-HIT_RATIO: Final = Limits(parameters.HIT_RATIO_WARNING, parameters.HIT_RATIO_CRITICAL, low_is_bad=True)
-LATENCY: Final = Limits(parameters.LATENCY_WARNING, parameters.LATENCY_CRITICAL)
-ERRORS: Final = Limits(parameters.ERROR_RATIO_WARNING, parameters.ERROR_RATIO_CRITICAL)
-DEGRADED: Final = Limits(parameters.DEGRADED_WARNING, parameters.DEGRADED_CRITICAL)
+HIT_RATIO: Final = Limits("hit_ratio_warning", "hit_ratio_critical", low_is_bad=True)
+LATENCY: Final = Limits("latency_warning", "latency_critical")
+ERRORS: Final = Limits("error_ratio_warning", "error_ratio_critical")
+DEGRADED: Final = Limits("degraded_warning", "degraded_critical")
 NO_REDIS: Final = "no Redis in use"
 _OURS: Final = Matcher(ALERT_NAME, "=~", "Otcache.+")
 

@@ -22,8 +22,8 @@ from grafana_foundation_sdk.builders import tempo as tempo_builder
 from grafana_foundation_sdk.builders import timeseries as timeseries_builder
 from grafana_foundation_sdk.models import common, dashboard, heatmap, prometheus
 
-from dashboards.parameters import Threshold
 from dashboards.promql import Expr, Label, label
+from otcache.alerts.thresholds import PANELS, Threshold
 
 MIN_STEP: Final = "1m"
 """Of every query: Grafana otherwise believes in a scrape every 15 s, and exporters push every 60 s by default."""
@@ -75,29 +75,41 @@ def names(*of: Label, between: str = " · ") -> str:
     return between.join(f"{{{{{label(each)}}}}}" for each in of)
 
 
+class Step(float):
+    """A number at which a color changes; it knows its threshold, so that `dashboards.render` can say where that is."""
+
+    threshold: Threshold
+
+    @classmethod
+    def named(cls, name: str) -> Step:
+        """The default of a threshold in `otcache.alerts.thresholds`."""
+        made = cls(PANELS[name].default)
+        made.threshold = PANELS[name]
+        return made
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Where colours change.
+    """Where colors change.
 
     Attributes:
-        warning: Yellow from here on.
-        critical: Red from here on; `None` where nothing is worth waking anybody.
+        warning: Name of the threshold from which on a panel is yellow.
+        critical: Of the one from which on it is red; `None` where nobody has to act now.
         low_is_bad: Both are lower bounds.
     """
 
-    warning: Threshold
-    critical: Threshold | None = None
+    warning: str
+    critical: str | None = None
     low_is_bad: bool = False
 
     def steps(self) -> list[dashboard.Threshold]:
         """As Grafana wants them, ascending."""
-        if not self.low_is_bad:
-            red = [] if self.critical is None else [dashboard.Threshold(self.critical, BAD)]
-            return [dashboard.Threshold(None, GOOD), dashboard.Threshold(self.warning, FAIR), *red]
-        low = [dashboard.Threshold(None, FAIR)]
-        if self.critical is not None:
-            low = [dashboard.Threshold(None, BAD), dashboard.Threshold(self.critical, FAIR)]
-        return [*low, dashboard.Threshold(self.warning, GOOD)]
+        critical = [self.critical] if self.critical else []
+        names = [*critical, self.warning] if self.low_is_bad else [self.warning, *critical]
+        colors = [GOOD, FAIR, BAD][: len(names) + 1]
+        lowest, *rest = reversed(colors) if self.low_is_bad else colors
+        steps = zip(map(Step.named, names), rest, strict=True)
+        return [dashboard.Threshold(None, lowest), *(dashboard.Threshold(step, color) for step, color in steps)]
 
 
 def _thresholds(limits: Limits | None, base: str = PLAIN) -> dashboard_builder.ThresholdsConfig:

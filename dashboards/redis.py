@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dashboards import parameters
 from dashboards.board import Board, Row
 from dashboards.common import (
     CIRCUIT_STATES,
@@ -62,9 +61,9 @@ from otcache.telemetry.catalog import (
     RESULT,
 )
 
-LATENCY = Limits(parameters.L2_LATENCY_WARNING, parameters.L2_LATENCY_CRITICAL)
-POOL = Limits(parameters.POOL_WARNING, parameters.POOL_CRITICAL)
-ERRORS = Limits(parameters.ERROR_RATIO_WARNING, parameters.ERROR_RATIO_CRITICAL)
+LATENCY = Limits("redis_latency_warning", "redis_latency_critical")
+POOL = Limits("pool_warning", "pool_critical")
+ERRORS = Limits("error_ratio_warning", "error_ratio_critical")
 CIRCUIT_COLOURS = {"closed": "green", "half_open": "yellow", "open": "red"}
 CONNECTION_COLOURS = {"used": "blue", "idle": "green"}
 

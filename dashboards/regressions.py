@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dashboards import parameters
 from dashboards.board import Board, Row, events
 from dashboards.common import per_second
 from dashboards.panels import BAD, FAIR, Column, Limits, Query, State, Tile, alarm, lines, logs, names, stat, table
@@ -46,7 +45,7 @@ from otcache.telemetry.catalog import (
 
 JUDGED = (CACHE, INDICATOR, SERIES, TIER)
 EVIDENCE = (*JUDGED, STATISTIC)
-CHANGE = Limits(parameters.CHANGE_WARNING, parameters.CHANGE_CRITICAL)
+CHANGE = Limits("change_warning", "change_critical")
 COLOURS = {"critical": "red", "warning": "orange", "minor": "yellow", "inconclusive": "purple", "ok": "green",
            "improved": "blue"}  # fmt: skip
 NONE = "no verdicts"

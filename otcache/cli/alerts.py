@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from otcache.alerts import Alert, Parameters, alerts, render, thresholds
-from otcache.alerts.parameters import BENCHMARKS, RUNBOOKS, threshold_value
+from otcache.alerts._parameters import BENCHMARKS, RUNBOOKS
 from otcache.exceptions import ValidationError
 
 USAGE: Final = 2
@@ -89,7 +89,7 @@ def _pairs(given: Sequence[str]) -> Iterator[tuple[str, float]]:
         name, sign, value = text.partition("=")
         if not sign:
             raise ValidationError(f"--threshold {text} is not NAME=VALUE")
-        yield name.strip(), threshold_value(name.strip(), value.strip())
+        yield name.strip(), thresholds.parsed(name.strip(), value.strip())
 
 
 def _write(target: str, text: str) -> int:
@@ -112,7 +112,7 @@ def _listed(parameters: Parameters) -> Iterator[str]:
     for alert in alerts(parameters):
         yield f"{_name(alert):<45}{alert.severity:<10}{alert.summary}"
     yield "\nthresholds (--threshold NAME=VALUE)\n"
-    for each in thresholds():
+    for each in thresholds.ALERTS:
         value = getattr(parameters, each.name)
         mark = " " if value == each.default else "*"
         limits = f"{each.low:g}..{each.high:g} {each.unit}".strip()

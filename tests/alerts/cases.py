@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from otcache.alerts import Parameters
-from otcache.alerts.parameters import CALLER_ERRORS
-from otcache.alerts.promql import label
+from otcache.alerts._parameters import CALLER_ERRORS
+from otcache.alerts._promql import label
 from otcache.telemetry.catalog import (
     AI_COST,
     AI_DISPOSITION,
