@@ -35,22 +35,23 @@ def _total(row: Instrument, *matchers: Matcher, by: tuple[Label, ...] = ()) -> E
 
 
 def _savings() -> Row:
-    return Row("What has it saved in the chosen time?", [
-        stat("Money saved", "US dollars not spent, by the prices in the configuration. “no prices” without them.",
+    return Row("savings", "What has it saved in the chosen time?", [
+        stat("money-saved", "Money saved",
+             "US dollars not spent, by the prices in the configuration. “no prices” without them.",
              Query(_total(AI_COST, SAVED), "saved"), "currencyUSD", none="no prices", decimals=2, window=True),
-        stat("Share of the bill saved", "Of what it would have cost without the cache.",
+        stat("bill-saved", "Share of the bill saved", "Of what it would have cost without the cache.",
              Query(ratio(_total(AI_COST, SAVED), _total(AI_COST)), "saved"), "percentunit", none="no prices",
              decimals=1, window=True),
-        stat("Tokens saved", "Tokens of all kinds that the model did not have to read or write.",
+        stat("tokens-saved", "Tokens saved", "Tokens of all kinds that the model did not have to read or write.",
              Query(_total(AI_TOKENS, SAVED), "saved"), "short", none=NONE, window=True),
-        stat("Waiting saved", "Time that the model took when the response was made, once per hit.",
+        stat("waiting-saved", "Waiting saved", "Time that the model took when the response was made, once per hit.",
              Query(_total(AI_TIME, SAVED), "saved"), "s", none=NONE, window=True),
-        stat("Measured, not guessed",
+        stat("tokens-measured", "Measured, not guessed",
              "Share of tokens that the provider reported; the rest is guessed from the length of texts. If low: pass "
              "usage= to cache_response.",
              Query(ratio(_total(AI_TOKENS, MEASURED_ONLY), _total(AI_TOKENS)), "measured"), "percentunit",
              limits=MEASURED, none=NONE, decimals=0, window=True),
-        stat("Lookups answered", "Hits of all lookups of AI responses. Low: texts or options hardly "
+        stat("hit-ratio", "Lookups answered", "Hits of all lookups of AI responses. Low: texts or options hardly "
              "ever repeat; look for a timestamp or an id in them.",
              Query(hit_ratio(row=AI_LOOKUPS), "hit ratio"), "percentunit", limits=HIT_RATIO, none=NONE, decimals=1),
     ])  # fmt: skip
@@ -58,8 +59,9 @@ def _savings() -> Row:
 
 def _operations() -> Row:
     by = (AI_OPERATION,)
-    return Row("Which operations save?", [
-        table("What does each operation save?", "In the chosen time. A large bill with a low hit ratio is where to "
+    return Row("operations", "Which operations save?", [
+        table("savings-by-operation", "What does each operation save?",
+              "In the chosen time. A large bill with a low hit ratio is where to "
               "start.",
               [Column("Operation", of=AI_OPERATION),
                Column("Hit ratio", "percentunit", ratio(
@@ -71,13 +73,16 @@ def _operations() -> Row:
                Column("Tokens saved", "short", _total(AI_TOKENS, SAVED, by=by)),
                Column("Waiting saved", "s", _total(AI_TIME, SAVED, by=by))],
               none=NONE, sort="Spent", height=7),
-        lines("Hit ratio by operation", "If one falls: its prompts or its options have changed.",
+        lines("hit-ratio-by-operation", "Hit ratio by operation",
+              "If one falls: its prompts or its options have changed.",
               [Query(hit_ratio(row=AI_LOOKUPS, by=by), names(AI_OPERATION))], "percentunit", most=1, none=NONE),
-        lines("Hit ratio by size of the text", "Long texts repeat less often. If small ones miss too, look for what "
+        lines("hit-ratio-by-text-tier", "Hit ratio by size of the text",
+              "Long texts repeat less often. If small ones miss too, look for what "
               "makes each unique.",
               [Query(hit_ratio(row=AI_LOOKUPS, by=(AI_TEXT_TIER,)), names(AI_TEXT_TIER))], "percentunit", most=1,
               none=NONE),
-        lines("How long are the texts?", "Characters, p95 by operation. Texts over max_text_length are not cached.",
+        lines("text-length-by-operation", "How long are the texts?",
+              "Characters, p95 by operation. Texts over max_text_length are not cached.",
               [Query(quantile(0.95, AI_TEXT_SIZE, by=by), names(AI_OPERATION))], "short", none=NONE),
     ])  # fmt: skip
 
@@ -85,13 +90,15 @@ def _operations() -> Row:
 def _flow() -> Row:
     tokens = per_second(AI_TOKENS, by=(AI_DISPOSITION, TOKEN_TYPE))
     by = (AI_DISPOSITION,)
-    return Row("How do savings go on?", [
-        lines("Tokens per second", "Saved and spent, by type. Spent rising with the same traffic: fewer hits.",
+    return Row("savings-over-time", "How do savings go on?", [
+        lines("tokens-by-type", "Tokens per second",
+              "Saved and spent, by type. Spent rising with the same traffic: fewer hits.",
               [Query(tokens, names(AI_DISPOSITION, TOKEN_TYPE))], "short", stacked=True, none=NONE),
-        lines("Dollars per hour", "Saved and spent, by the prices in the configuration.",
+        lines("dollars-by-disposition", "Dollars per hour", "Saved and spent, by the prices in the configuration.",
               [Query(times(3600, per_second(AI_COST, by=by)), names(AI_DISPOSITION))], "currencyUSD", stacked=True,
               colours=COLOURS, none="no prices"),
-        lines("Calls of the model at once", "Spent: how many run, on average. Saved: how many more would run without "
+        lines("model-calls", "Calls of the model at once",
+              "Spent: how many run, on average. Saved: how many more would run without "
               "the cache.",
               [Query(per_second(AI_TIME, by=by), names(AI_DISPOSITION))], "short", stacked=True, colours=COLOURS,
               none=NONE),
@@ -102,9 +109,9 @@ def board() -> Board:
     """The dashboard."""
     operation, cache = f"span.{AI_OPERATION.name}", f"span.{CACHE.name}"
     traces = evidence(
-        ("Which lookups missed?", "Traced lookups of AI responses that missed, newest first.",
+        ("traces-misses", "Which lookups missed?", "Traced lookups of AI responses that missed, newest first.",
          f'{{ {operation} != nil && {cache} =~ "$cache" && span.{RESULT.name} = "miss" }} | select({operation})'),
-        ("How often by operation?", "Traced calls per second.",
+        ("traces-by-operation", "How often by operation?", "Traced calls per second.",
          f'{{ {operation} != nil && {cache} =~ "$cache" }} | rate() by ({operation})'),
         logql=WARNINGS,
     )  # fmt: skip

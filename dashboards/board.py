@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,9 +46,11 @@ class Row:
     """Panels under a title.
 
     Attributes:
+        slug: Its name among the board's rows.
         optional: Closed until somebody opens it: what not everybody has.
     """
 
+    slug: str
     title: str
     tiles: Sequence[Tile]
     optional: bool = False
@@ -109,16 +112,29 @@ def dumps(rendered: dict[str, Any]) -> str:
 # --- places -------------------------------------------------------------------------------------------
 
 
+def panel_id(slug: str) -> int:
+    """The id of a panel, 31 bits of a hash: links with `viewPanel=` hold whatever is added, moved or renamed."""
+    return int.from_bytes(hashlib.sha256(slug.encode()).digest()[:4], "big") >> 1
+
+
+def _check_ids(rows: Sequence[Row]) -> None:
+    slugs = [slug for row in rows for slug in (f"row {row.slug}", *(tile.slug for tile in row.tiles))]
+    seen: dict[int, str] = {}
+    for slug in slugs:
+        if panel_id(slug) in seen:
+            raise ValueError(f"{slug!r} and {seen[panel_id(slug)]!r} have one id: choose another slug for the new one")
+        seen[panel_id(slug)] = slug
+
+
 def _placed(rows: Sequence[Row]) -> list[dashboard.Panel | dashboard.RowPanel]:
     """Every panel with its id and place, in reading order."""
+    _check_ids(rows)
     placed: list[dashboard.Panel | dashboard.RowPanel] = []
-    number, y = 0, 0
+    y = 0
     for row in rows:
-        number += 1
-        header = builder.Row(row.title).id(number).collapsed(row.optional).grid_pos(dashboard.GridPos(1, GRID, 0, y))
-        panels, end = _arranged(row.tiles, number, y + 1)
-        number += len(panels)
-        made = header.build()
+        header = builder.Row(row.title).id(panel_id(f"row {row.slug}")).collapsed(row.optional)
+        panels, end = _arranged(row.tiles, y + 1)
+        made = header.grid_pos(dashboard.GridPos(1, GRID, 0, y)).build()
         if row.optional:
             made.panels = panels
             placed.append(made)
@@ -129,14 +145,13 @@ def _placed(rows: Sequence[Row]) -> list[dashboard.Panel | dashboard.RowPanel]:
     return placed
 
 
-def _arranged(tiles: Sequence[Tile], number: int, y: int) -> tuple[list[dashboard.Panel], int]:
+def _arranged(tiles: Sequence[Tile], y: int) -> tuple[list[dashboard.Panel], int]:
     """From left to right, the next line under the tallest of the last; and where that ends."""
     panels, x, tallest = [], 0, 0
     for tile in tiles:
         if x + tile.width > GRID:
             x, y, tallest = 0, y + tallest, 0
-        number += 1
-        tile.builder.id(number).grid_pos(dashboard.GridPos(tile.height, tile.width, x, y))
+        tile.builder.id(panel_id(tile.slug)).grid_pos(dashboard.GridPos(tile.height, tile.width, x, y))
         panels.append(tile.builder.build())
         x, tallest = x + tile.width, max(tallest, tile.height)
     return panels, y + tallest

@@ -126,12 +126,12 @@ def slow_traces_by_tier() -> str:
     return f'{{ instrumentation:name = "otcache" && {tier} && duration > ${{__value.raw}}s }}'
 
 
-def evidence(*found: tuple[str, str, str], logql: str) -> Row:
-    """The closed row with traces, each a title, a description and TraceQL, and what the logs say."""
-    tiles = [traces(title, description, query) for title, description, query in found]
+def evidence(*found: tuple[str, str, str, str], logql: str) -> Row:
+    """The closed row with traces, each a slug, a title, a description and TraceQL, and what the logs say."""
+    tiles = [traces(*each) for each in found]
     says = "Warnings and errors of otcache's own events. Open a line for its trace id and its attributes."
-    return Row("Traces and logs (needs Tempo and Loki)", [*tiles, logs("What do the logs say?", says, logql)],
-               optional=True)  # fmt: skip
+    tiles.append(logs("logs-warnings", "What do the logs say?", says, logql))
+    return Row("evidence", "Traces and logs (needs Tempo and Loki)", tiles, optional=True)
 
 
 WARNINGS: Final = (

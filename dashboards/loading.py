@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dashboards.board import Board, Row
 from dashboards.common import (
     ASKED,
@@ -125,27 +127,27 @@ def callers_per_load(*by: Attribute) -> Expr:
 def _now() -> Row:
     failed = ratio(or_zero(per_second(LOADS, present(ERROR_TYPE))), per_second(LOADS))
     stale = ratio(or_zero(per_second(LOOKUPS, one_of(RESULT, "stale"), _FOR_WANT)), per_second(LOOKUPS, ASKED))
-    return Row("Does loading work?", [
-        stat("Lookups the origin is spared",
+    return Row("now", "Does loading work?", [
+        stat("lookups-without-load", "Lookups the origin is spared",
              "Share of lookups that no caller's load was needed for, of caches that load. Low: TTLs are too short, or "
              "keys are hardly ever asked for twice.",
              Query(offload(), "spared"), "percentunit", decimals=1, none=NO_LOADS),
-        stat("Loader time avoided",
+        stat("loader-time-avoided", "Loader time avoided",
              "Seconds of loaders per second that hits made unnecessary: hits times the mean of a load. 3 is what three "
              "loaders that never stop would do.",
              Query(time_avoided(), "avoided"), "short", decimals=1, none=NO_LOADS),
-        stat("Loads that fail",
+        stat("loads-failed", "Loads that fail",
              "Share of loads that raised or took too long. If yellow: see “Which loads fail?” below. The error is the "
              "application's own.",
              Query(failed, "failed"), "percentunit", limits=ERRORS, none=NO_LOADS),
-        stat("Slowest 1 % of loads",
+        stat("load-p99", "Slowest 1 % of loads",
              "p99 of loads. If yellow: the origin is slow; see which cache, below.",
              Query(quantile(0.99, LOADER_DURATION), "p99"), "s", limits=LATENCY, none=NO_LOADS),
-        stat("Answers stale for want of a load",
+        stat("stale-answers", "Answers stale for want of a load",
              "Share of lookups answered past their time because the loader failed, is slow, or Redis is away. Callers "
              "get old data, no errors.",
              Query(stale, "stale"), "percentunit", limits=STALE, none="no lookups"),
-        stat("Are other processes heard?",
+        stat("backplane-state", "Are other processes heard?",
              "In the worst instance. Not heard: L1 is not used there, and Redis gets every read; see “How are other "
              "processes heard?” below.",
              Query(component_state("backplane"), names(BACKEND)), "short", states=HEARD, none=NO_REDIS),
@@ -154,23 +156,23 @@ def _now() -> Row:
 
 def _loads() -> Row:
     failed = per_second(LOADS, present(ERROR_TYPE), by=(CACHE, ERROR_TYPE))
-    return Row("What is loaded?", [
-        lines("Why are values loaded?",
+    return Row("loads", "What is loaded?", [
+        lines("loads-by-trigger", "Why are values loaded?",
               "Loads per second. Misses and what the application asks for make a caller wait; the others happen in the "
               "background.",
               [Query(per_second(LOADS, by=(TRIGGER,)), names(TRIGGER))], "ops", stacked=True, colours=TRIGGER_COLOURS,
               texts=TRIGGER_TEXTS, none=NO_LOADS),
-        lines("Which loads fail?",
+        lines("loads-failed-by-error", "Which loads fail?",
               "Failed loads per second by the class raised. LoadTimeout: it took longer than the cache's timeout. Any "
               "other is the application's.",
               [Query(failed, names(CACHE, ERROR_TYPE))], "ops", none="none fails"),
-        lines("How many loads run?",
+        lines("loads-running", "How many loads run?",
               "By cache, all chosen instances together. A line that only climbs: loaders that hang.",
               [Query(sum_by(series(LOADER_ACTIVE), CACHE), names(CACHE))], "short", decimals=0, none=NO_LOADS),
-        lines("What do caches spare the origin?",
+        lines("loader-time-avoided-by-cache", "What do caches spare the origin?",
               "Loader seconds per second that hits made unnecessary, by cache. The largest is the cache to look after.",
               [Query(time_avoided(CACHE), names(CACHE))], "short", stacked=True, none=NO_LOADS, width=12),
-        lines("Which caches load most?",
+        lines("loads-by-cache", "Which caches load most?",
               "Loads per second by cache. A jump without more traffic: an invalidation, a shorter TTL, or a key that "
               "is made of data.",
               [Query(per_second(LOADS, by=(CACHE,)), names(CACHE))], "ops", none=NO_LOADS, width=12),
@@ -182,16 +184,16 @@ def _durations() -> Row:
     link = traces_link("Traces of slower loads of this cache",
                        f'{{ name =~ "cache[.]load .+" && {mine} && duration > ${{__value.raw}}s }}')  # fmt: skip
     by = (CACHE,)
-    return Row("How long do loads take?", [
-        lines("How long does a typical load take?",
+    return Row("durations", "How long do loads take?", [
+        lines("load-median-by-cache", "How long does a typical load take?",
               "Median by cache. All up together: the origin they share. One alone: its own query.",
               [Query(quantile(0.5, LOADER_DURATION, by=by), names(CACHE), exemplar=True)], "s", log=True,
               links=[link], none=NO_LOADS),
-        lines("How long do slow loads take?",
+        lines("load-p99-by-cache", "How long do slow loads take?",
               "p99 by cache. Click a point for traces of loads at least as slow: the origin's own spans are in them.",
               [Query(quantile(0.99, LOADER_DURATION, by=by), names(CACHE), exemplar=True)], "s", log=True,
               limits=LATENCY, links=[link], none=NO_LOADS),
-        lines("What does a load cost on average?",
+        lines("load-mean-by-trigger", "What does a load cost on average?",
               "Mean by cause, exact. Early ones that take longer than misses: slow values are loaded earlier, so these "
               "are the slow ones.",
               [Query(mean(LOADER_DURATION, by=(TRIGGER,)), names(TRIGGER))], "s", log=True, colours=TRIGGER_COLOURS,
@@ -202,21 +204,22 @@ def _durations() -> Row:
 def _waiting() -> Row:
     wait = {q: quantile(q, COALESCE_WAIT_DURATION, by=(COALESCE_SCOPE,)) for q in (0.5, 0.95)}
     ends = per_second(COALESCE_REQUESTS, by=(COALESCE_OUTCOME,))
-    return Row("Who waits for another's load?", [
-        lines("How many callers wait per load?",
+    return Row("waiting", "Who waits for another's load?", [
+        lines("waiters-per-load", "How many callers wait per load?",
               "By cache. High: hot keys run out all at once. Give them a stale_ttl with soft_timeout=0, then nobody "
               "waits.",
               [Query(callers_per_load(CACHE), names(CACHE))], "short", none=NO_LOADS, width=6),
-        lines("What does waiting come to?",
+        lines("waiters-by-outcome", "What does waiting come to?",
               "Callers per second. Time-outs and errors reach the application; stale is an old value instead.",
               [Query(ends, names(COALESCE_OUTCOME))], "ops", stacked=True, colours=OUTCOME_COLOURS,
               none=NOBODY_WAITS, width=6),
-        lines("How long do they wait?",
+        lines("wait-by-scope", "How long do they wait?",
               "Median and p95; process: for a load of their own process, distributed: for one elsewhere. Much above "
               "the time of a load: locks of processes that died.",
               [Query(wait[0.5], f"{names(COALESCE_SCOPE)} median"), Query(wait[0.95], f"{names(COALESCE_SCOPE)} p95")],
               "s", none=NOBODY_WAITS, width=6),
-        lines("How many wait now?", "By cache, all chosen instances together. A climb: the loader hangs.",
+        lines("waiters-now", "How many wait now?",
+              "By cache, all chosen instances together. A climb: the loader hangs.",
               [Query(sum_by(series(COALESCE_WAITING), CACHE), names(CACHE))], "short", decimals=0,
               none=NOBODY_WAITS, width=6),
     ])  # fmt: skip
@@ -225,13 +228,13 @@ def _waiting() -> Row:
 def _stale() -> Row:
     given = per_second(LOOKUPS, one_of(RESULT, "stale"), by=(STALE_REASON,))
     age = {q: quantile(q, STALE_AGE, by=(STALE_REASON,)) for q in (0.5, 0.95)}
-    return Row("How old is what is given?", [
-        lines("Why are answers stale?",
+    return Row("stale", "How old is what is given?", [
+        lines("stale-by-reason", "Why are answers stale?",
               "Keys per second. While it is loaded anew is what soft_timeout=0 asks for; the rest is for want of a new "
               "value.",
               [Query(given, names(STALE_REASON))], "ops", stacked=True, colours=STALE_COLOURS, texts=STALE_TEXTS,
               none="none is", width=12),
-        lines("How far past their time are they?",
+        lines("stale-age-by-reason", "How far past their time are they?",
               "Median and p95 by reason. Near the stale_ttl: soon there is nothing to give, and callers get errors.",
               [Query(age[0.5], f"{names(STALE_REASON)} median"), Query(age[0.95], f"{names(STALE_REASON)} p95")], "s",
               none="none is", width=12),
@@ -243,26 +246,26 @@ def _coherence() -> Row:
     state = sum_by(series(COMPONENT_STATUS, one_of(COMPONENT, "backplane")), COMPONENT_STATE)
     emptied = series(INVALIDATIONS, one_of(INVALIDATION_TARGET, "all"), one_of(INVALIDATION_SOURCE, "backplane"))
     by = (INVALIDATION_TARGET, INVALIDATION_SOURCE)
-    return Row("Do processes agree?", [
-        lines("What is invalidated, and by whom?",
+    return Row("coherence", "Do processes agree?", [
+        lines("invalidations-by-target", "What is invalidated, and by whom?",
               "Per second: local is by this process, backplane by others. A flood of tags, prefixes or everything "
               "makes misses.",
               [Query(per_second(INVALIDATIONS, by=by), names(*by))], "ops", none="nothing is"),
-        lines("What do processes tell each other?",
+        lines("messages-by-kind", "What do processes tell each other?",
               "News per second, sent and heard. Each is heard by every process, so heard is sent times processes. "
               "Unknown: somebody else writes on the channel.",
               [Query(per_second(NEWS, by=(NEWS_DIRECTION, NEWS_KIND)), names(NEWS_DIRECTION, NEWS_KIND))], "ops",
               none=NO_REDIS),
-        lines("How late is news?",
+        lines("message-lag", "How late is news?",
               "Median and p99 from the write to its effect elsewhere. Late: event loops are blocked, or the network.",
               [Query(lag[0.5], f"{names(BACKEND)} median"), Query(lag[0.99], f"{names(BACKEND)} p99")], "s", log=True,
               limits=LAG, none=NO_REDIS),
-        lines("How are other processes heard?",
+        lines("backplane-by-state", "How are other processes heard?",
               "Caches by the state of their subscription. Unavailable: SUBSCRIBE is refused, the connection breaks, or "
               "Redis is away. L1 is not used meanwhile.",
               [Query(state, names(COMPONENT_STATE))], "short", steps=True, stacked=True, decimals=0,
               colours=HEARD_COLOURS, none=NO_REDIS, width=12),
-        lines("When was L1 emptied?",
+        lines("l1-emptied", "When was L1 emptied?",
               "Times around each point, by instance: when a lost subscription stands again, or another process calls "
               "clear(). Again and again: something breaks its connection.",
               [Query(sum_by(increase(emptied), INSTANCE), names(INSTANCE))], "short", bars=True, none=NO_REDIS,
@@ -273,13 +276,13 @@ def _coherence() -> Row:
 def _responses() -> Row:
     none, by = "no responses are cached", (HTTP_ROUTE,)
     bypassed = per_second(HTTP_RESPONSES, one_of(RESULT, "bypass"), by=by)
-    return Row("Which HTTP responses come from the cache?", [
-        lines("What do requests get?",
+    return Row("responses", "Which HTTP responses come from the cache?", [
+        lines("responses-by-result", "What do requests get?",
               "Responses per second by what the cache did. Bypass: a request with credentials, a method or a body that "
               "is not cached.",
               [Query(per_second(HTTP_RESPONSES, by=(RESULT,)), names(RESULT))], "ops", stacked=True,
               colours=RESULT_COLOURS, none=none, width=10),
-        table("Which routes gain?",
+        table("responses-by-route", "Which routes gain?",
               "One line per route, now. Many that pass by: say whose the answers are, by private_by or shared.",
               [Column("Route", of=HTTP_ROUTE),
                Column("Responses", "ops", per_second(HTTP_RESPONSES, by=by), width=110),
@@ -296,19 +299,21 @@ def _evidence() -> Row:
     stale = f'{mine} && span.{STALE_REASON.name} =~ "loader_error|loader_timeout|backend_unavailable"'
     waited = f'span.{COALESCE_ROLE.name} = "waiter" && span.{COALESCE_WAIT.name} > 0.5'
     row = evidence(
-        ("Slow loads", "Loads of over 500 ms, with the loader's name. What took the time is in the spans below each.",
+        ("traces-slow", "Slow loads",
+         "Loads of over 500 ms, with the loader's name. What took the time is in the spans below each.",
          f"{{ {load} && duration > 500ms }} | select({about})"),
-        ("Loads that failed", "With the loader and the class that it raised.",
+        ("traces-failed", "Loads that failed", "With the loader and the class that it raised.",
          f"{{ {load} && status = error }} | select({about}, span.{ERROR_TYPE.name})"),
-        ("What was given stale?", "Traced answers per second for want of a new value, by reason.",
+        ("traces-stale", "What was given stale?", "Traced answers per second for want of a new value, by reason.",
          f"{{ {stale} }} | rate() by (span.{STALE_REASON.name})"),
-        ("Who waited for another's load?", "Calls that waited for over 500 ms; the link of each leads to the load.",
+        ("traces-waiters", "Who waited for another's load?",
+         "Calls that waited for over 500 ms; the link of each leads to the load.",
          f"{{ {mine} && {waited} }} | select(span.{CACHE.name}, span.{COALESCE_WAIT.name})"),
         logql=WARNINGS,
     )  # fmt: skip
     told = f'{{service_name=~"$service"}} | event_name = "{STALE_SERVED.name}" or event_name = "{INVALIDATED.name}"'
     says = "Stale answers, and invalidations of tags, prefixes and everything: who did what, when."
-    return Row(row.title, [*row.tiles, logs("What was stale, what was invalidated?", says, told)], optional=True)
+    return replace(row, tiles=[*row.tiles, logs("logs-stale", "What was stale, what was invalidated?", says, told)])
 
 
 def board() -> Board:

@@ -44,8 +44,13 @@ class PanelBuilder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A panel and its size; Grafana's grid is 24 wide."""
+    """A panel and its size; Grafana's grid is 24 wide.
 
+    Attributes:
+        slug: Its name in links: its id is made of it, and of nothing that changes with its title or place.
+    """
+
+    slug: str
     builder: PanelBuilder
     width: int
     height: int
@@ -184,6 +189,7 @@ def board_link(title: str, uid: str, **variables: str) -> dashboard_builder.Dash
 
 
 def stat(
+    slug: str,
     title: str,
     description: str,
     query: Query,
@@ -221,10 +227,11 @@ def stat(
     if states:
         panel.mappings(_mapping(states)).color_mode(common.BigValueColorMode.BACKGROUND)
         panel.text_mode(common.BigValueTextMode.VALUE_AND_NAME)
-    return Tile(panel, width, height)
+    return Tile(slug, panel, width, height)
 
 
 def lines(
+    slug: str,
     title: str,
     description: str,
     queries: Sequence[Query],
@@ -275,7 +282,7 @@ def lines(
         panel.thresholds_style(common_builder.GraphThresholdsStyleConfig().mode(dashes))
     _axis(panel, log, None if log else least, most, decimals)
     _overrides(panel, colours or {}, texts or {}, dashed)
-    return Tile(panel, width, height)
+    return Tile(slug, panel, width, height)
 
 
 def _axis(
@@ -340,6 +347,7 @@ class Column:
 
 
 def table(
+    slug: str,
     title: str,
     description: str,
     columns: Sequence[Column],
@@ -372,7 +380,7 @@ def table(
         panel.override_by_name(column.title, _column(column))
     if sort:
         panel.sort_by([common_builder.TableSortByFieldState().display_name(sort).desc(not rising)])
-    return Tile(panel, width, height)
+    return Tile(slug, panel, width, height)
 
 
 def _transformations(
@@ -411,26 +419,26 @@ def _column(column: Column) -> list[dashboard.DynamicConfigValue]:
     return found
 
 
-def heat(title: str, description: str, query: Query, unit: str, *, width: int = 12, height: int = 9) -> Tile:
+def heat(slug: str, title: str, description: str, query: Query, unit: str, *, width: int = 12, height: int = 9) -> Tile:
     """How a histogram's values are spread over time."""
     panel = heatmap_builder.Panel().title(title).description(description).datasource(PROMETHEUS).unit(unit)
     target = _target(query, "A", instant=False, table=False).format(prometheus.PromQueryFormat.HEATMAP)
     axis = heatmap_builder.YAxisConfig().unit(unit).axis_placement(common.AxisPlacement.LEFT)
     colour = heatmap_builder.HeatmapColorOptions().mode(heatmap.HeatmapColorMode.SCHEME).scheme("Oranges").steps(64)
     panel.targets([target]).calculate(False).y_axis(axis).color(colour).thresholds(_thresholds(None))
-    return Tile(panel.hide_legend().no_value("no data"), width, height)
+    return Tile(slug, panel.hide_legend().no_value("no data"), width, height)
 
 
-def traces(title: str, description: str, traceql: str, *, width: int = 12, height: int = 9) -> Tile:
+def traces(slug: str, title: str, description: str, traceql: str, *, width: int = 12, height: int = 9) -> Tile:
     """What a TraceQL query finds, as a table that leads to the traces."""
     target = tempo_builder.Dataquery().ref_id("A").datasource(TEMPO).query_type("traceql").query(traceql).limit(20)
     panel = table_builder.Panel().title(title).description(description).datasource(TEMPO).targets([target])
-    return Tile(panel.unit("short").no_value("no such traces").thresholds(_thresholds(None)), width, height)
+    return Tile(slug, panel.unit("short").no_value("no such traces").thresholds(_thresholds(None)), width, height)
 
 
-def logs(title: str, description: str, logql: str, *, width: int = 24, height: int = 9) -> Tile:
+def logs(slug: str, title: str, description: str, logql: str, *, width: int = 24, height: int = 9) -> Tile:
     """Log lines."""
     target = loki_builder.Dataquery().ref_id("A").datasource(LOKI).expr(logql).query_type("range")
     panel = logs_builder.Panel().title(title).description(description).datasource(LOKI).targets([target])
     panel.show_time(True).wrap_log_message(True).enable_log_details(True).sort_order(common.LogsSortOrder.DESCENDING)
-    return Tile(panel.unit("short").no_value("no such lines").thresholds(_thresholds(None)), width, height)
+    return Tile(slug, panel.unit("short").no_value("no such lines").thresholds(_thresholds(None)), width, height)

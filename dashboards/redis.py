@@ -76,24 +76,25 @@ def _pool(by_cache: bool) -> Expr:
 
 def _now() -> Row:
     failed, made = per_second(L2_OPERATIONS, present(ERROR_TYPE)), per_second(L2_OPERATIONS)
-    return Row("Is Redis there?", [
-        stat("Is Redis there?",
+    return Row("now", "Is Redis there?", [
+        stat("redis-state", "Is Redis there?",
              "The worst state as the chosen instances see it. If unavailable: check the server, then its network; "
              "otcache comes back by itself.",
              Query(component_state(), names(BACKEND)), "short", states=COMPONENT_STATES, none=NO_REDIS, width=5,
              height=5),
-        stat("Is Redis being asked?",
+        stat("breaker-state", "Is Redis being asked?",
              "The breaker of the worst instance. Open: Redis failed several times in a row and is left alone until "
              "a probe succeeds.",
              Query(circuit_state(), names(BACKEND)), "short", states=CIRCUIT_STATES, none=NO_REDIS, width=5, height=5),
-        stat("Round trips per second", "Commands and pipelines sent to Redis. 0 with traffic: the breaker "
+        stat("round-trips", "Round trips per second",
+             "Commands and pipelines sent to Redis. 0 with traffic: the breaker "
              "is open, or L1 answers everything.",
              Query(made, "round trips"), "ops", none=NO_REDIS, width=4, height=5),
-        stat("Round trips that fail",
+        stat("round-trips-failed", "Round trips that fail",
              "Round trips that ended with an error. If red: see “Which errors?” below for the type.",
              Query(ratio(or_zero(failed), made), "failed"), "percentunit", limits=ERRORS, none="no round trips",
              width=5, height=5),
-        stat("Slowest 1 % of round trips",
+        stat("round-trip-p99", "Slowest 1 % of round trips",
              "p99 of round trips. If red: a slow command below, a busy server, or the network.",
              Query(quantile(0.99, L2_DURATION), "p99"), "s", limits=LATENCY, none="no round trips", width=5, height=5),
     ])  # fmt: skip
@@ -106,36 +107,40 @@ def _round_trips() -> Row:
         "duration > ${__value.raw}s }",
     )  # fmt: skip
     by = (DB_OPERATION,)
-    return Row("What is asked of Redis?", [
-        lines("Which commands?", "Round trips per second by command; a pipeline is one.",
+    return Row("round-trips", "What is asked of Redis?", [
+        lines("round-trips-by-command", "Which commands?", "Round trips per second by command; a pipeline is one.",
               [Query(per_second(L2_OPERATIONS, by=by), names(DB_OPERATION))], "ops", stacked=True, none=NO_REDIS,
               colours=COMMAND_COLOURS, width=12),
-        lines("Which errors?",
+        lines("round-trips-failed-by-error", "Which errors?",
               "Failed round trips per second by type. TimeoutError: a busy server or the network. ConnectionError: "
               "it is gone. OOM: it is full. READONLY: it is a replica. WRONGPASS, NOAUTH: credentials.",
               [Query(per_second(L2_OPERATIONS, present(ERROR_TYPE), by=(ERROR_TYPE,)), names(ERROR_TYPE))], "ops",
               none="no errors", width=12),
-        lines("How long does a typical round trip take?", "Median by command. All up together: the server or the "
+        lines("round-trip-median-by-command", "How long does a typical round trip take?",
+              "Median by command. All up together: the server or the "
               "network. One alone: its values have grown.",
               [Query(quantile(0.5, L2_DURATION, by=by), names(DB_OPERATION), exemplar=True)], "s", log=True,
               links=[link], colours=COMMAND_COLOURS, none=NO_REDIS),
-        lines("How long do slow round trips take?", "p99 by command. Click a point for traces of round trips at "
+        lines("round-trip-p99-by-command", "How long do slow round trips take?",
+              "p99 by command. Click a point for traces of round trips at "
               "least as slow.",
               [Query(quantile(0.99, L2_DURATION, by=by), names(DB_OPERATION), exemplar=True)], "s", log=True,
               limits=LATENCY, links=[link], colours=COMMAND_COLOURS, none=NO_REDIS),
-        lines("How much is carried?", "Payload bytes per second, without the protocol's. A jump means larger values.",
+        lines("bytes-by-direction", "How much is carried?",
+              "Payload bytes per second, without the protocol's. A jump means larger values.",
               [Query(per_second(L2_IO, by=(IO_DIRECTION,)), names(IO_DIRECTION))], "Bps", colours=DIRECTION_COLOURS,
               none=NO_REDIS),
     ])  # fmt: skip
 
 
 def _connections() -> Row:
-    return Row("Are there enough connections?", [
-        lines("How many connections are open?", "By state, all chosen instances together, and how many there may be.",
+    return Row("connections", "Are there enough connections?", [
+        lines("connections-by-state", "How many connections are open?",
+              "By state, all chosen instances together, and how many there may be.",
               [Query(sum_by(series(CONNECTIONS), CONNECTION_STATE), names(CONNECTION_STATE)),
                Query(sum_by(series(CONNECTION_LIMIT)), "limit")], "short", decimals=0,
               colours=CONNECTION_COLOURS, dashed="limit", none=NO_REDIS, width=12),
-        lines("What share of the limit is in use?",
+        lines("pool-use-by-cache", "What share of the limit is in use?",
               "By cache. At 100 % further calls fail at once: raise max_connections, or find what holds them.",
               [Query(_pool(by_cache=True), names(CACHE))], "percentunit", limits=POOL, none="no limit", width=12),
     ])  # fmt: skip
@@ -145,24 +150,25 @@ def _resilience() -> Row:
     dropped = per_second(OPERATIONS, one_of(RESULT, "dropped"), by=(CACHE,))
     unanswered = per_second(LOOKUPS, one_of(MISS_REASON, "backend_unavailable"), by=(CACHE,))
     transitions = sum_by(increase(series(CIRCUIT_TRANSITIONS)), CIRCUIT_STATE)
-    return Row("What happens while Redis fails?", [
-        lines("In which state are breakers?",
+    return Row("resilience", "What happens while Redis fails?", [
+        lines("breakers-by-state", "In which state are breakers?",
               "One per cache and instance. One open alone: its network. All: the server.",
               [Query(sum_by(series(CIRCUIT_STATUS), CIRCUIT_STATE), names(CIRCUIT_STATE))], "short", steps=True,
               stacked=True, decimals=0, colours=CIRCUIT_COLOURS, none=NO_REDIS),
-        lines("When did breakers change?",
+        lines("breaker-transitions", "When did breakers change?",
               "Changes by the state entered, around each point. Open and half open in turns: probes of a Redis that "
               "is still away.",
               [Query(transitions, names(CIRCUIT_STATE))], "short", bars=True, colours=CIRCUIT_COLOURS, none=NO_REDIS),
-        lines("Why do calls go without Redis?",
+        lines("calls-degraded-by-reason", "Why do calls go without Redis?",
               "Calls per second that did without, by reason. Circuit open is the rest of an outage whose start is the "
               "other reason.",
               [Query(per_second(DEGRADED_OPERATIONS, by=(DEGRADED_REASON,)), names(DEGRADED_REASON))], "ops",
               stacked=True, colours=REASON_TO_DEGRADE_COLOURS, none="none does"),
-        lines("How many lookups missed for that?", "Keys per second, by cache, that Redis might have had. They go to "
+        lines("misses-redis-away", "How many lookups missed for that?",
+              "Keys per second, by cache, that Redis might have had. They go to "
               "the origin: watch its load.",
               [Query(unanswered, names(CACHE))], "ops", none="none", width=12),
-        lines("How many writes were lost for that?",
+        lines("writes-dropped", "How many writes were lost for that?",
               "Calls per second, by cache, whose value no tier kept. It costs a later miss, nothing else.",
               [Query(dropped, names(CACHE))], "ops", none="none", width=12),
     ])  # fmt: skip
@@ -171,15 +177,18 @@ def _resilience() -> Row:
 def _native() -> Row:
     opened = sum_by(rate(series(REDIS_CREATED, part="_count")))
     errors = per_second(REDIS_ERRORS, by=(REDIS_ERROR_CATEGORY,))
-    return Row("redis-py's own metrics (opt-in)", [
-        lines("Connections by state", "As redis-py counts them, for comparison with the ones above.",
+    return Row("redis-py", "redis-py's own metrics (opt-in)", [
+        lines("redis-py-connections", "Connections by state",
+              "As redis-py counts them, for comparison with the ones above.",
               [Query(sum_by(series(REDIS_CONNECTIONS), CONNECTION_STATE), names(CONNECTION_STATE))], "short",
               stacked=True, colours=CONNECTION_COLOURS, width=6),
-        lines("Connections opened per second", "Far above 0 all the time: connections do not live long; look for an "
+        lines("redis-py-opened", "Connections opened per second",
+              "Far above 0 all the time: connections do not live long; look for an "
               "idle timeout on the way.", [Query(opened, "opened")], "ops", width=6),
-        lines("Errors by category", "Errors of the client, retried or not.",
+        lines("redis-py-errors", "Errors by category", "Errors of the client, retried or not.",
               [Query(errors, names(REDIS_ERROR_CATEGORY))], "ops", width=6),
-        lines("Mean time of a command", "As redis-py measures it: commands that failed are not in it.",
+        lines("redis-py-command-mean", "Mean time of a command",
+              "As redis-py measures it: commands that failed are not in it.",
               [Query(mean(REDIS_DURATION), "mean")], "s", width=6),
     ], optional=True)  # fmt: skip
 
@@ -188,9 +197,10 @@ def board() -> Board:
     """The dashboard."""
     failed = '{ instrumentation:name = "otcache.redis" && status = error }'
     traces = evidence(
-        ("Failed round trips", "Each with the command and the error; the call above it usually did not raise.",
+        ("traces-failed", "Failed round trips",
+         "Each with the command and the error; the call above it usually did not raise.",
          f"{failed} | select(span.{DB_OPERATION.name}, span.{ERROR_TYPE.name})"),
-        ("What went without Redis?", "Traced calls per second by reason.",
+        ("traces-degraded", "What went without Redis?", "Traced calls per second by reason.",
          f"{{ span.{DEGRADED.name} = true }} | rate() by (span.{DEGRADED_REASON.name})"),
         logql=WARNINGS,
     )  # fmt: skip

@@ -76,7 +76,7 @@ def test_a_service_and_a_cache_are_chosen_from_the_start(tmp_path: Path) -> None
 def test_the_list_says_what_can_be_set(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["dashboards", "export", "--list"]) == 0
 
-    assert "hit_ratio_warning             0.8  share  0..1           A hit ratio below" in capsys.readouterr().out
+    assert "hit_ratio_warning             0.8  share  0..1           Hit ratio below" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
