@@ -26,7 +26,7 @@ from otcache.telemetry.catalog import (
 MEASURED = Limits("measured_warning", low_is_bad=True)
 SAVED, MEASURED_ONLY = one_of(AI_DISPOSITION, "saved"), one_of(AI_ESTIMATE, "measured")
 NONE = "no AI cache in use"
-COLOURS = {"saved": "green", "spent": "orange"}
+COLORS = {"saved": "green", "spent": "orange"}
 
 
 def _total(row: Instrument, *matchers: Matcher, by: tuple[Label, ...] = ()) -> Expr:
@@ -35,23 +35,23 @@ def _total(row: Instrument, *matchers: Matcher, by: tuple[Label, ...] = ()) -> E
 
 
 def _savings() -> Row:
-    return Row("savings", "What has it saved in the chosen time?", [
+    return Row("savings", "What has the cache saved in the chosen time?", [
         stat("money-saved", "Money saved",
-             "US dollars not spent, by the prices in the configuration. “no prices” without them.",
+             "US dollars not spent, by the prices in the configuration. “no prices”: without them.",
              Query(_total(AI_COST, SAVED), "saved"), "currencyUSD", none="no prices", decimals=2, window=True),
         stat("bill-saved", "Share of the bill saved", "Of what it would have cost without the cache.",
              Query(ratio(_total(AI_COST, SAVED), _total(AI_COST)), "saved"), "percentunit", none="no prices",
              decimals=1, window=True),
         stat("tokens-saved", "Tokens saved", "Tokens of all kinds that the model did not have to read or write.",
              Query(_total(AI_TOKENS, SAVED), "saved"), "short", none=NONE, window=True),
-        stat("waiting-saved", "Waiting saved", "Time that the model took when the response was made, once per hit.",
+        stat("waiting-saved", "Waiting time saved", "Generation time of the response, once per hit.",
              Query(_total(AI_TIME, SAVED), "saved"), "s", none=NONE, window=True),
-        stat("tokens-measured", "Measured, not guessed",
-             "Share of tokens that the provider reported; the rest is guessed from the length of texts. If low: pass "
+        stat("tokens-measured", "Tokens measured, not estimated",
+             "Share of tokens that the provider reported; otcache estimates the rest from the texts. If low: pass "
              "usage= to cache_response.",
              Query(ratio(_total(AI_TOKENS, MEASURED_ONLY), _total(AI_TOKENS)), "measured"), "percentunit",
              limits=MEASURED, none=NONE, decimals=0, window=True),
-        stat("hit-ratio", "Lookups answered", "Hits of all lookups of AI responses. Low: texts or options hardly "
+        stat("hit-ratio", "Hit ratio of AI lookups", "Of all lookups of AI responses. Low: texts or options hardly "
              "ever repeat; look for a timestamp or an id in them.",
              Query(hit_ratio(row=AI_LOOKUPS), "hit ratio"), "percentunit", limits=HIT_RATIO, none=NONE, decimals=1),
     ])  # fmt: skip
@@ -60,7 +60,7 @@ def _savings() -> Row:
 def _operations() -> Row:
     by = (AI_OPERATION,)
     return Row("operations", "Which operations save?", [
-        table("savings-by-operation", "What does each operation save?",
+        table("savings-by-operation", "Savings by operation",
               "In the chosen time. A large bill with a low hit ratio is where to "
               "start.",
               [Column("Operation", of=AI_OPERATION),
@@ -81,7 +81,7 @@ def _operations() -> Row:
               "makes each unique.",
               [Query(hit_ratio(row=AI_LOOKUPS, by=(AI_TEXT_TIER,)), names(AI_TEXT_TIER))], "percentunit", most=1,
               none=NONE),
-        lines("text-length-by-operation", "How long are the texts?",
+        lines("text-length-by-operation", "Text length p95 by operation",
               "Characters, p95 by operation. Texts over max_text_length are not cached.",
               [Query(quantile(0.95, AI_TEXT_SIZE, by=by), names(AI_OPERATION))], "short", none=NONE),
     ])  # fmt: skip
@@ -90,17 +90,18 @@ def _operations() -> Row:
 def _flow() -> Row:
     tokens = per_second(AI_TOKENS, by=(AI_DISPOSITION, TOKEN_TYPE))
     by = (AI_DISPOSITION,)
-    return Row("savings-over-time", "How do savings go on?", [
-        lines("tokens-by-type", "Tokens per second",
-              "Saved and spent, by type. Spent rising with the same traffic: fewer hits.",
+    return Row("savings-over-time", "How do savings develop?", [
+        lines("tokens-by-type", "Tokens per second by disposition and type",
+              "Spent rising with the same traffic: fewer hits.",
               [Query(tokens, names(AI_DISPOSITION, TOKEN_TYPE))], "short", stacked=True, none=NONE),
-        lines("dollars-by-disposition", "Dollars per hour", "Saved and spent, by the prices in the configuration.",
+        lines("dollars-by-disposition", "Dollars per hour by disposition",
+              "Saved and spent, by the prices in the configuration.",
               [Query(times(3600, per_second(AI_COST, by=by)), names(AI_DISPOSITION))], "currencyUSD", stacked=True,
-              colours=COLOURS, none="no prices"),
-        lines("model-calls", "Calls of the model at once",
+              colors=COLORS, none="no prices"),
+        lines("model-calls", "Concurrent model calls by disposition",
               "Spent: how many run, on average. Saved: how many more would run without "
               "the cache.",
-              [Query(per_second(AI_TIME, by=by), names(AI_DISPOSITION))], "short", stacked=True, colours=COLOURS,
+              [Query(per_second(AI_TIME, by=by), names(AI_DISPOSITION))], "short", stacked=True, colors=COLORS,
               none=NONE),
     ])  # fmt: skip
 
@@ -109,9 +110,10 @@ def board() -> Board:
     """The dashboard."""
     operation, cache = f"span.{AI_OPERATION.name}", f"span.{CACHE.name}"
     traces = evidence(
-        ("traces-misses", "Which lookups missed?", "Traced lookups of AI responses that missed, newest first.",
+        ("traces-misses", "Traces of AI lookups that missed",
+         "Traced lookups of AI responses that missed, newest first.",
          f'{{ {operation} != nil && {cache} =~ "$cache" && span.{RESULT.name} = "miss" }} | select({operation})'),
-        ("traces-by-operation", "How often by operation?", "Traced calls per second.",
+        ("traces-by-operation", "Traced calls per second by operation", "Traced calls per second.",
          f'{{ {operation} != nil && {cache} =~ "$cache" }} | rate() by ({operation})'),
         logql=WARNINGS,
     )  # fmt: skip

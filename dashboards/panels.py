@@ -122,9 +122,9 @@ def _thresholds(limits: Limits | None, base: str = PLAIN) -> dashboard_builder.T
     return dashboard_builder.ThresholdsConfig().mode(dashboard.ThresholdsMode.ABSOLUTE).steps(steps)
 
 
-def alarm(colour: str = BAD) -> list[dashboard.Threshold]:
-    """Green at 0, `colour` from the first one on."""
-    return [dashboard.Threshold(None, GOOD), dashboard.Threshold(1.0, colour)]
+def alarm(color: str = BAD) -> list[dashboard.Threshold]:
+    """Green at 0, `color` from the first one on."""
+    return [dashboard.Threshold(None, GOOD), dashboard.Threshold(1.0, color)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +133,12 @@ class State:
 
     value: int | str
     text: str
-    colour: str
+    color: str
 
 
 def _mapping(states: Sequence[State]) -> list[dashboard.ValueMapping]:
     options = {
-        str(state.value): dashboard.ValueMappingResult(text=state.text, color=state.colour, index=index)
+        str(state.value): dashboard.ValueMappingResult(text=state.text, color=state.color, index=index)
         for index, state in enumerate(states)
     }
     return [dashboard.ValueMap(options)]
@@ -208,7 +208,7 @@ def stat(
 
     Args:
         steps: Instead of `limits`.
-        states: What numbers stand for: shown as words on a coloured ground.
+        states: What numbers stand for: shown as words on a colored ground.
         none: What is shown where there is no series.
         window: Whether the query is about the whole time range, so that there is no line to draw.
     """
@@ -220,9 +220,9 @@ def stat(
         panel.thresholds(dashboard_builder.ThresholdsConfig().mode(dashboard.ThresholdsMode.ABSOLUTE).steps([*steps]))
     if decimals is not None:
         panel.decimals(decimals)
-    coloured = limits is not None or steps is not None
+    colored = limits is not None or steps is not None
     panel.graph_mode(common.BigValueGraphMode.NONE if window or states else common.BigValueGraphMode.AREA)
-    panel.color_mode(common.BigValueColorMode.VALUE if coloured else common.BigValueColorMode.NONE)
+    panel.color_mode(common.BigValueColorMode.VALUE if colored else common.BigValueColorMode.NONE)
     panel.text_mode(common.BigValueTextMode.VALUE)
     if states:
         panel.mappings(_mapping(states)).color_mode(common.BigValueColorMode.BACKGROUND)
@@ -243,7 +243,7 @@ def lines(
     steps: bool = False,
     log: bool = False,
     limits: Limits | None = None,
-    colours: Mapping[str, str] | None = None,
+    colors: Mapping[str, str] | None = None,
     texts: Mapping[str, str] | None = None,
     links: Sequence[dashboard_builder.DashboardLink] = (),
     dashed: str = "",
@@ -260,7 +260,7 @@ def lines(
         shares: Stacked to a whole.
         steps: Drawn as steps: states, and other numbers that hold until they change.
         limits: Drawn as dashed lines.
-        colours: Of series, by what the legend calls them.
+        colors: Of series, by what the legend calls them.
         texts: What series are called instead.
         dashed: The series (a regular expression) to draw as a dashed line: a limit, a baseline.
         least: Lower end of the axis.
@@ -281,7 +281,7 @@ def lines(
         dashes = common.GraphThresholdsStyleMode.DASHED
         panel.thresholds_style(common_builder.GraphThresholdsStyleConfig().mode(dashes))
     _axis(panel, log, None if log else least, most, decimals)
-    _overrides(panel, colours or {}, texts or {}, dashed)
+    _overrides(panel, colors or {}, texts or {}, dashed)
     return Tile(slug, panel, width, height)
 
 
@@ -300,16 +300,16 @@ def _axis(
 
 
 def _overrides(
-    panel: timeseries_builder.Panel, colours: Mapping[str, str], texts: Mapping[str, str], dashed: str
+    panel: timeseries_builder.Panel, colors: Mapping[str, str], texts: Mapping[str, str], dashed: str
 ) -> None:
     if dashed:
         line = dashboard.DynamicConfigValue("custom.lineStyle", {"dash": [8, 8], "fill": "dash"})
         grey = dashboard.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": "gray"})
         panel.override_by_regexp(f"/^{dashed}/", [line, grey])
-    for name in sorted({*colours, *texts}):
+    for name in sorted({*colors, *texts}):
         values = []
-        if name in colours:
-            fixed = {"mode": "fixed", "fixedColor": colours[name]}
+        if name in colors:
+            fixed = {"mode": "fixed", "fixedColor": colors[name]}
             values.append(dashboard.DynamicConfigValue("color", fixed))
         if name in texts:
             values.append(dashboard.DynamicConfigValue("displayName", texts[name]))
@@ -424,8 +424,8 @@ def heat(slug: str, title: str, description: str, query: Query, unit: str, *, wi
     panel = heatmap_builder.Panel().title(title).description(description).datasource(PROMETHEUS).unit(unit)
     target = _target(query, "A", instant=False, table=False).format(prometheus.PromQueryFormat.HEATMAP)
     axis = heatmap_builder.YAxisConfig().unit(unit).axis_placement(common.AxisPlacement.LEFT)
-    colour = heatmap_builder.HeatmapColorOptions().mode(heatmap.HeatmapColorMode.SCHEME).scheme("Oranges").steps(64)
-    panel.targets([target]).calculate(False).y_axis(axis).color(colour).thresholds(_thresholds(None))
+    color = heatmap_builder.HeatmapColorOptions().mode(heatmap.HeatmapColorMode.SCHEME).scheme("Oranges").steps(64)
+    panel.targets([target]).calculate(False).y_axis(axis).color(color).thresholds(_thresholds(None))
     return Tile(slug, panel.hide_legend().no_value("no data"), width, height)
 
 

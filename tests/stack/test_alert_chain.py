@@ -112,7 +112,7 @@ def test_what_arrives_leads_to_a_runbook_that_exists(chain: Chain, name: str) ->
 def test_a_description_has_the_number_of_what_happened(chain: Chain) -> None:
     down, verdict = told(chain, "OtcacheRedisDown"), told(chain, "OtcacheRegressionCritical")
 
-    assert down["annotations"]["description"].startswith("100% of the far tiers of shop can't reach redis")
+    assert down["annotations"]["description"].startswith("100% of the L2 tiers of shop can't reach redis")
     assert "tier l1, in shop is worse by 40%; 25% is critical" in verdict["annotations"]["description"]
 
 

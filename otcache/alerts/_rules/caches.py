@@ -1,7 +1,7 @@
 """How well a cache does its work: hit ratio, latency by tier, evictions, what the AI cache saves.
 
-A number is compared with what was normal for the same cache yesterday and at this hour a week ago: a fixed
-limit is wrong for half of all caches, and a new service is judged by yesterday alone.
+Rules compare a number with the same cache yesterday and at this hour a week ago: a fixed limit is wrong for half of
+all caches. A new service has only yesterday to compare with.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ALERTS: Final = Rules()
 _WINDOW: Final = 30 * MINUTE
 _AI_WINDOW: Final = HOUR
 
-# --- what is recorded -----------------------------------------------------------------------------------
+# --- recordings -----------------------------------------------------------------------------------------
 
 
 def recordings(q: Query) -> Iterator[Recording]:
@@ -41,12 +41,12 @@ def recordings(q: Query) -> Iterator[Recording]:
 
 
 def _lookups(q: Query, results: Matcher) -> Expr:
-    # without those that found Redis away: an outage is told of once, by name
+    # without misses because Redis is away: one alert per outage, OtcacheRedisDown
     return q.rate(LOOKUPS, _WINDOW, results, none_of(catalog.MISS_REASON, "backend_unavailable"), by=(CACHE,))
 
 
 def _reads(q: Query, part: Part) -> Expr:
-    """Each for itself: with both in one, or batches in it, a change of the mix would look like a change of latency.
+    """By operation and tier, without batches: a change of the mix would look like a change of latency.
 
     A profile that leaves the operation out of histograms is judged by all hits.
     """
@@ -82,7 +82,7 @@ def _saved(q: Query) -> str:
     return f"job_cache:{base(AI_TOKENS)}_saved:ratio_rate{q.time(_AI_WINDOW)}"
 
 
-# --- what is told ---------------------------------------------------------------------------------------
+# --- alerts ---------------------------------------------------------------------------------------------
 
 
 @ALERTS.add
@@ -96,9 +96,9 @@ def _hit_ratio_drop(q: Query) -> Iterator[Alert]:
         f"  {ratio}\n    >= {left} * {q.last_week(ratio)}\n)\n"
         f"and {_traffic(q)} > {number(q.parameters.lookup_floor)}",
         15 * MINUTE,
-        "The hit ratio of a cache fell well below its own past.",
-        f"Hit ratio of cache {its(CACHE)} in {its(JOB)} is {SHARE}, over {percent(q.parameters.hit_ratio_drop)} below "
-        "yesterday's, and not what it was a week ago.",
+        "The hit ratio of a cache fell below its own past.",
+        f"The hit ratio of cache {its(CACHE)} in {its(JOB)} is {SHARE}, over {percent(q.parameters.hit_ratio_drop)} "
+        "below yesterday's and last week's. Look at the misses by reason.",
     )
 
 
@@ -115,9 +115,9 @@ def _latency_regression(q: Query) -> Iterator[Alert]:
         f' or {mean}{{{tier}="l2"}} > {number(q.parameters.latency_floor_l2)})\n'
         f"and {_hits(q)} > {number(q.parameters.lookup_floor)}",
         15 * MINUTE,
-        "A tier of a cache answers slower than it used to.",
+        "Hits in one tier of a cache take longer than in its own past.",
         f"A hit in {its(TIER)} of cache {its(CACHE)} in {its(JOB)} takes {TIME} on average, over {factor} times "
-        "yesterday's, and not what it was a week ago.",
+        "yesterday's and last week's. Look at the call durations by operation.",
     )
 
 
@@ -132,14 +132,15 @@ def _eviction_storm(q: Query) -> Iterator[Alert]:
         "otcache-cache",
         f"{share(evicted, written, q.parameters.write_floor)}\n> {number(q.parameters.eviction_share)}",
         15 * MINUTE,
-        "L1 throws out most of what it stores.",
-        f"{SHARE} of the L1 writes to cache {its(CACHE)} in {its(JOB)} push out an entry that was still good.",
+        "L1 evicts most of what it stores.",
+        f"{SHARE} of the L1 writes to cache {its(CACHE)} in {its(JOB)} evict an entry that had not expired. Compare "
+        "its entries with memory_cache_size.",
     )
 
 
 @ALERTS.add
 def _savings_drop(q: Query) -> Iterator[Alert]:
-    # not while Redis is away: that is told of by name, and savings come back with it
+    # not while Redis is away: OtcacheRedisDown tells of that, and savings come back with Redis
     saved, left = _saved(q), number(1 - q.parameters.ai_savings_drop)
     yield Alert(
         "OtcacheAISavingsDrop",
@@ -149,7 +150,7 @@ def _savings_drop(q: Query) -> Iterator[Alert]:
         f"and {_tokens(q)} > {number(q.parameters.ai_token_floor)}\n"
         f"unless {q.on(CACHE)}\n{degraded_share(q, _AI_WINDOW)}\n> {number(q.parameters.degraded_share)}",
         30 * MINUTE,
-        "Kept AI responses save far fewer tokens than they used to.",
-        f"{SHARE} of the tokens of cache {its(CACHE)} in {its(JOB)} are saved by kept responses, over "
-        f"{percent(q.parameters.ai_savings_drop)} less than yesterday.",
+        "Cached AI responses save far fewer tokens than yesterday.",
+        f"{SHARE} of the tokens of cache {its(CACHE)} in {its(JOB)} are saved by cached responses, over "
+        f"{percent(q.parameters.ai_savings_drop)} less than yesterday. Look at the hit ratio by operation.",
     )

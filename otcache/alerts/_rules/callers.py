@@ -1,4 +1,4 @@
-"""What callers feel: calls that raise, writes that nobody kept, operations without their far tier."""
+"""What callers feel: calls that raise, writes that no tier stored, operations without L2."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from otcache.telemetry.record import Operation
 
 
 class Burn(NamedTuple):
-    """One pair of windows: how fast the error budget goes, and how long to wait until it is told."""
+    """One pair of windows: how fast the error budget burns, and how long that must last before the alert fires."""
 
     factor: float
     long: int
@@ -45,7 +45,7 @@ def _ratio(q: Query, seconds: int) -> str:
 
 
 def _failed(q: Query, seconds: int) -> Expr:
-    # without what a loader of the same cache has raised: that is the application's own (OtcacheLoaderErrors)
+    # without what a loader of the same cache raised: OtcacheLoaderErrors tells of that
     raised = q.series(OPERATIONS, one_of(RESULT, "error"), none_of(ERROR_TYPE, *q.parameters.caller_errors))
     every = rate(raised, q.time(seconds))
     loads = over("last_over_time", q.series(catalog.LOADS, present(ERROR_TYPE)), q.time(seconds))
@@ -66,16 +66,16 @@ def _budget(q: Query) -> Iterator[Alert]:
             f"{_ratio(q, burn.long)} > {limit}\nand {_ratio(q, burn.short)} > {limit}\n"
             f"and {q.on()} {q.increase(OPERATIONS, burn.long)} > {number(q.parameters.slo_calls)}",
             burn.hold,
-            "Calls of a cache raise to their callers faster than the error budget allows.",
+            "Cache calls raise faster than the error budget allows.",
             f"{SHARE} of the cache calls of {its(JOB)} raised in the last {windows['long']}, {number(burn.factor)} "
-            f"times what an objective of {percent(q.parameters.slo)} allows.",
+            f"times what an objective of {percent(q.parameters.slo)} allows. Look at the errors by type.",
             windows,
         )
 
 
 @ALERTS.add
 def _dropped(q: Query) -> Iterator[Alert]:
-    # only `set`: a `delete` that Redis did not take is remembered and made up for
+    # only `set`: the repair journal makes up for a `delete` that Redis did not take
     sets = one_of(OPERATION, "set", "set_many")
     dropped = q.rate(OPERATIONS, 5 * MINUTE, sets, one_of(RESULT, "dropped"), by=(CACHE,))
     every = q.rate(OPERATIONS, 5 * MINUTE, sets, by=(CACHE,))
@@ -85,8 +85,9 @@ def _dropped(q: Query) -> Iterator[Alert]:
         "otcache-cache",
         f"{share(dropped, every, q.parameters.operation_floor)}\n> {number(q.parameters.dropped_share)}",
         5 * MINUTE,
-        "Values are set and no tier keeps them.",
-        f"{SHARE} of the writes to cache {its(CACHE)} in {its(JOB)} were kept by no tier.",
+        "No tier stores the values that the application sets.",
+        f"{SHARE} of the writes to cache {its(CACHE)} in {its(JOB)} were stored by no tier. Look at the errors of "
+        "Redis.",
     )
 
 
@@ -98,9 +99,9 @@ def _degraded(q: Query) -> Iterator[Alert]:
         "otcache-overview",
         f"{degraded_share(q, 5 * MINUTE)}\n> {number(q.parameters.degraded_share)}",
         5 * MINUTE,
-        "Operations end without a tier that they should have used.",
-        f"{SHARE} of the operations on cache {its(CACHE)} in {its(JOB)} went without Redis or without a value that "
-        "can be read.",
+        "Cache operations do without a tier that they need.",
+        f"{SHARE} of the operations on cache {its(CACHE)} in {its(JOB)} did without Redis, or could not decode a "
+        "value. Look at the operations by reason.",
     )
 
 

@@ -1,6 +1,7 @@
-"""Whether processes hear of each other's writes.
+"""The backplane: down, flapping, lagging.
 
-No rule here calls somebody: where nothing is heard L1 is not used, so that Redis gets more and nobody an old value.
+No rule here is critical: without a backplane L1 serves no Redis entries, so Redis gets more reads and callers no old
+values.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ def _down(q: Query) -> Iterator[Alert]:
         "otcache-loading",
         f"{_away(q, 'backplane')} >= 1\nunless {q.on(INSTANCE, BACKEND)} {_away(q, 'l2')} >= 1",
         5 * MINUTE,
-        "An instance reaches Redis and hears nothing of other processes.",
-        f"For {q.time(5 * MINUTE)} {its(INSTANCE)} of {its(JOB)} has heard no news by {its(BACKEND)}: its L1 is not "
-        "used, and Redis gets every read.",
+        "An instance reaches Redis but its backplane is down.",
+        f"{its(INSTANCE)} of {its(JOB)} has had no backplane on {its(BACKEND)} for {q.time(5 * MINUTE)}: its L1 "
+        "serves no Redis entries, and Redis gets every read. Look for the reason in its log.",
     )
 
 
@@ -48,9 +49,9 @@ def _flapping(q: Query) -> Iterator[Alert]:
         "otcache-loading",
         f"{emptied} > {number(q.parameters.backplane_losses)}",
         0,
-        "L1 is emptied again and again, because the connection for others' news breaks or others clear the cache.",
+        "L1 is emptied again and again: the backplane breaks, or other processes call clear().",
         f"L1 of cache {its(CACHE)} at {its(INSTANCE)} of {its(JOB)} was emptied {TIMES} times in {q.time(window)}: its "
-        "subscription was lost, or others called clear().",
+        "subscription was lost, or other processes called clear(). Look at the flushes by instance.",
     )
 
 
@@ -65,7 +66,7 @@ def _lagging(q: Query) -> Iterator[Alert]:
         f"{late}\n> {number(q.parameters.backplane_lag)}\n"
         f"and {q.on(BACKEND)} {heard}\n> {number(q.parameters.operation_floor)}",
         10 * MINUTE,
-        "Writes are seen late by other processes.",
-        f"1% of the news that {its(JOB)} hears by {its(BACKEND)} comes later than {TIME}; until then L1 has the value "
-        "before.",
+        "Writes take effect late in other processes.",
+        f"1% of the invalidation messages that {its(JOB)} receives by {its(BACKEND)} take longer than {TIME}; until "
+        "then its L1 serves the older value. Look at the lag by instance.",
     )

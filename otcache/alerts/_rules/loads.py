@@ -1,6 +1,6 @@
-"""Loaders: failing, slow, asked for by many at once; and the old values that are given meanwhile.
+"""Loads: failing, slow, wanted by many callers at once; and the stale values that callers get meanwhile.
 
-A loader is the application's own, so no rule here calls somebody: whoever owns the origin has an alarm for it.
+No rule here is critical: a loader is the application's own, and the origin has its own alarms.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from otcache.telemetry.catalog import CACHE, COALESCE_REQUESTS, LOADER_DURATION,
 ALERTS: Final = Rules()
 _WINDOW: Final = 30 * MINUTE
 _SHORT: Final = 5 * MINUTE
-"""Half of what must hold: one bad minute is over before it is told."""
+"""Half of what must hold: one bad minute is over before the alert fires."""
 
 
 def recordings(q: Query) -> Iterator[Recording]:
@@ -49,8 +49,8 @@ def _errors(q: Query) -> Iterator[Alert]:
         "otcache-loading",
         f"{share(failed, every, q.parameters.load_floor)}\n> {number(q.parameters.load_error_share)}",
         10 * MINUTE,
-        "Loaders of the application fail.",
-        f"{SHARE} of the loads of cache {its(CACHE)} in {its(JOB)} fail.",
+        "Loads of a cache fail.",
+        f"{SHARE} of the loads of cache {its(CACHE)} in {its(JOB)} fail. Look at them by error.",
     )
 
 
@@ -66,9 +66,9 @@ def _slow(q: Query) -> Iterator[Alert]:
         f"and {mean} > {number(q.parameters.load_duration_floor)}\n"
         f"and {_traffic(q)} > {number(q.parameters.load_floor)}",
         15 * MINUTE,
-        "Loaders of the application take longer than they used to.",
-        f"A load of cache {its(CACHE)} in {its(JOB)} takes {TIME} on average, over {factor} times yesterday's, and "
-        "not what it was a week ago.",
+        "Loads of a cache take longer than in its own past.",
+        f"A load of cache {its(CACHE)} in {its(JOB)} takes {TIME} on average, over {factor} times yesterday's and "
+        "last week's. Look at the slowest traces of loads.",
     )
 
 
@@ -82,8 +82,9 @@ def _stampede(q: Query) -> Iterator[Alert]:
         "otcache-loading",
         f"{share(waiting, loads, q.parameters.load_floor)}\n> {number(q.parameters.stampede_callers)}",
         5 * MINUTE,
-        "Many callers pile up behind each load.",
-        f"{AMOUNT} callers wait for each load of cache {its(CACHE)} in {its(JOB)}, on average.",
+        "Many callers wait for each load.",
+        f"{AMOUNT} callers wait for each load of cache {its(CACHE)} in {its(JOB)}, on average. Set a stale_ttl with "
+        "soft_timeout=0.",
     )
 
 
@@ -97,15 +98,15 @@ def _timeouts(q: Query) -> Iterator[Alert]:
         "otcache-loading",
         f"{share(late, every, q.parameters.load_floor)}\n> {number(q.parameters.coalesce_timeout_share)}",
         10 * MINUTE,
-        "Callers wait for another's load in vain.",
-        f"{SHARE} of the callers that wait for another's load of cache {its(CACHE)} in {its(JOB)} get LoadTimeout "
-        "instead of a value.",
+        "Waiters time out before the load ends.",
+        f"{SHARE} of the waiters for loads of cache {its(CACHE)} in {its(JOB)} get LoadTimeout instead of a value. "
+        "Compare the load duration with `timeout`.",
     )
 
 
 @ALERTS.add
 def _stale(q: Query) -> Iterator[Alert]:
-    # without those that found Redis away: an outage is told of once, by name
+    # without answers that are stale because Redis is away: one alert per outage, OtcacheRedisDown
     why = one_of(catalog.STALE_REASON, "loader_error", "loader_timeout")
     stale = q.rate(LOOKUPS, _SHORT, one_of(RESULT, "stale"), why, by=(CACHE,))
     every = q.rate(LOOKUPS, _SHORT, one_of(RESULT, "hit", "stale", "miss"), by=(CACHE,))
@@ -115,7 +116,7 @@ def _stale(q: Query) -> Iterator[Alert]:
         "otcache-loading",
         f"{share(stale, every, q.parameters.operation_floor)}\n> {number(q.parameters.stale_share)}",
         10 * MINUTE,
-        "Callers get values past their time, because loads fail or are slow.",
-        f"{SHARE} of the lookups of cache {its(CACHE)} in {its(JOB)} are answered with a value past its time, because "
-        "the new one can't be had.",
+        "Callers get stale values because loads fail or are slow.",
+        f"{SHARE} of the lookups of cache {its(CACHE)} in {its(JOB)} get a stale value because the load failed or is "
+        "slow. Look at the failed loads.",
     )

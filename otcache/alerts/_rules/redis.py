@@ -1,4 +1,4 @@
-"""Redis as the application sees it: away, failing, slow, coming and going."""
+"""Redis as the application sees it: down, degraded, flapping, failing, slow."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def _down(q: Query) -> Iterator[Alert]:
         "otcache-redis",
         f"{q.total(away, BACKEND)}\n/ {q.total(every, BACKEND)}\n>= {number(q.parameters.redis_down_share)}",
         2 * MINUTE,
-        "Redis can't be reached by most instances.",
-        f"{SHARE} of the far tiers of {its(JOB)} can't reach {its(BACKEND)}; caches work from L1 and the source of "
-        "the data.",
+        "Most L2 tiers of a job can't reach Redis.",
+        f"{SHARE} of the L2 tiers of {its(JOB)} can't reach {its(BACKEND)}: L1 misses go to the origin. Protect the "
+        "origin, then restore Redis.",
     )
 
 
@@ -43,9 +43,9 @@ def _degraded(q: Query) -> Iterator[Alert]:
         "otcache-redis",
         f"{q.total(bad, INSTANCE, BACKEND, COMPONENT, how='max')} >= 1",
         10 * MINUTE,
-        "An instance works without a healthy far tier.",
-        f"{its(BACKEND)} has been degraded or unavailable for {q.time(10 * MINUTE)} as {its(INSTANCE)} of {its(JOB)} "
-        "sees it.",
+        "An instance works without a healthy L2.",
+        f"{its(BACKEND)} has been degraded or unavailable for {q.time(10 * MINUTE)} at {its(INSTANCE)} of {its(JOB)}. "
+        "Compare the instance with the others.",
     )
 
 
@@ -61,7 +61,8 @@ def _flapping(q: Query) -> Iterator[Alert]:
         f"{times} > {number(q.parameters.circuit_recoveries)}",
         0,
         "A circuit breaker opens and closes again and again.",
-        f"The breaker of {its(BACKEND)} at {its(INSTANCE)} of {its(JOB)} closed {TIMES} times in {q.time(window)}.",
+        f"The breaker of {its(BACKEND)} at {its(INSTANCE)} of {its(JOB)} closed {TIMES} times in {q.time(window)}. "
+        "Look at Redis' log at those times.",
     )
 
 
@@ -76,7 +77,7 @@ def _errors(q: Query) -> Iterator[Alert]:
         f"{share(failed, every, q.parameters.operation_floor)}\n> {number(q.parameters.redis_error_share)}",
         5 * MINUTE,
         "Round trips to Redis fail.",
-        f"{SHARE} of the round trips to Redis for cache {its(CACHE)} in {its(JOB)} fail.",
+        f"{SHARE} of the round trips to Redis for cache {its(CACHE)} in {its(JOB)} fail. Look at them by error type.",
     )
 
 
@@ -90,6 +91,7 @@ def _slow(q: Query) -> Iterator[Alert]:
         f"{q.p99(catalog.L2_DURATION, 10 * MINUTE, _OURS, by=(CACHE,))}\n> {number(q.parameters.redis_p99)}\n"
         f"and {q.on(CACHE)} {trips}\n> {number(q.parameters.operation_floor)}",
         10 * MINUTE,
-        "Round trips to Redis come near the deadline of a call.",
-        f"1% of the round trips to Redis for cache {its(CACHE)} in {its(JOB)} take longer than {TIME}.",
+        "The slowest round trips to Redis come near the deadline of a call.",
+        f"1% of the round trips to Redis for cache {its(CACHE)} in {its(JOB)} take longer than {TIME}. Look at "
+        "them by command.",
     )

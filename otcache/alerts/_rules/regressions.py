@@ -1,4 +1,4 @@
-"""What the regression detector found, and whether it is at work at all."""
+"""What the regression detector found, and whether it runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _critical(q: Query) -> Iterator[Alert]:
 
 
 def _verdict(q: Query, verdict: Literal["warning", "critical"], name: str, limit: float) -> Alert:
-    """The value is the change; NaN where the detector told none, because a verdict is never lost for that."""
+    """The value is the change; NaN where the detector exported none, so that no verdict is lost."""
     held = q.time(_RESTART)
     status = over("max_over_time", q.series(catalog.REGRESSION_STATUS, one_of(catalog.VERDICT, verdict)), held)
     change = over("last_over_time", q.series(catalog.REGRESSION_CHANGE), held)
@@ -43,7 +43,7 @@ def _verdict(q: Query, verdict: Literal["warning", "critical"], name: str, limit
         5 * MINUTE + _RESTART,
         f"The regression detector's verdict is {verdict}.",
         f"{its(INDICATOR)} ({' '.join(map(its, _FURTHER))}) of cache {its(CACHE)}, tier {its(TIER)}, in {its(TARGET)} "
-        f"is worse by {SHARE}; {percent(limit)} is {verdict}.",
+        f"is worse by {SHARE}; {percent(limit)} is {verdict}. Find the release at which the change began.",
     )
 
 
@@ -57,14 +57,15 @@ def _stalled(q: Query) -> Iterator[Alert]:
         "otcache-regressions",
         f"({good}\nor 0 * {every})\n== 0",
         30 * MINUTE,
-        "The regression detector evaluates nothing.",
-        f"{its(JOB)} has evaluated nothing of {its(TARGET)} for {q.time(HOUR)}: no verdict on it can be trusted.",
+        "No evaluation of the regression detector succeeds.",
+        f"{its(JOB)} has evaluated nothing of {its(TARGET)} for {q.time(HOUR)}: its verdicts are out of date. Look at "
+        "the evaluations by error.",
     )
 
 
 @ALERTS.add
 def _missing(q: Query) -> Iterator[Alert]:
-    """With its job named, a detector that never came is missed as well; else only one that was there."""
+    """With its job named, a detector that never reported is missed as well; else only one that reported before."""
     now = q.series(catalog.EVALUATIONS)
     before = q.total(over("max_over_time", now, q.time(DAY)), how="group")
     gone = f"{before}\nunless {q.on()} {q.total(now, how='group')}"
@@ -74,7 +75,7 @@ def _missing(q: Query) -> Iterator[Alert]:
         "otcache-regressions",
         f"absent({now})" if q.parameters.detector_job else gone,
         15 * MINUTE,
-        "The regression detector is gone.",
-        f"No metrics of a regression detector arrive{{{{ if $labels.job }}}} from {its(JOB)}{{{{ end }}}}: nobody "
-        "watches for regressions.",
+        "The regression detector exports nothing.",
+        f"No metrics of a regression detector arrive{{{{ if $labels.job }}}} from {its(JOB)}{{{{ end }}}}: no "
+        "regression will be found. Check that the process runs and is scraped.",
     )

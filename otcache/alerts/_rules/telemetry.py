@@ -1,4 +1,4 @@
-"""Telemetry itself: gone, refused, folded; and the application's callbacks."""
+"""Telemetry itself: missing, lost, folded; and the application's callbacks."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def _missing(q: Query) -> Iterator[Alert]:
         "otcache-telemetry",
         f"{q.total(lasting, how='group')}\nunless {q.on()} {now}",
         15 * MINUTE,
-        "An application reports nothing about its caches any more.",
-        f"{its(JOB)} reported cache metrics within the last {q.time(DAY)} and reports none now: every other alert is "
-        "blind for it.",
+        "A job stopped exporting cache metrics.",
+        f"{its(JOB)} exported cache metrics within the last {q.time(DAY)} and exports none now: no other alert can "
+        "fire for it. Check that it runs and is scraped.",
     )
 
 
@@ -39,7 +39,8 @@ def _dropped(q: Query) -> Iterator[Alert]:
         f"{q.increase(catalog.DROPPED, window, why, by=(catalog.SIGNAL,))} > 0",
         0,
         "Telemetry was lost because the SDK, a processor or an exporter raised.",
-        f"{TIMES} records of {its(catalog.SIGNAL)} were lost in {its(JOB)} within {q.time(window)}.",
+        f"{TIMES} records of {its(catalog.SIGNAL)} were lost in {its(JOB)} within {q.time(window)}. Look at its "
+        "processors and exporters.",
     )
 
 
@@ -53,8 +54,9 @@ def _cardinality(q: Query) -> Iterator[Alert]:
         "otcache-telemetry",
         f"{folded} > 0",
         0,
-        "An attribute of metrics has more values than its cap.",
-        f"{its(JOB)} folded {AMOUNT} values into _OTHER: numbers per value are incomplete.",
+        "A metric attribute has more values than its cap.",
+        f"{its(JOB)} folded {AMOUNT} values into _OTHER: breakdowns are incomplete, totals are right. Find the "
+        "attribute in its log.",
     )
 
 
@@ -69,6 +71,7 @@ def _callback(q: Query) -> Iterator[Alert]:
         "otcache-telemetry",
         f"{share(raised, every, q.parameters.callback_floor)}\n> {number(q.parameters.callback_share)}",
         10 * MINUTE,
-        "A callback of the application keeps raising.",
-        f"{its(catalog.CALLBACK_NAME)} raises in {SHARE} of its runs in {its(JOB)}; nothing else is changed by it.",
+        "A callback of the application raises.",
+        f"{its(catalog.CALLBACK_NAME)} raises in {SHARE} of its runs in {its(JOB)}; cache operations go on. Look at "
+        "its errors by type.",
     )
