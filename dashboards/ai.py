@@ -7,24 +7,22 @@ from dashboards.common import WARNINGS, evidence, hit_ratio, per_second
 from dashboards.overview import HIT_RATIO
 from dashboards.panels import Column, Limits, Query, lines, names, stat, table
 from dashboards.promql import RANGE, Expr, Label, Matcher, increase, one_of, quantile, ratio, series, sum_by, times
+from otcache.telemetry import catalog
 from otcache.telemetry.catalog import (
     AI_COST,
     AI_DISPOSITION,
-    AI_ESTIMATE,
     AI_LOOKUPS,
     AI_OPERATION,
-    AI_TEXT_SIZE,
     AI_TEXT_TIER,
     AI_TIME,
     AI_TOKENS,
-    CACHE,
     RESULT,
     TOKEN_TYPE,
     Instrument,
 )
 
 MEASURED = Limits("measured_warning", low_is_bad=True)
-SAVED, MEASURED_ONLY = one_of(AI_DISPOSITION, "saved"), one_of(AI_ESTIMATE, "measured")
+SAVED, MEASURED_ONLY = one_of(AI_DISPOSITION, "saved"), one_of(catalog.AI_ESTIMATE, "measured")
 NONE = "no AI cache in use"
 COLORS = {"saved": "green", "spent": "orange"}
 
@@ -83,7 +81,7 @@ def _operations() -> Row:
               none=NONE),
         lines("text-length-by-operation", "Text length p95 by operation",
               "Characters, p95 by operation. Texts over max_text_length are not cached.",
-              [Query(quantile(0.95, AI_TEXT_SIZE, by=by), names(AI_OPERATION))], "short", none=NONE),
+              [Query(quantile(0.95, catalog.AI_TEXT_SIZE, by=by), names(AI_OPERATION))], "short", none=NONE),
     ])  # fmt: skip
 
 
@@ -108,7 +106,7 @@ def _flow() -> Row:
 
 def board() -> Board:
     """The dashboard."""
-    operation, cache = f"span.{AI_OPERATION.name}", f"span.{CACHE.name}"
+    operation, cache = f"span.{AI_OPERATION.name}", f"span.{catalog.CACHE.name}"
     traces = evidence(
         ("traces-misses", "Traces of AI lookups that missed",
          "Traced lookups of AI responses that missed, newest first.",

@@ -17,20 +17,8 @@ from grafana_foundation_sdk.models import dashboard
 
 from dashboards.panels import LOKI, MIN_STEP, PROMETHEUS, Tile
 from dashboards.promql import INSTANCE, JOB, count_by, label, new, series
-from otcache.telemetry.catalog import (
-    BENCHMARK,
-    BENCHMARK_DURATION,
-    BUILD_INFO,
-    CACHE,
-    LOOKUPS,
-    REGRESSION_DETECTED,
-    REGRESSION_STATUS,
-    TARGET,
-    VERSION,
-    Attribute,
-    Event,
-    Instrument,
-)
+from otcache.telemetry import catalog
+from otcache.telemetry.catalog import BUILD_INFO, TARGET, VERSION, Attribute, Event, Instrument
 
 GRID: Final = 24
 TAG: Final = "otcache"
@@ -161,18 +149,20 @@ def _arranged(tiles: Sequence[Tile], y: int) -> tuple[list[dashboard.Panel], int
 
 
 def _variables(board: Board) -> list[cog.Builder[dashboard.VariableModel]]:
-    own_job = (REGRESSION_STATUS, TARGET) if board.judged else (BUILD_INFO, JOB)
+    own_job = (catalog.REGRESSION_STATUS, TARGET) if board.judged else (BUILD_INFO, JOB)
     found: list[cog.Builder[dashboard.VariableModel]] = [
         _source("datasource", "Prometheus", "prometheus"),
         _source("tempo", "Traces", "tempo"),
         _source("loki", "Logs", "loki"),
         _choice(board, JOB, "Service", _values(own_job[1], own_job[0])),
         _choice(board, INSTANCE, "Instance", _values(INSTANCE, BUILD_INFO, f'{JOB}=~"${JOB}"')),
-        _choice(board, "cache", "Cache", _values(CACHE, LOOKUPS, f'{JOB}=~"${JOB}"'), one=board.one_cache),
+        _choice(
+            board, "cache", "Cache", _values(catalog.CACHE, catalog.LOOKUPS, f'{JOB}=~"${JOB}"'), one=board.one_cache
+        ),
         _service(),
     ]
     if "benchmark" in board.variables:
-        found.append(_choice(board, "benchmark", "Benchmark", _values(BENCHMARK, BENCHMARK_DURATION)))
+        found.append(_choice(board, "benchmark", "Benchmark", _values(catalog.BENCHMARK, catalog.BENCHMARK_DURATION)))
     return found
 
 
@@ -227,7 +217,7 @@ def events(event: Event, of: Attribute | None = None) -> str:
 
 
 def _regressions() -> builder.AnnotationQuery:
-    expr = events(REGRESSION_DETECTED, TARGET)
+    expr = events(catalog.REGRESSION_DETECTED, TARGET)
     target = loki_builder.Dataquery().ref_id("Regressions").expr(expr).query_type("range")
     made = builder.AnnotationQuery().name("Regressions").datasource(LOKI).target(target).enable(True)
     return made.icon_color("orange").expr(expr).title_format("Regression")

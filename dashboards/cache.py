@@ -21,26 +21,20 @@ from dashboards.common import (
 from dashboards.overview import HIT_RATIO, LATENCY, NO_REDIS
 from dashboards.panels import Limits, Query, heat, lines, names, stat, traces_link
 from dashboards.promql import INSTANCE, LE, mean, none_of, one_of, quantile, rate, ratio, series, sum_by
+from otcache.telemetry import catalog
 from otcache.telemetry.catalog import (
     CACHE,
-    CODEC_DURATION,
     CODEC_OPERATION,
     COMPRESSION_ALGORITHM,
-    COMPRESSION_IO,
-    COMPRESSION_STAGE,
-    ENTRY_AGE,
     EVICTION_REASON,
     EVICTIONS,
     IO_DIRECTION,
-    KEY_HASH,
     L1_COUNT,
     L1_LIMIT,
     LOOKUPS,
     MISS_REASON,
     OPERATION,
     OPERATION_DURATION,
-    OPERATIONS,
-    PAYLOAD_SIZE,
     RESULT,
     TIER,
     WRITE_REASON,
@@ -114,10 +108,10 @@ def _latency() -> Row:
 
 def _traffic() -> Row:
     evicted = per_second(EVICTIONS, one_of(TIER, "l1"), one_of(EVICTION_REASON, "capacity"))
-    age = {q: quantile(q, ENTRY_AGE) for q in (0.5, 0.95)}
+    age = {q: quantile(q, catalog.ENTRY_AGE) for q in (0.5, 0.95)}
     return Row("traffic", "What is called, stored and evicted?", [
         lines("calls-by-operation", "Calls by operation", "Calls per second by operation; a batch counts once.",
-              [Query(per_second(OPERATIONS, by=(OPERATION,)), names(OPERATION))], "ops", stacked=True,
+              [Query(per_second(catalog.OPERATIONS, by=(OPERATION,)), names(OPERATION))], "ops", stacked=True,
               colors=OPERATION_COLORS),
         lines("writes-by-tier", "Writes by tier and reason",
               "Entries per second by tier and reason; backfill is a copy of a Redis hit into L1. L2 below L1 in an "
@@ -143,9 +137,9 @@ def _traffic() -> Row:
 
 
 def _payload() -> Row:
-    stage = {s: per_second(COMPRESSION_IO, one_of(COMPRESSION_STAGE, s), by=(COMPRESSION_ALGORITHM,))
+    stage = {s: per_second(catalog.COMPRESSION_IO, one_of(catalog.COMPRESSION_STAGE, s), by=(COMPRESSION_ALGORITHM,))
              for s in ("output", "input")}  # fmt: skip
-    size = {q: quantile(q, PAYLOAD_SIZE, by=(IO_DIRECTION,)) for q in (0.5, 0.95)}
+    size = {q: quantile(q, catalog.PAYLOAD_SIZE, by=(IO_DIRECTION,)) for q in (0.5, 0.95)}
     return Row("payload", "What does the cache carry?", [
         lines("payload-size", "Payload size by direction",
               "After compression. A jump in p95 of writes means that something new is cached.",
@@ -157,7 +151,7 @@ def _payload() -> Row:
               none="nothing is compressed"),
         lines("codec-duration", "Mean codec duration by operation",
               "Mean per value. If it nears the time of a round trip, values are too large or compressed too hard.",
-              [Query(mean(CODEC_DURATION, by=(CODEC_OPERATION,)), names(CODEC_OPERATION))], "s", log=True,
+              [Query(mean(catalog.CODEC_DURATION, by=(CODEC_OPERATION,)), names(CODEC_OPERATION))], "s", log=True,
               colors=CODEC_COLORS, none=NO_REDIS),
     ])  # fmt: skip
 
@@ -172,7 +166,7 @@ def board() -> Board:
          f'{{ kind = server && duration > 500ms }} >> {{ instrumentation:name = "otcache" && {missed} }}'),
         ("traces-by-key", "Misses by key hash",
          "By keyed hash: no key is shown. One that leads by far is never stored.",
-         f"{{ {missed} }} | rate() by (span.{KEY_HASH.name}) | topk(10)"),
+         f"{{ {missed} }} | rate() by (span.{catalog.KEY_HASH.name}) | topk(10)"),
         logql=f'{WARNINGS} | {CACHE.name.replace(".", "_")} = "$cache"',
     )  # fmt: skip
     says = "For the owner of one cache: does it find what is asked for, how fast, and is it the right size?"

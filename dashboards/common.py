@@ -20,22 +20,8 @@ from dashboards.promql import (
     some,
     sum_by,
 )
-from otcache.telemetry.catalog import (
-    BACKEND,
-    CIRCUIT_STATE,
-    CIRCUIT_STATUS,
-    CODEC_OPERATION,
-    COMPONENT,
-    COMPONENT_STATE,
-    COMPONENT_STATUS,
-    DEGRADED_REASON,
-    LOOKUPS,
-    OPERATION,
-    OPERATIONS,
-    RESULT,
-    TIER,
-    Instrument,
-)
+from otcache.telemetry import catalog
+from otcache.telemetry.catalog import BACKEND, OPERATIONS, RESULT, TIER, Instrument
 
 FOUND: Final = one_of(RESULT, "hit", "stale")
 ASKED: Final = one_of(RESULT, "hit", "stale", "miss")
@@ -55,13 +41,13 @@ def colored(*values: str) -> dict[str, str]:
     return dict(zip(values, _SHADES, strict=False))
 
 
-OPERATION_COLORS: Final = colored(*(OPERATION.values or ()))
+OPERATION_COLORS: Final = colored(*(catalog.OPERATION.values or ()))
 COMMAND_COLORS: Final = colored(
     "GET", "SET", "MGET", "UNLINK", "PIPELINE SET", "PING", "TIME", "EVAL", "EXISTS", "PTTL", "SCAN"
 )
 DIRECTION_COLORS: Final = {"read": "green", "write": "blue"}
-REASON_TO_DEGRADE_COLORS: Final = colored(*(DEGRADED_REASON.values or ()))
-CODEC_COLORS: Final = colored(*(CODEC_OPERATION.values or ()))
+REASON_TO_DEGRADE_COLORS: Final = colored(*(catalog.DEGRADED_REASON.values or ()))
+CODEC_COLORS: Final = colored(*(catalog.CODEC_OPERATION.values or ()))
 RESULT_COLORS: Final = {"hit": "green", "stale": "yellow", "miss": "blue", "bypass": "purple"}
 TIER_COLORS: Final = {"l1": "green", "l2": "blue", "loader": "purple", "none": "orange"}
 TIER_TEXTS: Final = {"l1": "memory (L1)", "l2": "Redis (L2)", "loader": "loaded", "none": "none: a miss"}
@@ -89,7 +75,9 @@ def per_second(row: Instrument, *matchers: Matcher, by: tuple[Label, ...] = ()) 
     return sum_by(rate(series(row, *matchers)), *by)
 
 
-def hit_ratio(*matchers: Matcher, by: tuple[Label, ...] = (), row: Instrument = LOOKUPS, offset: str = "") -> Expr:
+def hit_ratio(
+    *matchers: Matcher, by: tuple[Label, ...] = (), row: Instrument = catalog.LOOKUPS, offset: str = ""
+) -> Expr:
     """(hit + stale) / (hit + stale + miss), per key."""
     found = sum_by(rate(series(row, FOUND, *matchers, offset=offset)), *by)
     return ratio(found, sum_by(rate(series(row, ASKED, *matchers, offset=offset)), *by))
@@ -97,17 +85,21 @@ def hit_ratio(*matchers: Matcher, by: tuple[Label, ...] = (), row: Instrument = 
 
 def component_state(component: Literal["l2", "backplane"] = "l2") -> Expr:
     """0 available, 1 degraded, 2 unavailable in the worst instance, 3 both in different ones; per L2."""
-    of = one_of(COMPONENT, component)
-    worst = {state: max_by(some(series(COMPONENT_STATUS, of, one_of(COMPONENT_STATE, state))), BACKEND) for state in
-             ("degraded", "unavailable")}  # fmt: skip
-    return plus(worst["degraded"], worst["unavailable"], times=2)
+    of = one_of(catalog.COMPONENT, component)
+    degraded, unavailable = (
+        max_by(some(series(catalog.COMPONENT_STATUS, of, one_of(catalog.COMPONENT_STATE, state))), BACKEND)
+        for state in ("degraded", "unavailable")
+    )
+    return plus(degraded, unavailable, times=2)
 
 
 def circuit_state() -> Expr:
     """0 closed, 1 half open, 2 open in the worst instance, 3 both in different ones; per L2."""
-    worst = {state: max_by(some(series(CIRCUIT_STATUS, one_of(CIRCUIT_STATE, state))), BACKEND) for state in
-             ("half_open", "open")}  # fmt: skip
-    return plus(worst["half_open"], worst["open"], times=2)
+    half_open, is_open = (
+        max_by(some(series(catalog.CIRCUIT_STATUS, one_of(catalog.CIRCUIT_STATE, state))), BACKEND)
+        for state in ("half_open", "open")
+    )
+    return plus(half_open, is_open, times=2)
 
 
 def operations_share(*matchers: Matcher) -> tuple[Expr, Expr]:

@@ -24,21 +24,16 @@ from dashboards.promql import (
     sum_by,
     top,
 )
+from otcache.telemetry import catalog
 from otcache.telemetry.catalog import (
     BUILD_INFO,
-    CALLBACK_DURATION,
     CALLBACK_EVENT,
     CALLBACK_NAME,
     CALLBACKS,
-    CAPPED,
     DROP_REASON,
     DROPPED,
     ERROR_TYPE,
-    PYTHON_VERSION,
-    REDIS_CLIENT_VERSION,
-    SCHEMA,
     SIGNAL,
-    VERSION,
 )
 
 CALLBACK_TIME = Limits("callback_warning")
@@ -67,7 +62,13 @@ def _coverage() -> Row:
 
 
 def _builds() -> Row:
-    keys: tuple[Label, ...] = (JOB, VERSION, SCHEMA, PYTHON_VERSION, REDIS_CLIENT_VERSION)
+    keys: tuple[Label, ...] = (
+        JOB,
+        catalog.VERSION,
+        catalog.SCHEMA,
+        catalog.PYTHON_VERSION,
+        catalog.REDIS_CLIENT_VERSION,
+    )
     titles = ("Service", "otcache", "Schema", "Python", "redis-py")
     columns = [Column(titles[0], of=keys[0])]
     columns += [Column(title, of=key, width=85) for title, key in zip(titles[1:], keys[1:], strict=True)]
@@ -88,7 +89,7 @@ def _losses() -> Row:
     lost = per_second(DROPPED, by=(SIGNAL, DROP_REASON))
     failed = per_second(CALLBACKS, present(ERROR_TYPE), by=(CALLBACK_NAME, ERROR_TYPE))
     called = per_second(CALLBACKS, by=(CALLBACK_NAME, CALLBACK_EVENT))
-    slow = quantile(0.99, CALLBACK_DURATION, by=(CALLBACK_NAME,))
+    slow = quantile(0.99, catalog.CALLBACK_DURATION, by=(CALLBACK_NAME,))
     return Row("losses", "What is lost, and what do callbacks cost?", [
         lines("items-lost-by-reason", "Telemetry items lost by signal and reason",
               "Items per second. Cardinality: values were folded to _OTHER. Rate limited: "
@@ -126,7 +127,7 @@ def board() -> Board:
     said = Row("logs", "Logs (needs Loki)", [
         logs("logs-capped", "Log events of capped attributes",
              "An attribute reached its limit of values; the rest is _OTHER.",
-             events(CAPPED)),
+             events(catalog.CAPPED)),
     ], optional=True)  # fmt: skip
     says = "Are the other dashboards to be trusted: does everything report, is anything lost, what does it cost?"
     rows = [_coverage(), _builds(), _losses(), _sdk(), said]

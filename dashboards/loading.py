@@ -37,39 +37,28 @@ from dashboards.promql import (
     shown,
     sum_by,
 )
+from otcache.telemetry import catalog
 from otcache.telemetry.catalog import (
     BACKEND,
     CACHE,
     COALESCE_OUTCOME,
     COALESCE_REQUESTS,
-    COALESCE_ROLE,
     COALESCE_SCOPE,
     COALESCE_WAIT,
-    COALESCE_WAIT_DURATION,
-    COALESCE_WAITING,
-    COMPONENT,
     COMPONENT_STATE,
-    COMPONENT_STATUS,
     ERROR_TYPE,
     HTTP_RESPONSES,
     HTTP_ROUTE,
-    INVALIDATED,
     INVALIDATION_SOURCE,
     INVALIDATION_TARGET,
     INVALIDATIONS,
-    LOADER,
-    LOADER_ACTIVE,
     LOADER_DURATION,
     LOADS,
     LOOKUPS,
-    NEWS,
     NEWS_DIRECTION,
     NEWS_KIND,
-    NEWS_LAG,
     RESULT,
-    STALE_AGE,
     STALE_REASON,
-    STALE_SERVED,
     TRIGGER,
     Attribute,
 )
@@ -168,7 +157,7 @@ def _loads() -> Row:
               [Query(failed, names(CACHE, ERROR_TYPE))], "ops", none="none fails"),
         lines("loads-running", "In-flight loads by cache",
               "All chosen instances together. A line that only climbs: loaders hang.",
-              [Query(sum_by(series(LOADER_ACTIVE), CACHE), names(CACHE))], "short", decimals=0, none=NO_LOADS),
+              [Query(sum_by(series(catalog.LOADER_ACTIVE), CACHE), names(CACHE))], "short", decimals=0, none=NO_LOADS),
         lines("loader-time-avoided-by-cache", "Loader time avoided by cache",
               "Loader seconds per second that hits made unnecessary. If the largest falls, open that cache first.",
               [Query(time_avoided(CACHE), names(CACHE))], "short", stacked=True, none=NO_LOADS, width=12),
@@ -201,7 +190,7 @@ def _durations() -> Row:
 
 
 def _waiting() -> Row:
-    wait = {q: quantile(q, COALESCE_WAIT_DURATION, by=(COALESCE_SCOPE,)) for q in (0.5, 0.95)}
+    wait = {q: quantile(q, catalog.COALESCE_WAIT_DURATION, by=(COALESCE_SCOPE,)) for q in (0.5, 0.95)}
     ends = per_second(COALESCE_REQUESTS, by=(COALESCE_OUTCOME,))
     return Row("waiting", "Who waits for another caller's load?", [
         lines("waiters-per-load", "Waiters per load by cache",
@@ -219,14 +208,14 @@ def _waiting() -> Row:
               "s", none=NO_WAITERS, width=6),
         lines("waiters-now", "Waiters now by cache",
               "All chosen instances together. If it only climbs, the loader hangs.",
-              [Query(sum_by(series(COALESCE_WAITING), CACHE), names(CACHE))], "short", decimals=0,
+              [Query(sum_by(series(catalog.COALESCE_WAITING), CACHE), names(CACHE))], "short", decimals=0,
               none=NO_WAITERS, width=6),
     ])  # fmt: skip
 
 
 def _stale() -> Row:
     given = per_second(LOOKUPS, one_of(RESULT, "stale"), by=(STALE_REASON,))
-    age = {q: quantile(q, STALE_AGE, by=(STALE_REASON,)) for q in (0.5, 0.95)}
+    age = {q: quantile(q, catalog.STALE_AGE, by=(STALE_REASON,)) for q in (0.5, 0.95)}
     return Row("stale", "How stale are answers?", [
         lines("stale-by-reason", "Stale answers by reason",
               "Keys per second. During a refresh: intended by soft_timeout=0. Any other reason: see loads, or Redis.",
@@ -240,8 +229,8 @@ def _stale() -> Row:
 
 
 def _coherence() -> Row:
-    lag = {q: quantile(q, NEWS_LAG, by=(BACKEND,)) for q in (0.5, 0.99)}
-    state = sum_by(series(COMPONENT_STATUS, one_of(COMPONENT, "backplane")), COMPONENT_STATE)
+    lag = {q: quantile(q, catalog.NEWS_LAG, by=(BACKEND,)) for q in (0.5, 0.99)}
+    state = sum_by(series(catalog.COMPONENT_STATUS, one_of(catalog.COMPONENT, "backplane")), COMPONENT_STATE)
     emptied = series(INVALIDATIONS, one_of(INVALIDATION_TARGET, "all"), one_of(INVALIDATION_SOURCE, "backplane"))
     by = (INVALIDATION_TARGET, INVALIDATION_SOURCE)
     return Row("coherence", "Do processes agree?", [
@@ -252,8 +241,8 @@ def _coherence() -> Row:
         lines("messages-by-kind", "Backplane messages by direction and kind",
               "Messages per second. Every process receives each, so `receive` is `send` times processes. Unknown kind: "
               "another program publishes on the channel.",
-              [Query(per_second(NEWS, by=(NEWS_DIRECTION, NEWS_KIND)), names(NEWS_DIRECTION, NEWS_KIND))], "ops",
-              none=NO_REDIS),
+              [Query(per_second(catalog.NEWS, by=(NEWS_DIRECTION, NEWS_KIND)), names(NEWS_DIRECTION, NEWS_KIND))],
+              "ops", none=NO_REDIS),
         lines("message-lag", "Backplane lag",
               "Median and p99 from a write to its effect in other processes. High: blocked event loops, or the "
               "network.",
@@ -294,9 +283,9 @@ def _responses() -> Row:
 def _evidence() -> Row:
     mine = 'resource.service.name =~ "$service" && instrumentation:name = "otcache"'
     load = f'{mine} && name =~ "cache[.]load .+"'
-    about = ", ".join(f"span.{each.name}" for each in (CACHE, TRIGGER, LOADER))
+    about = ", ".join(f"span.{each.name}" for each in (CACHE, TRIGGER, catalog.LOADER))
     stale = f'{mine} && span.{STALE_REASON.name} =~ "loader_error|loader_timeout|backend_unavailable"'
-    waited = f'span.{COALESCE_ROLE.name} = "waiter" && span.{COALESCE_WAIT.name} > 0.5'
+    waited = f'span.{catalog.COALESCE_ROLE.name} = "waiter" && span.{COALESCE_WAIT.name} > 0.5'
     row = evidence(
         ("traces-slow", "Traces of slow loads",
          "Loads of over 500 ms, with the loader's name. What took the time is in the spans below each.",
@@ -311,7 +300,8 @@ def _evidence() -> Row:
          f"{{ {mine} && {waited} }} | select(span.{CACHE.name}, span.{COALESCE_WAIT.name})"),
         logql=WARNINGS,
     )  # fmt: skip
-    told = f'{{service_name=~"$service"}} | event_name = "{STALE_SERVED.name}" or event_name = "{INVALIDATED.name}"'
+    stale_served, invalidated = catalog.STALE_SERVED.name, catalog.INVALIDATED.name
+    told = f'{{service_name=~"$service"}} | event_name = "{stale_served}" or event_name = "{invalidated}"'
     says = "Stale answers, and invalidations of tags, prefixes and everything, with their source."
     return replace(
         row, tiles=[*row.tiles, logs("logs-stale", "Log events of stale answers and invalidations", says, told)]

@@ -38,19 +38,8 @@ from dashboards.panels import (
     traces_link,
 )
 from dashboards.promql import Matcher, count_by, one_of, or_zero, quantile, ratio, series, sum_by
-from otcache.telemetry.catalog import (
-    BACKEND,
-    CACHE,
-    DEGRADED_OPERATIONS,
-    EVICTION_REASON,
-    EVICTIONS,
-    L1_COUNT,
-    LOOKUPS,
-    MISS_REASON,
-    OPERATION_DURATION,
-    RESULT,
-    TIER,
-)
+from otcache.telemetry import catalog
+from otcache.telemetry.catalog import BACKEND, CACHE, LOOKUPS, MISS_REASON, OPERATION_DURATION, RESULT, TIER
 
 HIT_RATIO: Final = Limits("hit_ratio_warning", "hit_ratio_critical", low_is_bad=True)
 LATENCY: Final = Limits("latency_warning", "latency_critical")
@@ -62,7 +51,7 @@ _OURS: Final = Matcher(ALERT_NAME, "=~", "Otcache.+")
 
 def _helping() -> Row:
     failed, all_calls = operations_share(one_of(RESULT, "error"))
-    degraded = per_second(DEGRADED_OPERATIONS)
+    degraded = per_second(catalog.DEGRADED_OPERATIONS)
     p99 = quantile(0.99, OPERATION_DURATION, ANSWERED)
     firing = count_by(series(ALERTS, _OURS, one_of(ALERT_STATE, "firing"), scoped=False))
     return Row("helping", "Is the cache helping?", [
@@ -156,7 +145,7 @@ def _latency() -> Row:
 
 def _caches() -> Row:
     link = board_link("Open this cache", "otcache-cache", cache="${__data.fields.Cache}")
-    evicted = per_second(EVICTIONS, one_of(EVICTION_REASON, "capacity"), by=(CACHE,))
+    evicted = per_second(catalog.EVICTIONS, one_of(catalog.EVICTION_REASON, "capacity"), by=(CACHE,))
     return Row("caches", "Which cache?", [
         table("caches-now", "All caches now",
               "One line per cache, now. Click a name for its own dashboard.",
@@ -164,7 +153,7 @@ def _caches() -> Row:
                Column("Hit ratio", "percentunit", hit_ratio(by=(CACHE,)), limits=HIT_RATIO, decimals=1),
                Column("Lookups", "ops", per_second(LOOKUPS, by=(CACHE,))),
                Column("Slowest 1 %", "s", quantile(0.99, OPERATION_DURATION, ANSWERED, by=(CACHE,)), limits=LATENCY),
-               Column("Entries in L1", "short", sum_by(series(L1_COUNT), CACHE)),
+               Column("Entries in L1", "short", sum_by(series(catalog.L1_COUNT), CACHE)),
                Column("Evictions", "ops", evicted)],
               none="no cache reports", sort="Lookups"),
     ])  # fmt: skip

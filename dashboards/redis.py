@@ -37,28 +37,20 @@ from dashboards.promql import (
     series,
     sum_by,
 )
+from otcache.telemetry import catalog
 from otcache.telemetry.catalog import (
     BACKEND,
     CACHE,
     CIRCUIT_STATE,
-    CIRCUIT_STATUS,
-    CIRCUIT_TRANSITIONS,
     CONNECTION_LIMIT,
     CONNECTION_STATE,
     CONNECTIONS,
     DB_OPERATION,
-    DEGRADED,
-    DEGRADED_OPERATIONS,
     DEGRADED_REASON,
     ERROR_TYPE,
     IO_DIRECTION,
     L2_DURATION,
-    L2_IO,
     L2_OPERATIONS,
-    LOOKUPS,
-    MISS_REASON,
-    OPERATIONS,
-    RESULT,
 )
 
 LATENCY = Limits("redis_latency_warning", "redis_latency_critical")
@@ -129,8 +121,8 @@ def _round_trips() -> Row:
               limits=LATENCY, links=[link], colors=COMMAND_COLORS, none=NO_REDIS),
         lines("bytes-by-direction", "Payload bytes by direction",
               "Payload bytes per second, without the protocol's. A jump means larger values.",
-              [Query(per_second(L2_IO, by=(IO_DIRECTION,)), names(IO_DIRECTION))], "Bps", colors=DIRECTION_COLORS,
-              none=NO_REDIS),
+              [Query(per_second(catalog.L2_IO, by=(IO_DIRECTION,)), names(IO_DIRECTION))], "Bps",
+              colors=DIRECTION_COLORS, none=NO_REDIS),
     ])  # fmt: skip
 
 
@@ -148,13 +140,13 @@ def _connections() -> Row:
 
 
 def _resilience() -> Row:
-    dropped = per_second(OPERATIONS, one_of(RESULT, "dropped"), by=(CACHE,))
-    unanswered = per_second(LOOKUPS, one_of(MISS_REASON, "backend_unavailable"), by=(CACHE,))
-    transitions = sum_by(increase(series(CIRCUIT_TRANSITIONS)), CIRCUIT_STATE)
+    dropped = per_second(catalog.OPERATIONS, one_of(catalog.RESULT, "dropped"), by=(CACHE,))
+    unanswered = per_second(catalog.LOOKUPS, one_of(catalog.MISS_REASON, "backend_unavailable"), by=(CACHE,))
+    transitions = sum_by(increase(series(catalog.CIRCUIT_TRANSITIONS)), CIRCUIT_STATE)
     return Row("resilience", "What happens while Redis fails?", [
         lines("breakers-by-state", "Circuit breakers by state",
               "One breaker per cache and instance. One open alone: check its network. All: check the server.",
-              [Query(sum_by(series(CIRCUIT_STATUS), CIRCUIT_STATE), names(CIRCUIT_STATE))], "short", steps=True,
+              [Query(sum_by(series(catalog.CIRCUIT_STATUS), CIRCUIT_STATE), names(CIRCUIT_STATE))], "short", steps=True,
               stacked=True, decimals=0, colors=CIRCUIT_COLORS, none=NO_REDIS),
         lines("breaker-transitions", "Circuit breaker transitions by state",
               "Changes by the state entered, around each point. Open and half open in turns: probes of a Redis that "
@@ -163,7 +155,7 @@ def _resilience() -> Row:
         lines("calls-degraded-by-reason", "Calls without Redis by reason",
               "Calls per second that needed Redis and did without. `circuit_open` follows the reason that opened the "
               "breaker: look for that one.",
-              [Query(per_second(DEGRADED_OPERATIONS, by=(DEGRADED_REASON,)), names(DEGRADED_REASON))], "ops",
+              [Query(per_second(catalog.DEGRADED_OPERATIONS, by=(DEGRADED_REASON,)), names(DEGRADED_REASON))], "ops",
               stacked=True, colors=REASON_TO_DEGRADE_COLORS, none="none does"),
         lines("misses-redis-away", "Misses because Redis is away by cache",
               "Keys per second that Redis might have had. They go to "
@@ -203,7 +195,7 @@ def board() -> Board:
          "Each with the command and the error; the call above it usually did not raise.",
          f"{failed} | select(span.{DB_OPERATION.name}, span.{ERROR_TYPE.name})"),
         ("traces-degraded", "Traced calls without Redis by reason", "Traced calls per second by reason.",
-         f"{{ span.{DEGRADED.name} = true }} | rate() by (span.{DEGRADED_REASON.name})"),
+         f"{{ span.{catalog.DEGRADED.name} = true }} | rate() by (span.{DEGRADED_REASON.name})"),
         logql=WARNINGS,
     )  # fmt: skip
     says = "Is Redis there, how fast does it answer, are there enough connections, and what happens while it fails?"

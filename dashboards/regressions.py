@@ -16,27 +16,15 @@ from dashboards.promql import (
     shown,
     sum_by,
 )
+from otcache.telemetry import catalog
 from otcache.telemetry.catalog import (
-    BASELINE_DURATION,
-    BASELINE_RATIO,
     BENCHMARK,
-    BENCHMARK_COMPLETED,
-    BENCHMARK_DURATION,
-    BENCHMARK_MEMORY,
-    BENCHMARK_STATISTIC,
-    BENCHMARK_THROUGHPUT,
     CACHE,
-    CURRENT_DURATION,
-    CURRENT_RATIO,
     ERROR_TYPE,
-    EVALUATION_DURATION,
     EVALUATIONS,
     INDICATOR,
-    REGRESSION_CHANGE,
-    REGRESSION_DETECTED,
     REGRESSION_STATUS,
     SERIES,
-    STATISTIC,
     TARGET,
     TIER,
     VERDICT,
@@ -44,7 +32,7 @@ from otcache.telemetry.catalog import (
 )
 
 JUDGED = (CACHE, INDICATOR, SERIES, TIER)
-EVIDENCE = (*JUDGED, STATISTIC)
+EVIDENCE = (*JUDGED, catalog.STATISTIC)
 CHANGE = Limits("change_warning", "change_critical")
 COLORS = {"critical": "red", "warning": "orange", "minor": "yellow", "inconclusive": "purple", "ok": "green",
            "improved": "blue"}  # fmt: skip
@@ -74,7 +62,7 @@ def _now() -> Row:
 def _verdicts() -> Row:
     verdict = shown(max_by(series(REGRESSION_STATUS, none_of(VERDICT, "ok")), TARGET, *JUDGED, VERDICT))
     verdicts = tuple(State(name, name, color) for name, color in COLORS.items())
-    change = max_by(series(REGRESSION_CHANGE), *EVIDENCE)
+    change = max_by(series(catalog.REGRESSION_CHANGE), *EVIDENCE)
     return Row("verdicts", "What has changed?", [
         table("verdicts-by-series", "Verdicts by series",
               "One line per series whose verdict is not ok; its change and its evidence "
@@ -94,8 +82,10 @@ def _verdicts() -> Row:
               "spreads.",
               [Query(sum_by(series(REGRESSION_STATUS), VERDICT), names(VERDICT))], "short", stacked=True, steps=True,
               decimals=0, colors=COLORS, none=NONE),
-        _evidence("durations", "Durations: now and baseline", CURRENT_DURATION, BASELINE_DURATION, "s", log=True),
-        _evidence("shares", "Shares: now and baseline", CURRENT_RATIO, BASELINE_RATIO, "percentunit", log=False),
+        _evidence("durations", "Durations: now and baseline", catalog.CURRENT_DURATION, catalog.BASELINE_DURATION,
+                  "s", log=True),
+        _evidence("shares", "Shares: now and baseline", catalog.CURRENT_RATIO, catalog.BASELINE_RATIO,
+                  "percentunit", log=False),
     ])  # fmt: skip
 
 
@@ -119,7 +109,7 @@ def _detector() -> Row:
               none="none fails"),
         lines("evaluation-p95", "Evaluation pass duration p95 by service",
               "p95. Near its interval: judge fewer caches, or less often.",
-              [Query(quantile(0.95, EVALUATION_DURATION, by=(TARGET,)), names(TARGET))], "s",
+              [Query(quantile(0.95, catalog.EVALUATION_DURATION, by=(TARGET,)), names(TARGET))], "s",
               none="the detector does not run"),
     ])  # fmt: skip
 
@@ -127,10 +117,13 @@ def _detector() -> Row:
 def _benchmarks() -> Row:
     by = (BENCHMARK,)
     times = {
-        statistic: max_by(series(BENCHMARK_DURATION, one_of(BENCHMARK_STATISTIC, statistic)), *by)
+        statistic: max_by(series(catalog.BENCHMARK_DURATION, one_of(catalog.BENCHMARK_STATISTIC, statistic)), *by)
         for statistic in ("mean", "p95", "p99")
     }
-    throughput, memory = max_by(series(BENCHMARK_THROUGHPUT), *by), max_by(series(BENCHMARK_MEMORY), *by)
+    throughput, memory = (
+        max_by(series(catalog.BENCHMARK_THROUGHPUT), *by),
+        max_by(series(catalog.BENCHMARK_MEMORY), *by),
+    )
     none = "no benchmarks"
     return Row("benchmarks", "What did benchmarks measure?", [
         table("benchmark-results", "Last results by benchmark",
@@ -153,9 +146,9 @@ def board() -> Board:
     """The dashboard."""
     said = Row("logs", "Logs (needs Loki)", [
         logs("logs-regressions", "Log events of regressions", "One line per regression, with its bounds.",
-             events(REGRESSION_DETECTED, TARGET), width=12),
+             events(catalog.REGRESSION_DETECTED, TARGET), width=12),
         logs("logs-benchmarks", "Log events of benchmarks", "One line per benchmark, with its commit.",
-             f'{{service_name=~".+"}} | event_name = "{BENCHMARK_COMPLETED.name}"', width=12),
+             f'{{service_name=~".+"}} | event_name = "{catalog.BENCHMARK_COMPLETED.name}"', width=12),
     ], optional=True)  # fmt: skip
     says = "What the regression detector says about services, with its evidence, and what benchmarks measured."
     rows = [_now(), _verdicts(), _detector(), _benchmarks(), said]

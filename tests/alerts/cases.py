@@ -8,48 +8,31 @@ from typing import Final
 from otcache.alerts import Parameters
 from otcache.alerts._parameters import CALLER_ERRORS
 from otcache.alerts._promql import label
+from otcache.telemetry import catalog
 from otcache.telemetry.catalog import (
-    AI_COST,
     AI_DISPOSITION,
-    AI_ESTIMATE,
-    AI_OPERATION,
-    AI_TEXT_TIER,
-    AI_TOKENS,
     BACKEND,
-    BUILD_INFO,
     CACHE,
     CALLBACK_EVENT,
     CALLBACK_NAME,
     CALLBACKS,
-    CIRCUIT_STATE,
-    CIRCUIT_TRANSITIONS,
     COMPONENT,
-    COMPONENT_STATE,
-    COMPONENT_STATUS,
     DB_OPERATION,
-    DEGRADED_OPERATIONS,
-    DEGRADED_REASON,
     DROP_REASON,
     DROPPED,
     ERROR_TYPE,
-    EVALUATIONS,
     EVICTION_REASON,
     EVICTIONS,
     INDICATOR,
     L2_DURATION,
-    L2_OPERATIONS,
-    LOOKUPS,
-    MISS_REASON,
     OPERATION,
     OPERATION_DURATION,
-    OPERATIONS,
     REGRESSION_CHANGE,
     REGRESSION_STATUS,
     RESULT,
     SIGNAL,
     TARGET,
     TIER,
-    TOKEN_TYPE,
     VERDICT,
     WRITE_REASON,
     WRITES,
@@ -73,14 +56,19 @@ def called(
 ) -> Series:
     """Calls of the cache `web`."""
     labels = {CACHE: "web", OPERATION: operation, RESULT: result, **({ERROR_TYPE: error} if error else {})}
-    return grows(OPERATIONS, labels, *segments, restart=restart)
+    return grows(catalog.OPERATIONS, labels, *segments, restart=restart)
 
 
 def looked_up(
     result: str, *segments: Segment, reason: str = "none", tier: str = "none", restart: float | None = None
 ) -> Series:
     """Lookups of the cache `web`."""
-    return grows(LOOKUPS, {CACHE: "web", RESULT: result, TIER: tier, MISS_REASON: reason}, *segments, restart=restart)
+    return grows(
+        catalog.LOOKUPS,
+        {CACHE: "web", RESULT: result, TIER: tier, catalog.MISS_REASON: reason},
+        *segments,
+        restart=restart,
+    )
 
 
 def took(tier: str, *segments: tuple[float, float, float], operation: str = "get") -> Iterator[Series]:
@@ -96,36 +84,38 @@ def backend(*segments: tuple[str, float], instance: str = "shop:1") -> Iterator[
     """The state of L2."""
     for state in ("available", "degraded", "unavailable"):
         shown = tuple((float(state == now), minutes) for now, minutes in segments)
-        labels = {BACKEND: "redis", COMPONENT: "l2", COMPONENT_STATE: state}
-        yield shows(COMPONENT_STATUS, labels, *shown, instance=instance)
+        labels = {BACKEND: "redis", COMPONENT: "l2", catalog.COMPONENT_STATE: state}
+        yield shows(catalog.COMPONENT_STATUS, labels, *shown, instance=instance)
 
 
 def moved(state: str, *segments: Segment) -> Series:
     """Transitions of the breaker."""
-    return grows(CIRCUIT_TRANSITIONS, {BACKEND: "redis", COMPONENT: "l2", CIRCUIT_STATE: state}, *segments)
+    return grows(
+        catalog.CIRCUIT_TRANSITIONS, {BACKEND: "redis", COMPONENT: "l2", catalog.CIRCUIT_STATE: state}, *segments
+    )
 
 
 def tripped(*segments: Segment, command: str = "GET", error: str = "") -> Series:
     """Round trips to Redis."""
-    return grows(L2_OPERATIONS, {CACHE: "web", DB_OPERATION: command, **({ERROR_TYPE: error} if error else {})},
+    return grows(catalog.L2_OPERATIONS, {CACHE: "web", DB_OPERATION: command, **({ERROR_TYPE: error} if error else {})},
                  *segments)  # fmt: skip
 
 
 def degraded(*segments: Segment, reason: str = "circuit_open") -> Series:
     """Operations without L2."""
-    return grows(DEGRADED_OPERATIONS, {CACHE: "web", DEGRADED_REASON: reason}, *segments)
+    return grows(catalog.DEGRADED_OPERATIONS, {CACHE: "web", catalog.DEGRADED_REASON: reason}, *segments)
 
 
 def alive(*segments: Segment, job: str = "shop") -> Series:
     """The application itself."""
-    return shows(BUILD_INFO, {}, *segments, job=job)
+    return shows(catalog.BUILD_INFO, {}, *segments, job=job)
 
 
 def tokens(disposition: str, *segments: Segment) -> Series:
     """Tokens of the AI cache `web`."""
-    labels = {CACHE: "web", AI_OPERATION: "summarize", AI_TEXT_TIER: "small", AI_DISPOSITION: disposition,
-              AI_ESTIMATE: "measured", TOKEN_TYPE: "output"}  # fmt: skip
-    return grows(AI_TOKENS, labels, *segments)
+    labels = {CACHE: "web", catalog.AI_OPERATION: "summarize", catalog.AI_TEXT_TIER: "small",
+              AI_DISPOSITION: disposition, catalog.AI_ESTIMATE: "measured", catalog.TOKEN_TYPE: "output"}  # fmt: skip
+    return grows(catalog.AI_TOKENS, labels, *segments)
 
 
 ABOUT: Final[Labels] = {
@@ -160,7 +150,7 @@ def change(*segments: Segment) -> Series:
 def evaluated(*segments: Segment, error: str = "", state: str = "ok") -> Series:
     """Evaluations of the detector."""
     labels = {TARGET: "shop", INDICATOR: ABOUT[INDICATOR], VERDICT: state, **({ERROR_TYPE: error} if error else {})}
-    return grows(EVALUATIONS, labels, *segments, job="watch", instance="watch:1")
+    return grows(catalog.EVALUATIONS, labels, *segments, job="watch", instance="watch:1")
 
 
 def healthy(per_second: float, minutes: float, restart: float | None = None) -> tuple[Series, ...]:
@@ -401,7 +391,7 @@ LOUD: Final = (
     Case("AI savings that vanish fire an alert",
          (tokens("saved", (60, PAST), (10, 3 * HOUR)), tokens("spent", (40, PAST), (90, 3 * HOUR)),
           called("hit", (10, PAST + 3 * HOUR)), degraded((0, PAST + 3 * HOUR)),
-          grows(AI_COST, {CACHE: "web", AI_DISPOSITION: "saved"}, (1, PAST))), PAST + 3 * HOUR,
+          grows(catalog.AI_COST, {CACHE: "web", AI_DISPOSITION: "saved"}, (1, PAST))), PAST + 3 * HOUR,
          (Firing("OtcacheAISavingsDrop",
                  "10% of the tokens of cache web in shop are saved by cached responses, over 50% less than yesterday. "
                  "Look at the hit ratio by operation.",

@@ -5,34 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from otcache.telemetry.catalog import (
-    BACKEND,
-    CACHE,
-    COALESCE_OUTCOME,
-    COALESCE_REQUESTS,
-    COALESCE_SCOPE,
-    COMPONENT,
-    COMPONENT_STATE,
-    COMPONENT_STATUS,
-    ERROR_TYPE,
-    INVALIDATION_SOURCE,
-    INVALIDATION_TARGET,
-    INVALIDATIONS,
-    LOADER_DURATION,
-    LOADS,
-    LOOKUPS,
-    MISS_REASON,
-    NEWS,
-    NEWS_DIRECTION,
-    NEWS_KIND,
-    NEWS_LAG,
-    OPERATION,
-    OPERATIONS,
-    RESULT,
-    STALE_REASON,
-    TIER,
-    TRIGGER,
-)
+from otcache.telemetry import catalog
+from otcache.telemetry.catalog import BACKEND, CACHE, ERROR_TYPE, LOADER_DURATION, RESULT, TRIGGER
 from tests.alerts.promtool import Case, Firing, Segment, Series, grows, shows
 
 HOUR: Final = 60.0
@@ -48,7 +22,7 @@ LATE: Final = "otcache.exceptions.LoadTimeout"
 def loaded(*segments: Segment, error: str = "", restart: float | None = None) -> Series:
     """Loads of the cache `web`."""
     labels = {CACHE: "web", TRIGGER: "miss", **({ERROR_TYPE: error} if error else {})}
-    return grows(LOADS, labels, *segments, restart=restart)
+    return grows(catalog.LOADS, labels, *segments, restart=restart)
 
 
 def took(*segments: tuple[float, float, float], error: str = "", restart: float | None = None) -> Iterator[Series]:
@@ -62,41 +36,45 @@ def took(*segments: tuple[float, float, float], error: str = "", restart: float 
 
 def waited(outcome: str, *segments: Segment, restart: float | None = None) -> Series:
     """Callers that waited for another's load."""
-    labels = {CACHE: "web", COALESCE_SCOPE: "process", COALESCE_OUTCOME: outcome}
-    return grows(COALESCE_REQUESTS, labels, *segments, restart=restart)
+    labels = {CACHE: "web", catalog.COALESCE_SCOPE: "process", catalog.COALESCE_OUTCOME: outcome}
+    return grows(catalog.COALESCE_REQUESTS, labels, *segments, restart=restart)
 
 
 def called(result: str, *segments: Segment, error: str = "", operation: str = "get_or_set") -> Series:
     """Calls that may load."""
-    labels = {CACHE: "web", OPERATION: operation, RESULT: result, **({ERROR_TYPE: error} if error else {})}
-    return grows(OPERATIONS, labels, *segments)
+    labels = {CACHE: "web", catalog.OPERATION: operation, RESULT: result, **({ERROR_TYPE: error} if error else {})}
+    return grows(catalog.OPERATIONS, labels, *segments)
 
 
 def answered(result: str, *segments: Segment, stale: str = "") -> Series:
     """Lookups of the cache `web`."""
-    labels = {CACHE: "web", RESULT: result, TIER: "l1", MISS_REASON: "none"}
-    return grows(LOOKUPS, labels | ({STALE_REASON: stale} if stale else {}), *segments)
+    labels = {CACHE: "web", RESULT: result, catalog.TIER: "l1", catalog.MISS_REASON: "none"}
+    return grows(catalog.LOOKUPS, labels | ({catalog.STALE_REASON: stale} if stale else {}), *segments)
 
 
 def component(name: str, *segments: tuple[str, float], instance: str = "shop:1") -> Iterator[Series]:
     """The state of L2 (`l2`), or of the backplane."""
     for state in ("available", "degraded", "unavailable"):
         shown = tuple((float(state == now), minutes) for now, minutes in segments)
-        yield shows(COMPONENT_STATUS, {BACKEND: "redis", COMPONENT: name, COMPONENT_STATE: state}, *shown,
-                    instance=instance)  # fmt: skip
+        labels = {BACKEND: "redis", catalog.COMPONENT: name, catalog.COMPONENT_STATE: state}
+        yield shows(catalog.COMPONENT_STATUS, labels, *shown, instance=instance)
 
 
 def emptied(*segments: Segment, target: str = "all", source: str = "backplane") -> Series:
     """Invalidations of the cache `web`."""
-    return grows(INVALIDATIONS, {CACHE: "web", INVALIDATION_TARGET: target, INVALIDATION_SOURCE: source}, *segments)
+    return grows(
+        catalog.INVALIDATIONS,
+        {CACHE: "web", catalog.INVALIDATION_TARGET: target, catalog.INVALIDATION_SOURCE: source},
+        *segments,
+    )
 
 
 def heard(per_second: float, minutes: float, late: float = 0.0, restart: float | None = None) -> Iterator[Series]:
     """Invalidation messages, of which the share `late` comes between half a second and a second after the write."""
-    labels = {BACKEND: "redis", NEWS_DIRECTION: "receive", NEWS_KIND: "key"}
-    yield grows(NEWS, labels, (per_second, minutes), restart=restart)
+    labels = {BACKEND: "redis", catalog.NEWS_DIRECTION: "receive", catalog.NEWS_KIND: "key"}
+    yield grows(catalog.NEWS, labels, (per_second, minutes), restart=restart)
     for le, share in (("0.001", 1 - late), ("0.5", 1 - late), ("1", 1.0), ("+Inf", 1.0)):
-        yield grows(NEWS_LAG, {BACKEND: "redis"}, (per_second * share, minutes), part="_bucket", le=le,
+        yield grows(catalog.NEWS_LAG, {BACKEND: "redis"}, (per_second * share, minutes), part="_bucket", le=le,
                     restart=restart)  # fmt: skip
 
 

@@ -38,6 +38,13 @@ def test_a_panel_says_what_it_shows_and_what_to_do(panel: Panel) -> None:
 
 
 @each()
+def test_a_panel_that_a_description_sends_to_is_there(panel: Panel) -> None:
+    titles = {each.model["title"] for each in panels_of(panel.dashboard)} | {"no prices"}
+
+    assert set(re.findall("“([^”]+)”", panel.model["description"])) - titles == set()
+
+
+@each()
 def test_a_panel_has_a_unit(panel: Panel) -> None:
     assert panel.model["fieldConfig"]["defaults"]["unit"]
 
