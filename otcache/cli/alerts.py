@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from otcache.alerts import Alert, Parameters, alerts, render, thresholds
-from otcache.alerts._parameters import BENCHMARKS, RUNBOOKS
 from otcache.exceptions import ValidationError
 
 USAGE: Final = 2
 UNWRITABLE: Final = 5
 """Exit statuses; 0 is success."""
+DEFAULT: Final = Parameters()
 FILE: Final = "otcache-rules.yml"
 """Its name in a directory."""
 
@@ -39,13 +39,16 @@ def _declare_export(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--short-job",
-        default=BENCHMARKS,
+        default=DEFAULT.short_job,
         metavar="REGEX",
-        help=f"programs that end: never missed (default: {BENCHMARKS})",
+        help=f"programs that end: never missed (default: {DEFAULT.short_job})",
     )
     parser.add_argument("--label", action="append", default=[], metavar="NAME", help="a label of targets to group by")
     parser.add_argument(
-        "--runbook-url", default=RUNBOOKS, metavar="URL", help=f"where the runbooks are published (default: {RUNBOOKS})"
+        "--runbook-url",
+        default=DEFAULT.runbook_url,
+        metavar="URL",
+        help=f"where the runbooks are published (default: {DEFAULT.runbook_url})",
     )
     parser.add_argument(
         "--for-scale", type=float, default=1.0, metavar="X", help="factor on every `for` and window; 0.01 for a trial"

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from otcache.alerts import Parameters
-from otcache.alerts._parameters import CALLER_ERRORS
 from otcache.alerts._promql import label
 from otcache.telemetry import catalog
 from otcache.telemetry.catalog import (
@@ -45,7 +44,7 @@ DAY: Final = 24 * HOUR
 WEEK: Final = 7 * DAY
 PAST: Final = 4 * HOUR
 """Enough of yesterday to compare with."""
-CALLERS_OWN: Final = CALLER_ERRORS[0]
+CALLERS_OWN: Final = Parameters().caller_errors[0]
 WEB: Final = {"job": "shop", "otcache_cache_name": "web"}
 
 # --- what is scraped ------------------------------------------------------------------------------------
