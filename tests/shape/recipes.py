@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -80,8 +81,6 @@ def _run(tree: Path, arguments: list[str]) -> None:
 
 
 def _environment(tree: Path) -> dict[str, str]:
-    import os
-
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "OTCACHE_"))}
     return inherited | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
 
