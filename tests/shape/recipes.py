@@ -87,7 +87,7 @@ def _environment(tree: Path) -> dict[str, str]:
 
 def read_recipes() -> dict[str, Recipe]:
     """Every recipe of the page, by its title."""
-    sections = re.split(r"^## ", PAGE.read_text(), flags=re.MULTILINE)[1:]
+    sections = re.split(r"^## (?=Add )", PAGE.read_text(), flags=re.MULTILINE)[1:]  # a recipe may write a heading
     found = {}
     for section in sections:
         title, _, body = section.partition("\n")
