@@ -53,7 +53,7 @@ TABLES = {
     "bench_machine": measured(report.machine),
     "options": options_table,
     "alerts": alert_table,
-    "thresholds": lambda: threshold_table({each.name: each for each in thresholds.ALERTS}),
+    "thresholds": lambda: threshold_table(thresholds.ALERTS),
     "dashboard_thresholds": lambda: threshold_table(dashboards.load().thresholds),
     "instruments": tables.instruments,
     "buckets": tables.buckets,

@@ -47,7 +47,7 @@ class Parameters(AlertThresholds):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        for threshold in ALERTS:
+        for threshold in ALERTS.values():
             threshold.check(getattr(self, threshold.name))
         if isinstance(self.scale, bool) or not (isinstance(self.scale, int | float) and 0.0001 <= self.scale <= 100):
             raise ValidationError(f"scale={self.scale} is outside 0.0001..100")

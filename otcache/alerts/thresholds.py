@@ -6,11 +6,11 @@ A row is read by the rules (`Parameters`), the panels (`dashboards.panels.Limits
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
+from otcache.config._nearest import did_you_mean
 from otcache.exceptions import ValidationError
 
 
@@ -36,14 +36,16 @@ class Threshold:
     meaning: str
     panel: str
 
-    def check(self, value: float) -> float:
-        """Return `value`.
+    def check(self, value: float, called: str = "") -> float:
+        """Return `value`; `called` is the name in the error.
 
         Raises:
             ValidationError: It is no number, or outside the range.
         """
         if isinstance(value, bool) or not isinstance(value, int | float) or not self.low <= value <= self.high:
-            raise ValidationError(f"{self.name}={value} is outside {self.low:g}..{self.high:g} {self.unit}".rstrip())
+            raise ValidationError(
+                f"{called or self.name}={value} is outside {self.low:g}..{self.high:g} {self.unit}".rstrip()
+            )
         return value
 
 
@@ -149,36 +151,26 @@ class PanelThresholds:
     callback_warning: float = _row(0.05, SECONDS, "p99 of callbacks from which a panel is yellow.")
 
 
-ALERTS: Final = _rows(AlertThresholds)
-PANELS: Final = {each.panel or each.name: each for each in (*ALERTS, *_rows(PanelThresholds))}
-"""By the option's name of `otcache dashboards export`; a threshold of an alert is there as soon as a panel reads it."""
+ALERTS: Final = {each.name: each for each in _rows(AlertThresholds)}
+"""By the name of the option of `otcache alerts export`."""
+PANELS: Final = {each.panel or each.name: each for each in (*ALERTS.values(), *_rows(PanelThresholds))}
+"""By the name of the option of `otcache dashboards export`, which knows those that a panel reads."""
 
 
-def named(name: str) -> Threshold:
-    """Return the threshold of an alert.
-
-    Raises:
-        ValidationError: There is none; the message names the nearest one.
-    """
-    rows = {each.name: each for each in ALERTS}
-    if name in rows:
-        return rows[name]
-    near = get_close_matches(name, rows, 1, 0.4)
-    hint = f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(rows)}"
-    raise ValidationError(f"there is no threshold {name!r}{hint}")
-
-
-def parsed(name: str, text: str) -> float:
-    """Return the number in `text` for the threshold `name` of an alert.
+def parsed(text: str, known: Mapping[str, Threshold]) -> tuple[str, float]:
+    """Return name and value of a `NAME=VALUE`.
 
     Raises:
-        ValidationError: There is no such threshold, or the text is no finite number in its range.
+        ValidationError: It is not of that form, no threshold is called so, or the value is no number in its range.
     """
-    threshold = named(name)
+    name, sign, value = (part.strip() for part in text.partition("="))
+    if not sign:
+        raise ValidationError(f"--threshold {text} is not NAME=VALUE")
+    if name not in known:
+        hint = did_you_mean(name, known, otherwise=f"; there are: {', '.join(known)}", cutoff=0.4)
+        raise ValidationError(f"there is no threshold {name!r}{hint}")
     try:
-        value = float(text)
+        number = float(value)
     except ValueError:
-        raise ValidationError(f"{name}={text} is not a number") from None
-    if not math.isfinite(value):
-        raise ValidationError(f"{name}={text} is not a finite number")
-    return threshold.check(value)
+        raise ValidationError(f"{name}={value} is not a number") from None
+    return name, known[name].check(number, name)

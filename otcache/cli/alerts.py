@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _parameters(arguments: argparse.Namespace) -> Parameters:
-    given: dict[str, Any] = dict(_pairs(arguments.threshold))
+    given: dict[str, Any] = dict(thresholds.parsed(text, thresholds.ALERTS) for text in arguments.threshold)
     return Parameters(
         job=arguments.job,
         cache=arguments.cache,
@@ -85,14 +85,6 @@ def _parameters(arguments: argparse.Namespace) -> Parameters:
         scale=arguments.for_scale,
         **given,
     )
-
-
-def _pairs(given: Sequence[str]) -> Iterator[tuple[str, float]]:
-    for text in given:
-        name, sign, value = text.partition("=")
-        if not sign:
-            raise ValidationError(f"--threshold {text} is not NAME=VALUE")
-        yield name.strip(), thresholds.parsed(name.strip(), value.strip())
 
 
 def _write(target: str, text: str) -> int:
@@ -115,7 +107,7 @@ def _listed(parameters: Parameters) -> Iterator[str]:
     for alert in alerts(parameters):
         yield f"{_name(alert):<45}{alert.severity:<10}{alert.summary}"
     yield "\nthresholds (--threshold NAME=VALUE)\n"
-    for each in thresholds.ALERTS:
+    for each in thresholds.ALERTS.values():
         value = getattr(parameters, each.name)
         mark = " " if value == each.default else "*"
         limits = f"{each.low:g}..{each.high:g} {each.unit}".strip()

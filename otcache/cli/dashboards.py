@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
-import math
 import sys
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from otcache.alerts.thresholds import PANELS, Threshold
+from otcache.alerts.thresholds import PANELS, Threshold, parsed
+from otcache.exceptions import ValidationError
 
 FAILED: Final = 1
 USAGE: Final = 2
@@ -76,8 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.directory is None:
             raise DashboardsError("export needs a directory, or --list")
         chosen = {name: value for name in folder.variables if (value := getattr(arguments, name)) is not None}
-        made = adapted(folder, parse(folder, arguments.threshold), chosen)
-    except DashboardsError as exc:
+        given = dict(parsed(text, folder.thresholds) for text in arguments.threshold)
+        made = adapted(folder, given, chosen)
+    except (DashboardsError, ValidationError) as exc:
         _complain(str(exc))
         return USAGE
     return _write(arguments.directory, made)
@@ -122,43 +122,6 @@ def _listed(folder: Folder) -> Iterator[str]:
     yield f"\n{'choice':<24}{'default':>9}  meaning"
     yield from (f"--{name:<22}{'all':>9}  {each.meaning}" for name, each in folder.variables.items())
     yield "\nshare: of 1. s: seconds."
-
-
-# --- what is asked for --------------------------------------------------------------------------------
-
-
-def parse(folder: Folder, given: list[str]) -> dict[str, float]:
-    """The thresholds of `NAME=VALUE` texts.
-
-    Raises:
-        DashboardsError: One is not known, not a number, or out of range.
-    """
-    found = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise DashboardsError(f"--threshold {text}: write NAME=VALUE")
-        found[name] = _number(name, _known(folder, name), value)
-    return found
-
-
-def _known(folder: Folder, name: str) -> Threshold:
-    if name not in folder.thresholds:
-        near = difflib.get_close_matches(name, folder.thresholds, 1, 0.3)
-        hint = f"did you mean {near[0]}?" if near else "see otcache dashboards export --list"
-        raise DashboardsError(f"there is no threshold {name!r}: {hint}")
-    return folder.thresholds[name]
-
-
-def _number(name: str, threshold: Threshold, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise DashboardsError(f"{name}={text} is not a number") from None
-    if math.isnan(number) or not threshold.low <= number <= threshold.high:
-        limits = f"{threshold.low:g}..{threshold.high:g} ({threshold.unit})"
-        raise DashboardsError(f"{name}={text} is outside {limits}")
-    return number
 
 
 # --- writing ------------------------------------------------------------------------------------------

@@ -121,7 +121,7 @@ def test_a_threshold_reaches_every_place_that_shows_it() -> None:
     assert "https://wiki.example/cache#otcacheredisdown" in text
 
 
-@pytest.mark.parametrize("threshold", thresholds.ALERTS, ids=lambda threshold: threshold.name)
+@pytest.mark.parametrize("threshold", thresholds.ALERTS.values(), ids=lambda threshold: threshold.name)
 def test_every_threshold_changes_the_rules_and_has_a_range(threshold: Any) -> None:
     other = (threshold.low + threshold.default) / 2 if threshold.low else threshold.default / 2
 

@@ -36,7 +36,7 @@ def test_a_list_names_every_alert_and_marks_what_is_not_the_default(capsys: pyte
     assert main(["alerts", "export", "--list", "--threshold", "slo=0.9"]) == 0
 
     shown = capsys.readouterr().out
-    assert all(each.name in shown and each.meaning in shown for each in thresholds.ALERTS)
+    assert all(each.name in shown and each.meaning in shown for each in thresholds.ALERTS.values())
     assert "* slo " in shown
     assert "OtcacheRedisDown" in shown
 
@@ -44,10 +44,10 @@ def test_a_list_names_every_alert_and_marks_what_is_not_the_default(capsys: pyte
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ("slow=1", "there is no threshold 'slow'; did you mean slo?"),
+        ("slow=1", "there is no threshold 'slow'; did you mean 'slo'?"),
         ("zzzzzzzzzzzz=1", "there are: slo, slo_calls"),
         ("slo=most", "slo=most is not a number"),
-        ("slo=nan", "slo=nan is not a finite number"),
+        ("slo=nan", "slo=nan is outside 0.5..0.99999 share"),
         ("slo=7", "slo=7.0 is outside 0.5..0.99999 share"),
         ("slo", "--threshold slo is not NAME=VALUE"),
     ],

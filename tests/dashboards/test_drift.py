@@ -39,4 +39,4 @@ def test_what_differs_is_written_and_what_is_no_more_is_removed(
 def test_every_threshold_of_panels_is_on_one() -> None:
     said = json.loads(render.SIDECAR.read_text())["thresholds"]
 
-    assert {name for name, each in PANELS.items() if each.panel or each not in ALERTS} - said.keys() == set()
+    assert {name for name, each in PANELS.items() if each.panel or each not in ALERTS.values()} - said.keys() == set()
