@@ -1,4 +1,4 @@
-"""News by Redis pub/sub: one connection per server, outside of the pools, that is never repaired in silence."""
+"""Messages by Redis pub/sub: one connection per server, outside of the pools, that is never repaired in silence."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class RedisSubscription:
             raise self._end or translate(exc) from exc
         finally:
             self._asking.discard(asking)
-            if self._end is not None:  # what was connected meanwhile has nobody else to close it
+            if self._end is not None:  # what was connected meanwhile: nothing else closes it
                 self._link.drop()
         self._require_life()
         return places
@@ -157,7 +157,7 @@ class _Line:
         self._numbers = count(1)
         self._pongs: dict[bytes, asyncio.Future[None]] = {}
         self.ready: asyncio.Future[None] = loop.create_future()
-        # a context of its own: news belong to no request's trace
+        # empty context: keep the listener out of the request's trace
         self.task = quiet(loop.create_task(self._run(channel), name="otcache-subscription", context=Context()))
 
     def ping(self) -> asyncio.Future[None]:

@@ -72,7 +72,6 @@ class RemoteCalls:
 
     def _client_span(self, parent: trace.Span, trip: RemoteCall) -> trace.Span:
         attributes: dict[str, Any] = {
-            catalog.DB_SYSTEM.name: "redis",
             catalog.DB_OPERATION.name: trip.command,
             catalog.CACHE.name: self._reporter.name,
             catalog.PURPOSE.name: trip.purpose,
@@ -90,9 +89,10 @@ class RemoteCalls:
             set_status_on_exception=False,
         )
 
-    def set_server(self, address: str, port: int | None, database: str) -> None:
-        """Where the far tier is, for CLIENT spans."""
+    def set_server(self, system: str, address: str, port: int | None, database: str | None) -> None:
+        """What L2 is and where, for CLIENT spans."""
         found = {
+            catalog.DB_SYSTEM.name: system,
             catalog.SERVER_ADDRESS.name: address,
             catalog.SERVER_PORT.name: port,
             catalog.DB_NAMESPACE.name: database,

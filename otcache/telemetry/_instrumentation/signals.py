@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, get_args
 
 from opentelemetry import context as otel_context
@@ -182,10 +182,13 @@ class Signals:
         body = f"cache {self.name}: over {limit} failed writes; all of it is invalid from now on"
         self.events.emit(catalog.JOURNAL_FULL, body, {catalog.CACHE.name: self.name, catalog.LIMIT.name: limit})
 
-    def started(self, configuration: str) -> None:
-        """A cache is ready."""
+    def started(self, configuration: str, lacks: Sequence[str] = ()) -> None:
+        """A cache is ready; a warning if its store lacks a feature."""
         body = f"cache {self.name} is ready: {redact(configuration)}"
-        self.events.emit(catalog.STARTED, body, {catalog.CACHE.name: self.name})
+        if lacks:
+            body += f"; the store of its L2 has no {', no '.join(lacks)} (docs/stores.md)"
+        facts = {catalog.CACHE.name: self.name}
+        self.events.emit(catalog.STARTED, body, facts, severity="WARN" if lacks else None)
 
     # --- guards -------------------------------------------------------------------------------------
 
