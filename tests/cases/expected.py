@@ -15,15 +15,18 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 
-def fails_until(issue: int, what: str, *, raises: type[BaseException] = AssertionError) -> pytest.MarkDecorator:
+def fails_until(
+    issue: int, what: str, *, raises: type[BaseException] = AssertionError, only_if: bool = True
+) -> pytest.MarkDecorator:
     """A strict expected failure. It leaves with the issue that mends it.
 
     Args:
         issue: The issue that mends it.
         what: What is wrong today, in one sentence.
         raises: How it fails today; a test that ends in anything else is a failure.
+        only_if: Where it fails: on some versions of Python, say.
     """
-    return pytest.mark.xfail(strict=True, reason=f"issue {issue}: {what}", raises=raises)
+    return pytest.mark.xfail(only_if, strict=True, reason=f"issue {issue}: {what}", raises=raises)
 
 
 def unless_refused(decorator: Callable[[Any], Any]) -> Callable[[F], F]:
