@@ -45,6 +45,16 @@ def unless_refused(decorator: Callable[[Any], Any]) -> Callable[[F], F]:
     return decorate
 
 
+def given(holds: bool, what: str) -> None:
+    """End the case as broken, not as failed, unless what it is built on holds.
+
+    Raises:
+        RuntimeError: It does not.
+    """
+    if not holds:
+        raise RuntimeError(f"the case has no ground: {what}")
+
+
 async def outcome(call: Awaitable[T], *, seconds: float = 20.0) -> T | str:
     """What a call gives, or the name of the exception that it raises.
 

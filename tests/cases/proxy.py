@@ -20,14 +20,12 @@ class Proxy:
         url: Where clients connect to.
         refuse: Connections are closed as soon as they are there.
         delay: Seconds that each piece of data waits, in each direction.
-        bytes_per_second: How fast the server's answers pass; 0 for as fast as they come.
     """
 
     def __init__(self, port: int) -> None:
         self.url = ""
         self.refuse = False
         self.delay = 0.0
-        self.bytes_per_second = 0
         self._server_port = port
         self._gates: set[asyncio.Event] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -70,19 +68,15 @@ class Proxy:
         with contextlib.suppress(OSError):
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
             up = self._pass_on(reader, server_writer, gate)
-            await asyncio.gather(up, self._pass_on(server_reader, writer, gate, slow=True))
+            await asyncio.gather(up, self._pass_on(server_reader, writer, gate))
         self._gates.discard(gate)
 
-    async def _pass_on(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event, *, slow: bool = False
-    ) -> None:
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event) -> None:
         try:
             while data := await reader.read(_PIECE):
                 await gate.wait()
                 if self.delay:
                     await asyncio.sleep(self.delay)
-                if slow and self.bytes_per_second:
-                    await asyncio.sleep(len(data) / self.bytes_per_second)
                 writer.write(data)
                 await writer.drain()
         finally:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
+import httpx
 import pytest
 
 from otcache import CacheFactory, GenericRedisCache
 from tests.cases.conftest import Make
-from tests.cases.expected import fails_until
+from tests.cases.expected import fails_until, given
+from tests.cases.history import Operation, stale_reads
 from tests.cases.proxy import Proxy
-from tests.servers import RedisServer
+from tests.servers import RedisServer, free_port, wait_for
+
+SEED: Final = 11
 
 
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float) -> bool:
@@ -35,6 +43,63 @@ def test_forked_processes_hear_each_other(redis_server: RedisServer, prefix: str
     assert seen == "new"
 
 
+def answered_by(url: str, method: str = "GET") -> tuple[int, Any]:
+    """Which process has answered, and what; each request has a connection of its own."""
+    answer = httpx.request(method, url, timeout=20).json()
+    return answer["process"], answer["value"]
+
+
+@pytest.mark.long
+@fails_until(13, "workers of gunicorn --preload don't hear each other")
+def test_preloaded_workers_hear_each_other(redis_server: RedisServer, prefix: str, tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/price"
+    command = [sys.executable, "-m", "gunicorn", "--preload", "--workers", "2", "--worker-class", "asgi"]
+    bind = ["--bind", f"127.0.0.1:{port}", "tests.cases.preloaded:app"]
+    environment = os.environ | {"CASE_REDIS_URL": redis_server.url, "CASE_PREFIX": prefix}
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen([*command, *bind], env=environment, stdout=log, stderr=log)
+    try:
+        wait_for(lambda: _listens(port), "gunicorn", 30)
+        answered_by(f"{url}/1", "POST")
+        copies: dict[int, Any] = {}
+        wait_for(lambda: len(_asked(copies, url)) == 2, "both workers' answers", 30)
+        given(set(copies.values()) == {1}, "a copy in each worker")
+        answered_by(f"{url}/2", "POST")
+        time.sleep(3)  # what a copy may be older than an acknowledged write, and a second
+        later: dict[int, Any] = {}
+        wait_for(lambda: len(_asked(later, url)) == 2, "both workers' answers", 30)
+    finally:
+        server.terminate()
+        server.wait(30)
+
+    assert set(later.values()) == {2}
+
+
+def _asked(seen: dict[int, Any], url: str) -> dict[int, Any]:
+    process, value = answered_by(url)
+    seen.setdefault(process, value)
+    return seen
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.long
+@fails_until(13, "processes that were forked after the cache was built read what was overwritten long ago")
+def test_no_forked_process_reads_what_was_overwritten(redis_server: RedisServer, prefix: str, tmp_path: Path) -> None:
+    program = [sys.executable, "-m", "tests.cases.history", redis_server.url, prefix, str(tmp_path), str(SEED)]
+    subprocess.run(program, timeout=60, check=True)
+
+    operations = [Operation(*each) for log in tmp_path.glob("*.json") for each in json.loads(log.read_text())]
+    stale = stale_reads(operations, grace=3.0)
+
+    given(len(operations) > 100, "a history")
+    assert stale == []
+
+
 @fails_until(13, "after a restart from an older snapshot, numbers are used again and invalidations do nothing")
 async def test_an_invalidation_counts_after_a_restart_from_an_older_snapshot(
     make: Make, own_server: RedisServer
@@ -47,9 +112,9 @@ async def test_an_invalidation_counts_after_a_restart_from_an_older_snapshot(
     await there.get("user:1")
 
     own_server.restart()
-    assert await until(lambda: answers(here, there), 10.0)
+    given(await until(lambda: answers(here, there), 10.0), "a Redis that is back")
     await here.set("user:1", "Ada", tags=["users"])
-    assert await there.get("user:1") == "Ada"
+    given(await there.get("user:1") == "Ada", "an entry to invalidate")
     await here.invalidate_tag("users")
 
     assert [await here.get("user:1"), await there.get("user:1")] == [None, None]
@@ -71,9 +136,9 @@ async def test_a_late_write_does_not_replace_a_newer_one(make: Make, redis_serve
         await writer.set("key", "first", ttl=3600)
         proxy.hold()
         await writer.set("key", "given up", ttl=3600)
-        assert await until(lambda: answers(writer), 10.0)  # over new connections
+        given(await until(lambda: answers(writer), 10.0), "new connections")
         await writer.set("key", "acknowledged", ttl=3600)
-        assert await other.get("key") == "acknowledged"
+        given(await other.get("key") == "acknowledged", "a newer write")
 
         proxy.release()
         await asyncio.sleep(0.5)

@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from tests.cases.applications import application, asking, cached_route
-from tests.cases.expected import fails_until
+from tests.cases.expected import fails_until, given
 
 _runs = itertools.count(1)
 
@@ -83,7 +83,7 @@ def test_an_answer_for_subscribers_may_not_be_stored_between_here_and_them() -> 
         answer = client.get("/report", headers={"authorization": "Bearer paid"})
 
     said = {each.strip().partition("=")[0] for each in answer.headers.get("cache-control", "").split(",")}
-    assert answer.json() == "for subscribers"
+    given(answer.json() == "for subscribers", "an answer to who may have it")
     assert not said & {"public", "s-maxage", "must-revalidate"} or said & {"private", "no-store"}
 
 

@@ -29,11 +29,12 @@ from tests.servers import RedisServer
 async def test_reads_survive_a_write_that_is_refused(
     make: Make, own_server: RedisServer, refuse: tuple[Any, ...], l1: bool
 ) -> None:
-    cache = make(redis_url=own_server.url, enable_l1_cache=l1)
+    cache = make(redis_url=own_server.url, enable_l1_cache=l1, max_staleness=0.5)
     await cache.set_many({f"key:{number}": number for number in range(10)}, ttl=3600)
     own_server.command(*refuse)
 
     await cache.set("other", 1)
+    await asyncio.sleep(1)  # with L1, until what it holds must be confirmed
     found = [await cache.get(f"key:{number}") for _ in range(3) for number in range(10)]
 
     assert found == list(range(10)) * 3
@@ -90,6 +91,21 @@ async def test_connections_that_are_forgotten_cost_no_answers(make: Make, redis_
         assert None not in left
         proxy.release()
         await cache.close()
+
+
+@fails_until(14, "a burst at the server's limit of clients gives up the connections that are there")
+async def test_a_burst_at_the_limit_of_clients_keeps_the_connections_that_are_there(
+    make: Make, own_server: RedisServer
+) -> None:
+    cache = make(redis_url=own_server.url, timeout=1.0, enable_l1_cache=False)
+    await cache.set_many({f"key:{number}": number for number in range(20)})
+    own_server.command("CONFIG", "SET", "maxclients", 1)  # who is connected stays
+
+    for _ in range(2):
+        await asyncio.gather(*(cache.set(f"key:{number}", number) for number in range(20)))
+    await asyncio.sleep(1.5)  # longer than the breaker stays open
+
+    assert [await cache.get(f"key:{number}") for number in range(20)] == list(range(20))
 
 
 # --- one budget for a call --------------------------------------------------------------------------------

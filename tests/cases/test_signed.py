@@ -8,7 +8,7 @@ import pytest
 
 from otcache import GenericRedisCache
 from tests.cases.conftest import Make
-from tests.cases.expected import fails_until
+from tests.cases.expected import fails_until, given
 from tests.servers import RedisServer
 
 SECRET = "s" * 32
@@ -29,7 +29,7 @@ def guests(make: Make) -> GenericRedisCache:
 def where(server: RedisServer, prefix: str, key: str) -> bytes:
     """The one key in Redis of an entry."""
     keys: list[bytes] = server.command("KEYS", f"{prefix}*{key}")
-    assert len(keys) == 1
+    given(len(keys) == 1, "an entry in Redis")
     return keys[0]
 
 
