@@ -15,7 +15,7 @@ import time
 from otcache import GenericRedisCache
 
 MAX_STALENESS = 1.0
-_PATIENCE = 4.0
+_PATIENCE = 3.0
 
 
 async def read(cache: GenericRedisCache, has_copy: int, is_written: int) -> None:

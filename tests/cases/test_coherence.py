@@ -132,7 +132,7 @@ async def answers(*caches: GenericRedisCache) -> bool:
 async def test_a_late_write_does_not_replace_a_newer_one(make: Make, redis_server: RedisServer) -> None:
     other = make(enable_l1_cache=False)
     async with asyncio.timeout(60), Proxy(redis_server.port) as proxy:
-        writer = make(redis_url=proxy.url, timeout=1.0, max_staleness=8.0)
+        writer = make(redis_url=proxy.url, timeout=1.5, max_staleness=8.0)
         await writer.set("key", "first", ttl=3600)
         proxy.hold()
         await writer.set("key", "given up", ttl=3600)
@@ -153,7 +153,7 @@ async def test_who_never_reached_redis_does_not_call_its_copy_fresh(
 ) -> None:
     async with asyncio.timeout(60), Proxy(redis_server.port) as proxy:
         proxy.refuse = True
-        options: dict[str, Any] = {"redis_url": proxy.url, "name": "shop", "timeout": 0.5, "max_staleness": 1.0}
+        options: dict[str, Any] = {"redis_url": proxy.url, "name": "shop", "timeout": 0.5, "max_staleness": 0.5}
         away: Any = await CacheFactory().for_web_app(key_prefix=prefix, **options) if by_factory else make(**options)
         await away.get_or_set("price", lambda: 1, ttl=3600)
         await make(name="shop").set("price", 2, ttl=3600)
@@ -162,5 +162,5 @@ async def test_who_never_reached_redis_does_not_call_its_copy_fresh(
             answer = await away.answer("price", lambda: 2, ttl=3600)
             return bool(answer.value == 2 or answer.status == "stale")
 
-        assert await until(is_known_to_be_old, 3.0)
+        assert await until(is_known_to_be_old, 2.0)
         await away.close()

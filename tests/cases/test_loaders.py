@@ -32,7 +32,7 @@ async def memory() -> AsyncIterator[InMemoryCache]:
 async def test_a_plain_loader_that_runs_out_of_an_iterator_is_told_at_once(memory: InMemoryCache) -> None:
     nothing: Iterator[int] = iter(())
 
-    raised = await outcome(memory.get_or_set("first", lambda: next(nothing), timeout=2))
+    raised = await outcome(memory.get_or_set("first", lambda: next(nothing), timeout=1))
 
     assert raised != "LoadTimeout"
 
@@ -67,7 +67,7 @@ async def test_loads_that_wait_for_each_other_are_told_at_once(cache: GenericRed
             await both_run.wait()
             return await ask_for(other, own)
 
-        return await cache.get_or_set(own, load, timeout=3)
+        return await cache.get_or_set(own, load, timeout=2)
 
     raised = await asyncio.gather(outcome(ask_for("a", "b")), outcome(ask_for("b", "a")))
 

@@ -34,7 +34,7 @@ async def test_reads_survive_a_write_that_is_refused(
     own_server.command(*refuse)
 
     await cache.set("other", 1)
-    await asyncio.sleep(1)  # with L1, until what it holds must be confirmed
+    await asyncio.sleep(1 if l1 else 0)  # until what L1 holds must be confirmed
     found = [await cache.get(f"key:{number}") for _ in range(3) for number in range(10)]
 
     assert found == list(range(10)) * 3
@@ -122,13 +122,11 @@ Call = Callable[[GenericRedisCache], Awaitable[Any]]
     ("call", "warm"),
     [
         (lambda cache: cache.set("key", 1), False),
-        (lambda cache: cache.purge(), False),
         (lambda cache: cache.purge(), True),
         (lambda cache: cache.get_or_set("new", load), False),
-        (lambda cache: cache.get_or_set("new", load), True),
         (lambda cache: cache.get_or_set("new", load, refresh=True), True),
     ],
-    ids=["first set", "first purge", "purge", "first get_or_set", "get_or_set", "refresh"],
+    ids=["first set", "purge", "first get_or_set", "refresh"],
 )
 @fails_until(14, "each round trip of one call waits for the whole `timeout`")
 async def test_no_call_waits_longer_than_its_timeout(
