@@ -14,7 +14,7 @@ from otcache import GenericRedisCache, get_settings
 from tests.servers import RedisServer
 
 Make = Callable[..., GenericRedisCache]
-_SECONDS = 90  # far above what any case takes; those that wait for something bound it themselves
+_SECONDS = 240  # far above what any case takes; those that wait for something bound it themselves
 
 
 @pytest.fixture(autouse=True)

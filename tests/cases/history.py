@@ -66,7 +66,8 @@ async def work(cache: GenericRedisCache, number: int, chance: random.Random) -> 
 
 
 def main(url: str, prefix: str, directory: str, seed: str) -> None:
-    cache = GenericRedisCache(redis_url=url, key_prefix=prefix, name="history", timeout=5.0)
+    # what was copied is trusted for so long that only messages can tell that it is old
+    cache = GenericRedisCache(redis_url=url, key_prefix=prefix, name="history", timeout=5.0, max_staleness=30.0)
     for number in range(_PROCESSES):
         if os.fork() == 0:
             log = asyncio.run(work(cache, number, random.Random(f"{seed}.{number}")))

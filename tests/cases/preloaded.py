@@ -9,8 +9,13 @@ from fastapi import FastAPI
 
 from otcache import GenericRedisCache
 
+# what was copied is trusted for so long that only a message can tell that it is old
 cache = GenericRedisCache(
-    redis_url=os.environ["CASE_REDIS_URL"], key_prefix=os.environ["CASE_PREFIX"], name="shop", timeout=5.0
+    redis_url=os.environ["CASE_REDIS_URL"],
+    key_prefix=os.environ["CASE_PREFIX"],
+    name="shop",
+    timeout=5.0,
+    max_staleness=30.0,
 )
 app = FastAPI()
 

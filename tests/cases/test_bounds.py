@@ -59,9 +59,9 @@ async def test_a_header_takes_time_by_its_length(make_header: Callable[[int], st
 
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://x") as client:
         await client.get("/hello")
-        short, long = [await seconds_of(client, make_header(length)) for length in (1500, 6000)]
+        short, long = [await seconds_of(client, make_header(length)) for length in (1000, 6000)]
 
-    assert long < 8 * short  # 4 times the length; by the square it is 16 times
+    assert long < 10 * short  # 6 times as long; by the square it takes 36 times as long
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def _logging_to_nowhere() -> Iterator[None]:
 @pytest.mark.usefixtures("_logging_to_nowhere")
 @fails_until(14, "a user's text in a log line takes time by the square of its length")
 def test_a_log_line_takes_time_by_its_length() -> None:
-    words, urls = [_seconds_of_a_line("\n".join([word * 500] * 3)) for word in ("abcdefg ", "redis://")]
+    words, urls = [_seconds_of_a_line(word * 500) for word in ("abcdefg ", "redis://")]
 
     assert urls < 10 * words  # equally long; by the square of a line's length it is 40 times
 
@@ -110,12 +110,16 @@ def test_strangers_do_not_fill_the_memory() -> None:
     cached_route(app, "/large", large)
 
     with asking(app) as client:
-        for number in range(60):
-            client.get(f"/large?number={number}")
-        again = [client.get(f"/large?number={number}").headers.get("cache-status", "") for number in range(60)]
+        asked = [client.get(f"/large?number={number}") for number in range(60)]
+        again = [client.get(str(each.url), headers=_unless_changed(each)) for each in asked]
 
-    held = _MEGABYTES * sum("hit" in status for status in again)
+    held = _MEGABYTES * sum("hit" in each.headers.get("cache-status", "") for each in again)
     assert held <= 200
+
+
+def _unless_changed(answer: Any) -> dict[str, str]:
+    """Headers of a request that is answered without a body if what is kept is still the same."""
+    return {"if-none-match": answer.headers.get("etag", "")}
 
 
 @pytest.fixture(params=["memory", "redis"])
@@ -134,12 +138,12 @@ async def test_invalidations_of_many_tags_take_bounded_memory(tagged: GenericRed
     try:
         await _invalidate(tagged, range(200, 300))
         before = _allocated()
-        await _invalidate(tagged, range(300, 1300))
+        await _invalidate(tagged, range(300, 800))
         grown = _allocated() - before
     finally:
         tracemalloc.stop()
 
-    assert grown / 1000 < 50  # bytes for a tag
+    assert grown / 500 < 50  # bytes for a tag
 
 
 async def _invalidate(cache: GenericRedisCache | InMemoryCache, numbers: range) -> None:

@@ -66,7 +66,7 @@ def test_preloaded_workers_hear_each_other(redis_server: RedisServer, prefix: st
         wait_for(lambda: len(_asked(copies, url)) == 2, "both workers' answers", 30)
         given(set(copies.values()) == {1}, "a copy in each worker")
         answered_by(f"{url}/2", "POST")
-        time.sleep(3)  # what a copy may be older than an acknowledged write, and a second
+        time.sleep(3)  # far longer than a message takes
         later: dict[int, Any] = {}
         wait_for(lambda: len(_asked(later, url)) == 2, "both workers' answers", 30)
     finally:
