@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from otcache.exceptions import ConfigurationError
+from otcache.exceptions import ConfigurationError, ValidationError
 
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
@@ -38,7 +38,7 @@ def unless_refused(decorator: Callable[[Any], Any]) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         try:
             decorated: F = decorator(function)
-        except ConfigurationError:
+        except (ConfigurationError, ValidationError):
             return function
         return decorated
 
