@@ -313,7 +313,7 @@ def benchmark(
     return before, processes(draw, machine, factor * (1 + drift), number, drift=drift)
 
 
-def duet(draw: Random, factor: float, bouts: int = 10) -> Sides:
+def paired(draw: Random, factor: float, bouts: int = 10) -> Sides:
     """Ten bouts of 20 rounds taken in turn under a load that both sides feel."""
     sides: tuple[list[Run], list[Run]] = ([], [])
     for bout in range(bouts):

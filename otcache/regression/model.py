@@ -208,7 +208,7 @@ class Finding:
         high: One-sided upper bound of it.
         baseline: The baseline's value, in the metric's unit.
         current: The current value.
-        method: How it was judged: `windows`, `duet`, `runs`, `threshold`.
+        method: How it was judged: `windows`, `paired`, `runs`, `threshold`.
         n_baseline: Blocks, or processes, of the baseline.
         n_current: The same of the current side.
         reason: One sentence: why it is inconclusive, what the verdict rests on.

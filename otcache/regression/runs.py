@@ -68,7 +68,7 @@ def compare_runs(
     """
     key = key or SeriesKey(spec.metric)
     if current and all(run.paired_with is not None for run in current):
-        return _duet(_bouts(baseline, current), spec, key)
+        return _paired(_bouts(baseline, current), spec, key)
     return _unpaired(baseline, current, spec, key)
 
 
@@ -193,18 +193,18 @@ def _bouts(baseline: Sequence[Run], current: Sequence[Run]) -> list[_Bout]:
     return found
 
 
-def _duet(bouts: Sequence[_Bout], spec: MetricSpec, key: SeriesKey) -> Finding:
+def _paired(bouts: Sequence[_Bout], spec: MetricSpec, key: SeriesKey) -> Finding:
     """By the pairs, or by the minima of each bout: an alarm if either says so."""
     size = len(bouts)
     if size < FEWEST_BOUTS:
         reason = f"too little data: {size} bouts of fresh processes, {FEWEST_BOUTS} are needed"
-        return Finding(key, "p50", "inconclusive", method="duet", reason=reason, n_baseline=size, n_current=size)
+        return Finding(key, "p50", "inconclusive", method="paired", reason=reason, n_baseline=size, n_current=size)
     opinions = [
         _by_turns("p50", _paired_change(bouts), bouts, spec, statistics.median),
         _by_turns("min", signed_rank_interval([_lowest_change(bout) for bout in bouts]), bouts, spec, min),
     ]
     deciding = _loudest(opinions) if _is_settled([opinions[0].verdict]) else _loudest_alarm(opinions)
-    return _finding(key, deciding, spec, "duet")
+    return _finding(key, deciding, spec, "paired")
 
 
 def _paired_change(bouts: Sequence[_Bout]) -> Interval:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from otcache._exports.read import SourceError
-from otcache.cli.regress import files, live, options, revisions
+from otcache.cli.regress import ab, files, live, options
 from otcache.exceptions import CacheError
 
 
@@ -24,7 +24,7 @@ SUBCOMMANDS: Final = (
     _Subcommand("compare", "Compare files: OTLP JSON, or saved benchmarks.", files.declare_compare, files.compare),
     _Subcommand("prometheus", "Compare two stretches of time.", live.declare_prometheus, live.compare),
     _Subcommand("bench", "Compare two saved benchmarks.", files.declare_bench, files.bench),
-    _Subcommand("duet", "Measure two revisions, or interpreters, in turns.", revisions.declare, revisions.run),
+    _Subcommand("ab", "Measure two revisions, or interpreters, in turns.", ab.declare, ab.run),
     _Subcommand("watch", "Look again and again; verdicts as metrics.", live.declare_watch, live.watch),
     _Subcommand("selftest", "Compare the past with itself: false alarms.", live.declare_selftest, live.selftest),
     _Subcommand("series", "Find steps in a history of benchmarks.", files.declare_series, files.series),

@@ -1,4 +1,4 @@
-"""The process of one side of a duet, asked line by line; it and all that it started are gone afterwards."""
+"""The process of one side of an A/B run: one line per command and answer. It and its children are gone afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One side of a duet: a process of its own that times rounds when it is told to.
+"""One side of an A/B run: a process of its own that times rounds on command.
 
 Run as a file by the interpreter that is measured (Python 3.9 or newer), which may hold another otcache or none: the
 standard library alone. Lines on standard input are commands (`calibrate SECONDS`, `round COUNT`), each answered by

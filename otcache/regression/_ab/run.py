@@ -20,7 +20,7 @@ OPERATIONS: Final = ("get", "get_miss", "set", "delete")
 BOUTS: Final = 10
 ROUNDS: Final = 200
 ROUND_SECONDS: Final = 0.002
-"""Shorter than a scheduler's time slice: on a busy machine most rounds are then not interrupted (docs/duet.md)."""
+"""Shorter than a scheduler's time slice: on a busy machine most rounds are then not interrupted (docs/ab.md)."""
 FEWEST_ROUNDS: Final = 20
 """Of an operation that takes longer than a round should."""
 PATIENCE: Final = 120.0
@@ -31,7 +31,7 @@ _TARGET: Final = re.compile(r"[\w.]+:[\w.]+")
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How long a duet is.
+    """The length of an A/B run.
 
     Attributes:
         bouts: Fresh pairs of processes. From 5 on a regression can be shown, from 8 on ruled out.
@@ -56,7 +56,7 @@ class Shape:
             raise ConfigurationError(f"rounds={self.rounds} is not even")
 
 
-def play(
+def measure(
     target: str, baseline: Side, current: Side, shape: Shape, tell: Callable[[int], None] = lambda _: None
 ) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
     """Measure `target` on both sides.
@@ -76,13 +76,13 @@ def play(
         SourceError: A side can't be started, fails, or does not answer.
     """
     if os.name != "posix":
-        raise ConfigurationError("a duet needs a POSIX system: Linux, macOS")
+        raise ConfigurationError("an A/B run needs a POSIX system: Linux, macOS")
     if target not in OPERATIONS and not _TARGET.fullmatch(target):
         raise ConfigurationError(f"{target!r} is neither module:function nor one of {', '.join(OPERATIONS)}")
     old: list[Run] = []
     new: list[Run] = []
     # bytecode has a place of its own: both sides compile alike, once, and no __pycache__ appears in a working tree
-    with tempfile.TemporaryDirectory(prefix="otcache-duet-", ignore_cleanup_errors=True) as bytecode:
+    with tempfile.TemporaryDirectory(prefix="otcache-ab-", ignore_cleanup_errors=True) as bytecode:
         task = Task(target, bytecode, _environment(target), shape.patience)
         for bout in range(shape.bouts):
             began = time.time()

@@ -13,7 +13,7 @@ import pytest
 from otcache._exports.read import SourceError
 from otcache.exceptions import ConfigurationError
 from otcache.regression._ab.process import Side
-from otcache.regression._ab.revisions_run import Shape, play
+from otcache.regression._ab.run import Shape, measure
 from otcache.regression.runs import compare_runs
 from tests.servers import wait_for
 
@@ -30,9 +30,9 @@ def side(root: Path, name: str = "here", **files: str) -> Side:
 
 
 def failure(target: str, what: Side, shape: Shape = TINY) -> str:
-    """How a duet of a side with itself fails."""
+    """How an A/B run of a side with itself fails."""
     with pytest.raises(SourceError) as caught:
-        play(target, what, what, shape)
+        measure(target, what, what, shape)
     return str(caught.value)
 
 
@@ -51,7 +51,7 @@ FUNCTIONS = {
 def test_whatever_can_be_called_is_measured(tmp_path: Path, code: str) -> None:
     here = side(tmp_path, bench=code)
 
-    old, new = play("bench:work", here, here, TINY)
+    old, new = measure("bench:work", here, here, TINY)
 
     assert [len(run.rounds) for run in (*old, *new)] == [2, 2]
     assert all(seconds > 0 for run in (*old, *new) for seconds in run.rounds)
@@ -61,7 +61,7 @@ def test_a_coroutine_is_awaited_to_its_end(tmp_path: Path) -> None:
     code = "import asyncio\nasync def work():\n    await asyncio.sleep(0)\n    print('done')"
     here = side(tmp_path, bench=f"{code}\n    open('log', 'a').write('x')")
 
-    play("bench:work", here, here, TINY)
+    measure("bench:work", here, here, TINY)
 
     assert (tmp_path / "here" / "log").read_text().startswith("xx")
 
@@ -69,7 +69,7 @@ def test_a_coroutine_is_awaited_to_its_end(tmp_path: Path) -> None:
 def test_a_method_of_something_in_the_module_is_a_target(tmp_path: Path) -> None:
     here = side(tmp_path, bench="class Shop:\n    @staticmethod\n    def work(): pass\nshop = Shop()")
 
-    old, _ = play("bench:shop.work", here, here, TINY)
+    old, _ = measure("bench:shop.work", here, here, TINY)
 
     assert len(old[0].rounds) == 2
 
@@ -78,7 +78,7 @@ def test_a_method_of_something_in_the_module_is_a_target(tmp_path: Path) -> None
 def test_operations_of_otcache_itself_are_measured(operation: str) -> None:
     here = Side("here")
 
-    old, new = play(operation, here, here, TINY)
+    old, new = measure(operation, here, here, TINY)
 
     assert len(old[0].rounds) == len(new[0].rounds) == 2
 
@@ -86,7 +86,7 @@ def test_operations_of_otcache_itself_are_measured(operation: str) -> None:
 @pytest.mark.parametrize("target", ["fetch", "", "bench:", ":work", "bench:work()", "-c:x y"])
 def test_what_is_no_target_is_refused(target: str) -> None:
     with pytest.raises(ConfigurationError, match="is neither module:function nor one of get, get_miss, set, delete"):
-        play(target, Side("here"), Side("here"), TINY)
+        measure(target, Side("here"), Side("here"), TINY)
 
 
 # --- turns --------------------------------------------------------------------------------------------
@@ -108,7 +108,7 @@ def test_rounds_are_in_the_order_abba_and_every_other_bout_the_other_way_round(t
         seen.append((tmp_path / "log").read_text())
         (tmp_path / "log").unlink()
 
-    play("bench:work", *sides, Shape(bouts=2, rounds=4, round_seconds=0.001), look)
+    measure("bench:work", *sides, Shape(bouts=2, rounds=4, round_seconds=0.001), look)
 
     assert [turns(log, 4) for log in seen] == ["baabbaab", "abbaabba"]
 
@@ -117,7 +117,7 @@ def test_both_sides_do_the_same_number_of_operations(tmp_path: Path) -> None:
     slow = LOGGED + "\n    sum(range(20_000))"
     sides = side(tmp_path, "a", bench=LOGGED), side(tmp_path, "b", bench=slow)
 
-    play("bench:work", *sides, Shape(bouts=1, rounds=2, round_seconds=0.01))
+    measure("bench:work", *sides, Shape(bouts=1, rounds=2, round_seconds=0.01))
 
     log = (tmp_path / "log").read_text()
     count = len(log) - len(log.rstrip("b"))
@@ -128,7 +128,7 @@ def test_both_sides_do_the_same_number_of_operations(tmp_path: Path) -> None:
 def test_a_long_operation_has_fewer_rounds(tmp_path: Path) -> None:
     here = side(tmp_path, bench="import time\ndef work(): time.sleep(0.01)")
 
-    old, new = play("bench:work", here, here, Shape(bouts=1, rounds=100, round_seconds=0.001))
+    old, new = measure("bench:work", here, here, Shape(bouts=1, rounds=100, round_seconds=0.001))
 
     assert len(old[0].rounds) == len(new[0].rounds)
     assert len(old[0].rounds) in range(20, 42, 2)
@@ -138,7 +138,7 @@ def test_runs_are_paired_bout_by_bout(tmp_path: Path) -> None:
     here = side(tmp_path, bench="def work(): pass")
     told: list[int] = []
 
-    old, new = play("bench:work", here, here, replace(TINY, bouts=3), told.append)
+    old, new = measure("bench:work", here, here, replace(TINY, bouts=3), told.append)
 
     assert [run.process for run in old] == ["baseline 0", "baseline 1", "baseline 2"]
     assert [run.paired_with for run in new] == [0, 1, 2]
@@ -148,7 +148,7 @@ def test_runs_are_paired_bout_by_bout(tmp_path: Path) -> None:
 def test_each_bout_has_fresh_processes(tmp_path: Path) -> None:
     here = side(tmp_path, bench="import os\nopen('pids', 'a').write(f'{os.getpid()}\\n')\ndef work(): pass")
 
-    play("bench:work", here, here, replace(TINY, bouts=3))
+    measure("bench:work", here, here, replace(TINY, bouts=3))
 
     assert len(set((tmp_path / "here" / "pids").read_text().split())) == 6
 
@@ -157,9 +157,9 @@ def test_several_times_the_work_is_critical(tmp_path: Path) -> None:
     light = side(tmp_path, "light", bench="def work(): return sum(range(200))")
     heavy = side(tmp_path, "heavy", bench="def work(): return sum(range(2000))")
 
-    found = compare_runs(*play("bench:work", light, heavy, Shape(bouts=5, rounds=6, round_seconds=0.002)))
+    found = compare_runs(*measure("bench:work", light, heavy, Shape(bouts=5, rounds=6, round_seconds=0.002)))
 
-    assert (found.verdict, found.method) == ("critical", "duet")
+    assert (found.verdict, found.method) == ("critical", "paired")
     assert (found.change or 0) > 1
 
 
@@ -185,7 +185,7 @@ def test_a_target_may_print_and_read_what_it_likes(tmp_path: Path) -> None:
     noise = "import os, sys\nprint('import')\nos.write(1, b'raw\\n')\ndef work():\n    print('hello', flush=True)\n"
     here = side(tmp_path, bench=f"{noise}    assert sys.stdin.readline() == ''\n    os.system('echo child')")
 
-    old, _ = play("bench:work", here, here, TINY)
+    old, _ = measure("bench:work", here, here, TINY)
 
     assert len(old[0].rounds) == 2
 
@@ -193,7 +193,7 @@ def test_a_target_may_print_and_read_what_it_likes(tmp_path: Path) -> None:
 def test_our_own_modules_are_not_in_the_target_s_way(tmp_path: Path) -> None:
     here = side(tmp_path, bench="try:\n    import judge\nexcept ImportError:\n    def work(): pass")
 
-    old, _ = play("bench:work", here, here, TINY)
+    old, _ = measure("bench:work", here, here, TINY)
 
     assert len(old[0].rounds) == 2
 
@@ -265,7 +265,7 @@ def test_children_of_a_target_are_ended_with_it(tmp_path: Path) -> None:
     code = "import subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
     here = side(tmp_path, bench=f"{code}open('pids', 'a').write(f'{{child.pid}}\\n')\ndef work(): pass")
 
-    play("bench:work", here, here, TINY)
+    measure("bench:work", here, here, TINY)
 
     children = [int(pid) for pid in (tmp_path / "here" / "pids").read_text().split()]
     assert len(children) == 2
@@ -276,7 +276,7 @@ def test_a_target_can_clean_up_when_it_is_over(tmp_path: Path) -> None:
     code = "import atexit\natexit.register(lambda: open('ended', 'a').write('x'))\ndef work(): pass"
     here = side(tmp_path, bench=code)
 
-    play("bench:work", here, here, TINY)
+    measure("bench:work", here, here, TINY)
 
     assert (tmp_path / "here" / "ended").read_text() == "xx"
 
@@ -285,7 +285,7 @@ def test_no_bytecode_is_left_beside_the_code(tmp_path: Path, scratch: Path, monk
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     here = side(tmp_path, bench="import more\ndef work(): pass", more="")
 
-    play("bench:work", here, here, TINY)
+    measure("bench:work", here, here, TINY)
 
     assert sorted(os.listdir(tmp_path / "here")) == ["bench.py", "more.py"]
     assert list(scratch.iterdir()) == []
@@ -298,14 +298,14 @@ def test_environment_variables_are_kept(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("OTCACHE_REDIS_URL", "redis://127.0.0.1:1/0")
     here = side(tmp_path, bench="import os\nassert os.environ['OTCACHE_REDIS_URL'][-1] == '0'\ndef work(): pass")
 
-    assert play("bench:work", here, here, TINY)
+    assert measure("bench:work", here, here, TINY)
 
 
 def test_both_sides_of_a_bout_hash_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTHONHASHSEED", raising=False)
     here = side(tmp_path, bench="open('hashes', 'a').write(f'{hash(\"x\")}\\n')\ndef work(): pass")
 
-    play("bench:work", here, here, replace(TINY, bouts=2))
+    measure("bench:work", here, here, replace(TINY, bouts=2))
 
     first, second, third, fourth = (tmp_path / "here" / "hashes").read_text().split()
     assert first == second != third == fourth
@@ -316,6 +316,6 @@ def test_the_interpreter_is_the_side_s(tmp_path: Path) -> None:
     other.symlink_to(sys.executable)
     here = side(tmp_path, bench="import sys\nopen('names', 'a').write(f'{sys.executable}\\n')\ndef work(): pass")
 
-    play("bench:work", here, replace(here, python=str(other)), TINY)
+    measure("bench:work", here, replace(here, python=str(other)), TINY)
 
     assert (tmp_path / "here" / "names").read_text().split() == [sys.executable, str(other)]

@@ -1,4 +1,4 @@
-"""`otcache regress duet`: two revisions, or two interpreters, measured in turns."""
+"""`otcache regress ab`: two revisions, or two interpreters, measured in turns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from otcache.cli.regress import files, options
 from otcache.exceptions import ConfigurationError
 from otcache.regression._ab.git import Repository, directory
 from otcache.regression._ab.process import Side
-from otcache.regression._ab.revisions_run import BOUTS, OPERATIONS, PATIENCE, ROUND_SECONDS, ROUNDS, Shape, play
+from otcache.regression._ab.run import BOUTS, OPERATIONS, PATIENCE, ROUND_SECONDS, ROUNDS, Shape, measure
 from otcache.regression.model import Finding
 from otcache.regression.runs import compare_runs
 
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _finding(arguments: argparse.Namespace, target: str, baseline: Side, current: Side, shape: Shape) -> Finding:
     with _progress(target, shape.bouts, wanted=not arguments.no_progress) as tell:
-        old, new = play(target, baseline, current, shape, tell)
+        old, new = measure(target, baseline, current, shape, tell)
     return compare_runs(old, new, files.benchmark_spec(arguments), files.benchmark_key(target))
 
 
