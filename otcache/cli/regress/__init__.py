@@ -23,7 +23,6 @@ class _Subcommand:
 SUBCOMMANDS: Final = (
     _Subcommand("compare", "Compare files: OTLP JSON, or saved benchmarks.", files.declare_compare, files.compare),
     _Subcommand("prometheus", "Compare two stretches of time.", live.declare_prometheus, live.compare),
-    _Subcommand("bench", "Compare two saved benchmarks.", files.declare_bench, files.bench),
     _Subcommand("ab", "Measure two revisions, or interpreters, in turns.", ab.declare, ab.run),
     _Subcommand("watch", "Look again and again; verdicts as metrics.", live.declare_watch, live.watch),
     _Subcommand("selftest", "Compare the past with itself: false alarms.", live.declare_selftest, live.selftest),

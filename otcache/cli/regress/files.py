@@ -1,4 +1,4 @@
-"""`otcache regress compare | bench | series | ack`: what files hold."""
+"""`otcache regress compare | series | ack`: commands that read files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _JUDGED: Final = tuple(dict.fromkeys((*(spec.metric for spec in DEFAULT_SPECS), 
 _STATISTICS: Final = tuple(dict.fromkeys(name for spec in (*DEFAULT_SPECS, BENCHMARK) for name in spec.statistics))
 
 
-# --- compare, bench -----------------------------------------------------------------------------------
+# --- compare ------------------------------------------------------------------------------------------
 
 
 def declare_compare(parser: argparse.ArgumentParser) -> None:
@@ -58,25 +58,11 @@ def compare(arguments: argparse.Namespace) -> int:
     elif isinstance(old, Reading) or isinstance(new, Reading):
         raise ConfigurationError("one side is telemetry and the other a benchmark: they can't be compared")
     else:
-        found = of_benchmarks(old, new, arguments)
+        found = _of_benchmarks(old, new, arguments)
     return options.finish(_named(found, arguments), arguments)
 
 
-def declare_bench(parser: argparse.ArgumentParser) -> None:
-    """Two saved benchmarks."""
-    for side in ("baseline", "current"):
-        parser.add_argument(f"--{side}", required=True, metavar="FILE", help="what `otcache bench --save` wrote")
-    options.declare_outputs(parser)
-
-
-def bench(arguments: argparse.Namespace) -> int:
-    """Compare two saved benchmarks; the exit status."""
-    options.check(arguments)
-    old, new = bench_json.read(arguments.baseline), bench_json.read(arguments.current)
-    return options.finish(_named(of_benchmarks(old, new, arguments), arguments), arguments)
-
-
-def of_benchmarks(old: Benchmark, new: Benchmark, arguments: argparse.Namespace) -> Report:
+def _of_benchmarks(old: Benchmark, new: Benchmark, arguments: argparse.Namespace) -> Report:
     """Every operation that both sides have."""
     spec = benchmark_spec(arguments)
     both = [name for name in old if name in new]
@@ -104,9 +90,7 @@ def benchmark_key(name: str) -> SeriesKey:
 
 
 def _named(found: Report, arguments: argparse.Namespace) -> Report:
-    sides = (arguments.baseline, arguments.current)
-    names = [" ".join(side) if isinstance(side, list) else side for side in sides]
-    return replace(found, baseline=names[0], current=names[1])
+    return replace(found, baseline=" ".join(arguments.baseline), current=" ".join(arguments.current))
 
 
 # --- series -------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from otcache.exceptions import ConfigurationError
 from otcache.regression._reporting import acknowledgements as acks
-from otcache.regression._reporting import plot, report
+from otcache.regression._reporting import report
 from otcache.regression.model import MetricSpec, Report
 from otcache.regression.specs import DEFAULT_SPECS
 
@@ -45,7 +45,6 @@ def declare_outputs(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(report.FORMATS)}; several, each to its file (default: text)",
     )  # fmt: skip
     shown.add_argument("--all", action="store_true", help="text: what is ok, too")
-    shown.add_argument("--plot", metavar="FILE", help="a picture of it, SVG")
 
 
 def declare_thresholds(parser: Any) -> None:
@@ -144,7 +143,7 @@ def check(arguments: argparse.Namespace) -> None:
         ConfigurationError: There are such.
     """
     check_thresholds(arguments)
-    files = [file for _, file in arguments.format] + ([arguments.plot] if arguments.plot else [])
+    files = [file for _, file in arguments.format]
     if files.count(None) > 1:
         raise ConfigurationError("--format: one form can go to standard output; give the others a file (json:FILE)")
     for file in files:
@@ -190,8 +189,6 @@ def finish(found: Report, arguments: argparse.Namespace) -> int:
         found = acks.apply(found, _acks(arguments.acks), datetime.now(UTC).date())
     for name, file in arguments.format or [("text", None)]:
         write(_rendered(name, found, arguments), file)
-    if arguments.plot:
-        write(plot.svg(found, warning=arguments.warning, critical=arguments.critical), arguments.plot)
     return status(found, arguments)
 
 

@@ -117,20 +117,12 @@ def span(seconds: float, end: float) -> str:
 
 
 def headline(report: Report) -> str:
-    """The answer in one line."""
-    said = sides(report)
-    return f"{summary(report)} ({said})" if said else summary(report)
-
-
-def summary(report: Report) -> str:
-    """The answer without what was compared."""
+    """The verdict, how many series have which one, and what was compared, in one line."""
     counts = ", ".join(f"{number} {verdict}" for verdict, number in tally(report).items())
-    return f"{report.verdict}: {_SAID[report.verdict]}; series: {counts or 'none was judged'}"
-
-
-def sides(report: Report) -> str:
-    """What was compared with what; empty if nobody said."""
-    return printable(f"{report.current} against {report.baseline}") if report.baseline or report.current else ""
+    summary = f"{report.verdict}: {_SAID[report.verdict]}; series: {counts or 'none was judged'}"
+    if not report.baseline and not report.current:
+        return summary
+    return f"{summary} ({printable(f'{report.current} against {report.baseline}')})"
 
 
 def tally(report: Report) -> dict[Verdict, int]:
