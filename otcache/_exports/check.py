@@ -98,11 +98,11 @@ def compare(lines: Iterable[str], *, complete: bool = False, labels: Collection[
 
 def _read(lines: Iterable[str]) -> tuple[Spelling, Iterator[Sample]]:
     """What kind of text it is, and its samples."""
-    filled = ((number, line) for number, line in enumerate(lines, 1) if not line.isspace())
-    first = next(filled, None)
+    numbered = source.filled(lines)
+    first = next(numbered, None)
     if first is None:
         raise SourceError("it is empty")
-    start, every = first[1].lstrip()[0], chain([first], filled)
+    start, every = first[1].lstrip()[0], chain([first], numbered)
     if start == "<":
         raise SourceError("it is HTML or XML, not a metrics page")
     if start in "{[":

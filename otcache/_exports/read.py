@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from itertools import chain
 from queue import Empty, Queue
@@ -26,6 +26,7 @@ _BLOCK: Final = 65_536
 _AHEAD: Final = 4
 """Blocks of a URL that wait to be read."""
 _GZIP: Final = b"\x1f\x8b"
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _ACCEPT: Final = "application/openmetrics-text; version=1.0.0, text/plain; version=0.0.4; q=0.5, */*; q=0.1"
 
 
@@ -48,14 +49,24 @@ def lines(where: str, timeout: float) -> Iterator[str]:
     Raises:
         SourceError: It can't be opened, is cut off, is not UTF-8, or takes too long.
     """
+    if not is_url(where):
+        return file_lines(where)
+    return _translated(_lines(_within(timeout, _asked(where, timeout))), timeout)
+
+
+def file_lines(where: str) -> Iterator[str]:
+    """The lines of a file, or of standard input (`-`); see `lines`."""
+    return _translated(_lines(_of_file(where)), 0.0)
+
+
+def filled(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, and their numbers."""
+    return ((number, line) for number, line in enumerate(lines, 1) if not line.isspace())
+
+
+def _translated(lines: Iterator[str], timeout: float) -> Iterator[str]:
     try:
-        if is_url(where):
-            yield from _lines(_within(timeout, _asked(where, timeout)))
-        elif where == "-":
-            yield from _lines(_read(cast("io.BufferedReader", sys.stdin.buffer)))
-        else:
-            with open(where, "rb") as file:
-                yield from _lines(_read(file))
+        yield from lines
     except (OSError, http.client.HTTPException, ValueError, EOFError, zlib.error) as exc:
         raise SourceError(f"it can't be read: {_reason(exc, timeout)}") from exc
 
@@ -93,7 +104,17 @@ def _lines(blocks: Iterator[bytes]) -> Iterator[str]:
         yield last
 
 
+def _of_file(where: str) -> Iterator[bytes]:
+    if where == "-":
+        yield from _read(cast("io.BufferedReader", sys.stdin.buffer))
+        return
+    with open(where, "rb") as file:
+        yield from _read(file)
+
+
 def _read(file: io.BufferedReader) -> Iterator[bytes]:
+    if file.peek(4)[:4] == _ZSTD:
+        raise SourceError("it is compressed with zstd, which is not supported; gzip is")
     plain: Any = gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == _GZIP else file
     while block := plain.read1(_BLOCK):
         yield block

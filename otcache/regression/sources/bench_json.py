@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from otcache._exports.read import SourceError
 from otcache.regression.model import Run
-from otcache.regression.sources.files import objects
+from otcache.regression.sources.files import named, objects
 
 SCHEMA_VERSION: Final = 1
 KIND: Final = "otcache.benchmark"
@@ -48,20 +48,25 @@ def benchmark(where: str, documents: Iterator[tuple[int, dict[str, Any]]]) -> Be
     Raises:
         SourceError: See `read`.
     """
+    with named(where):
+        return _benchmark(documents)
+
+
+def _benchmark(documents: Iterator[tuple[int, dict[str, Any]]]) -> Benchmark:
     _, document = next(documents)
     if not is_benchmark(document):
-        raise SourceError(f"{where} is JSON, and not a saved benchmark: its kind is not {KIND}")
+        raise SourceError(f"it is JSON, and not a saved benchmark: its kind is not {KIND}")
     version = document.get("schema_version")
     if version != SCHEMA_VERSION or isinstance(version, bool):
-        raise SourceError(f"{where} is a benchmark of schema version {str(version)[:20]}; this reads {SCHEMA_VERSION}")
+        raise SourceError(f"it is a benchmark of schema version {str(version)[:20]}; this reads {SCHEMA_VERSION}")
     if next(documents, None) is not None:
-        raise SourceError(f"{where} holds more than one document")
+        raise SourceError("it holds more than one document")
     try:
         return dict(_results(document))
     except ValueError as exc:
-        raise SourceError(f"{where}: {exc}") from exc
+        raise SourceError(str(exc)) from exc
     except (AttributeError, KeyError, TypeError) as exc:
-        raise SourceError(f"{where} says that it is a saved benchmark, and has another shape") from exc
+        raise SourceError("it says that it is a saved benchmark, and has another shape") from exc
 
 
 def _results(document: Mapping[str, Any]) -> Iterator[tuple[str, tuple[Run, ...]]]:

@@ -7,16 +7,15 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
-from otcache._exports.read import SourceError
+from otcache._exports import otlp_json as otlp
+from otcache._exports.otlp_json import OVERFLOW, repeated
 from otcache.regression.model import Exponential
 from otcache.regression.sources.cells import FINEST, Cells, explicit
-from otcache.regression.sources.files import found, objects
+from otcache.regression.sources.files import found, named, objects
 from otcache.regression.sources.selection import Reading, Selection, Series
 from otcache.regression.sources.windows import Lives, Windows
 from otcache.telemetry.catalog import Instrument
 
-_OVERFLOW: Final = "otel.metric.overflow"
-_SIGNALS: Final = frozenset(("resourceMetrics", "resourceSpans", "resourceLogs", "resourceProfiles"))
 _TEMPORALITY: Final[Mapping[Any, bool]] = {
     1: True, "1": True, "AGGREGATION_TEMPORALITY_DELTA": True,
     2: False, "2": False, "AGGREGATION_TEMPORALITY_CUMULATIVE": False,
@@ -68,19 +67,10 @@ class OtlpReader:
         Raises:
             SourceError: One is no OTLP, or there are no metrics.
         """
-        has_metrics = False
-        for number, request in requests:
-            if not request.keys() <= _SIGNALS:
-                raise SourceError(f"{where}, line {number}: it is JSON, and not OTLP")
-            has_metrics = has_metrics or "resourceMetrics" in request
-            try:
-                self._request(request)
-            except ValueError as exc:
-                raise SourceError(f"{where}, line {number}: {exc}") from exc
-            except (AttributeError, KeyError, TypeError) as exc:
-                raise SourceError(f"{where}, line {number}: it is not OTLP, its metrics have another shape") from exc
-        if not has_metrics:
-            raise SourceError(f"{where} is OTLP without metrics")
+        with named(where):
+            for number, request in otlp.requests(requests):
+                with otlp.line(number):
+                    self._request(request)
 
     def reading(self) -> Reading:
         """The windows."""
@@ -88,14 +78,11 @@ class OtlpReader:
         return self._windows.reading(tuple(self._notes))
 
     def _request(self, request: Mapping[str, Any]) -> None:
-        for resource in _list(request, "resourceMetrics"):
-            attributes = _attributes(resource.get("resource") or {})
-            process = _Process(attributes, frozenset(attributes.items()))
-            for scoped in _list(resource, "scopeMetrics"):
-                for metric in _list(scoped, "metrics"):
-                    row = self._rows.get(metric["name"])
-                    if row is not None and self._is_in_its_unit(metric, row):
-                        self._metric(metric, row, process)
+        for metric in otlp.metrics(request):
+            row = self._rows.get(metric.data["name"])
+            if row is not None and self._is_in_its_unit(metric.data, row):
+                attributes = _texts(metric.resource)
+                self._metric(metric.data, row, _Process(attributes, frozenset(attributes.items())))
 
     def _is_in_its_unit(self, metric: Mapping[str, Any], row: Instrument) -> bool:
         unit = metric.get("unit") or row.unit
@@ -113,7 +100,7 @@ class OtlpReader:
         if delta and row.kind == "updowncounter":
             self._notes[f"{row.name} is left out: a level can't be known from its changes"] = None
             return
-        for point in _list(data, "dataPoints"):
+        for point in repeated(data, "dataPoints"):
             if not _flags(point) & 1:
                 self._point(point, row, process, field, delta)
 
@@ -121,7 +108,7 @@ class OtlpReader:
         times = _times(point, row)
         if not self._low <= times.at <= self._high:
             return  # before its buckets are read: most of a long file is not asked for
-        attributes = _attributes(point)
+        attributes = _texts(otlp.attributes(point))
         identity = (process.identity, (row.name, frozenset(attributes.items())))
         if identity not in self._series:
             self._series[identity] = self._accepted(row, attributes, process)
@@ -138,7 +125,7 @@ class OtlpReader:
 
     def _accepted(self, row: Instrument, attributes: Mapping[str, str], process: _Process) -> Series | None:
         """Where the points of a series belong; `None` if they are not asked for."""
-        if _OVERFLOW in attributes:
+        if OVERFLOW in attributes:
             self._notes[f"{row.name}: series that the SDK has folded into one are left out"] = None
             return None
         labels = {**process.attributes, **attributes}
@@ -193,8 +180,8 @@ def _counted(point: Mapping[str, Any], row: Instrument, field: str) -> Cells | f
 
 
 def _explicit(point: Mapping[str, Any], row: Instrument, count: float, total: float) -> Cells:
-    bounds = _bounds(tuple(_list(point, "explicitBounds")), row)
-    return explicit(count, total, bounds, _numbers(_list(point, "bucketCounts"), row))
+    bounds = _bounds(tuple(repeated(point, "explicitBounds")), row)
+    return explicit(count, total, bounds, _numbers(repeated(point, "bucketCounts"), row))
 
 
 @lru_cache(maxsize=256)
@@ -227,7 +214,7 @@ def _exponential(point: Mapping[str, Any], row: Instrument, count: float, total:
 
 def _buckets(side: Mapping[str, Any], row: Instrument) -> Iterator[tuple[float, float]]:
     offset = int(_float(side.get("offset") or 0, row))
-    return ((index, n) for index, n in enumerate(_numbers(_list(side, "bucketCounts"), row), offset) if n)
+    return ((index, n) for index, n in enumerate(_numbers(repeated(side, "bucketCounts"), row), offset) if n)
 
 
 def _value(point: Mapping[str, Any], row: Instrument) -> float:
@@ -282,16 +269,8 @@ def _is_delta(data: Mapping[str, Any], row: Instrument) -> bool:
     return _TEMPORALITY[named]
 
 
-def _list(data: Mapping[str, Any], field: str) -> Sequence[Any]:
-    """A repeated field: what is empty may be missing, or null."""
-    values = data.get(field) or ()
-    if not isinstance(values, (list, tuple)):
-        raise TypeError
-    return values
-
-
-def _attributes(data: Mapping[str, Any]) -> dict[str, str]:
-    return {pair["key"]: _text(pair.get("value") or {}) for pair in _list(data, "attributes")}
+def _texts(attributes: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    return {name: _text(value) for name, value in attributes.items()}
 
 
 def _text(value: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from otcache._exports.otlp_json import OVERFLOW
 from otcache.exceptions import ConfigurationError
 from otcache.regression.model import CounterWindow, Exponential, GaugeWindow, SeriesKey, Window
 from otcache.regression.sources.cells import Cells, added, explicit
@@ -27,7 +28,6 @@ _DELTA: Final[dict[type, AggregationTemporality]] = dict.fromkeys(
 )
 _END_WITHIN: Final = 1.0
 """Seconds that the end waits for the thread."""
-_OVERFLOW: Final = "otel.metric.overflow"
 
 _log: Final = logging.getLogger("otcache.regression")
 
@@ -142,7 +142,7 @@ def _points(data: MetricsData, rows: Mapping[str, Instrument]) -> Iterator[tuple
             row = rows.get(metric.name)
             for point in metric.data.data_points if row is not None else ():
                 attributes = {name: str(value) for name, value in (point.attributes or {}).items()}
-                if row is not None and _OVERFLOW not in attributes:
+                if row is not None and OVERFLOW not in attributes:
                     yield row, selection.series(row, attributes, process), point
 
 

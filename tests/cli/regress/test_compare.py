@@ -90,7 +90,7 @@ def test_a_file_that_is_not_there_is_5(regress: Regress, exports: Exports) -> No
     answer = regress("compare", "--baseline", "nowhere.jsonl", "--current", exports["same"])
 
     assert (answer.status, answer.complained) == (
-        5, "otcache: nowhere.jsonl can't be read: No such file or directory\n",
+        5, "otcache: nowhere.jsonl: it can't be read: No such file or directory\n",
     )  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def test_summaries_without_rounds_have_no_runs(page: Page) -> None:
         (saved({**RUN, "rounds": [0.0]}), "a round of run 1 of get is 0, outside 0..1e12 s"),
         (saved({**RUN, "rounds": [-1]}), "a round of run 1 of get is -1, outside"),
         (saved({**RUN, "rounds": ["1"]}), "has another shape"),
-        (saved({**RUN, "rounds": [float("nan")]}), "line 1: it holds NaN"),
+        (saved({**RUN, "rounds": [float("nan")]}), "line 1 holds NaN"),
         (saved({**RUN, "at": 1e300}), "the time of run 1 of get is 1e+300, outside"),
         (saved({**RUN, "paired_with": -1}), "run 1 of get is paired with '-1', which is no index"),
         (saved({"process": "1"}), "has another shape"),
