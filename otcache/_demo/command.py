@@ -83,11 +83,11 @@ async def _stage(options: Options, directory: Path) -> AsyncIterator[Play]:
     link = Link()
     redis: RedisServer | None = None
     try:
-        redis, far_tier = await start_redis(directory)
+        redis, l2 = await start_redis(directory)
         url = redis.url if redis is not None else None
         if options.regression:
             if redis is None:
-                raise DemoError(f"--regression slows down the way to Redis, and there is none: {far_tier}")
+                raise DemoError(f"--regression slows down the way to Redis, and there is none: {l2}")
             url = await link.start(redis.port, USUAL)
         alone = redis is None or options.regression  # without a Redis they could not hear each other
         apps += [AppServer(directory / f"app-{number}.log") for number in range(1 if alone else PROCESSES)]
@@ -96,7 +96,7 @@ async def _stage(options: Options, directory: Path) -> AsyncIterator[Play]:
             processes = await _start(apps, environment, options, held)
             http = processes[0].http
             slowing = Slowing(Script.of(options.seconds or 0.0), link, http) if options.regression else None
-            yield Play(options, redis, far_tier, processes, slowing)
+            yield Play(options, redis, l2, processes, slowing)
     finally:
         await asyncio.gather(*(app.stop() for app in apps))
         await link.stop()

@@ -90,7 +90,7 @@ class Traffic:
         requests: Answered or failed so far.
         errors: How many of them failed: no answer, or a status of 400 and above.
         last_error: What the last failed one said.
-        changes_prices: Whether they change prices now; otherwise they only ask.
+        changes_prices: Whether they change prices now, beside their reads.
         durations: Cell of a histogram over `GRID`, as the clients see them.
     """
 

@@ -237,7 +237,7 @@ class Report:
         verdict: The worst of them; inconclusive if nothing could be judged, never ok by lack of data.
         baseline: What was compared with, for people.
         current: What was compared, for people.
-        skipped: Series that were on one side only, or not looked at, with the reason.
+        skipped: Series that were on one side only, or not compared, with the reason.
         notes: What else a reader must know: warnings of a source.
         started: Seconds since the epoch.
         facts: Whatever else a source or command adds: versions, commands.

@@ -1,4 +1,4 @@
-"""The detector as a service: it looks again and again, remembers over restarts, and tells what came into force."""
+"""The detector as a service: it evaluates again and again, keeps its state over restarts, and reports transitions."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Plan:
     Attributes:
         window: Seconds that are current: 15 windows of a minute.
         baseline: Seconds of the baseline.
-        step: Seconds between two looks.
-        confirm: Looks in a row that raise an alarm, and that clear one.
+        step: Seconds between two evaluations.
+        confirm: Evaluations in a row that raise an alarm, and that clear one.
         repin: Seconds after which a baseline with no alarm in force is taken anew; an old one is another season.
         references: Further baselines: a change must hold against each that has data.
         specs: How metrics are judged.
@@ -154,8 +154,8 @@ class StateFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """One look of the watch.
+class Evaluation:
+    """One evaluation of the watch.
 
     Attributes:
         report: What it found; `None` where the source could not be read.
@@ -195,19 +195,19 @@ class Watch:
         self.memory = state.load()
         verdicts.restored(self.memory.alarms)
 
-    def look(self) -> Look:
-        """One look. A source that can't be read changes nothing that is in force, and is counted."""
+    def evaluate(self) -> Evaluation:
+        """Evaluate once. A source that can't be read changes nothing that is in force, and is counted."""
         began = time.perf_counter()
         try:
             baseline, report = self._compare(self._clock())
         except SourceError as exc:
             self._verdicts.failed(f"{type(exc).__module__}.{type(exc).__qualname__}", time.perf_counter() - began)
-            return Look(None, error=str(exc))
+            return Evaluation(None, error=str(exc))
         self.memory.alarms, transitions = hysteresis.step(self.memory.alarms, report, self._plan.confirm)
         self.memory.release(baseline, self._plan)
         self._verdicts.evaluated(report, self.memory.alarms, transitions, time.perf_counter() - began)
         self._state.save(self.memory)
-        return Look(report, transitions)
+        return Evaluation(report, transitions)
 
     def _compare(self, now: float) -> tuple[Dataset, Report]:
         """The baseline, and what comparing the present with it found."""
@@ -226,15 +226,15 @@ class Watch:
         more = max(0.0, self._plan.baseline - self._plan.window) / 2
         return self._source(then - self._plan.window - more, then + more).series
 
-    def run(self, wait: Callable[[float], bool], tell: Callable[[Look], None]) -> None:
-        """Look until the end.
+    def run(self, wait: Callable[[float], bool], tell: Callable[[Evaluation], None]) -> None:
+        """Evaluate until the end.
 
         Args:
             wait: Waits so many seconds; whether to go on.
-            tell: Told of every look.
+            tell: Called with every evaluation.
         """
         while True:
             began = time.monotonic()
-            tell(self.look())
+            tell(self.evaluate())
             if not wait(max(0.0, self._plan.step - (time.monotonic() - began))):
                 return

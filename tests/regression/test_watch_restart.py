@@ -43,7 +43,7 @@ def test_what_was_in_force_is_shown_before_the_first_look_and_after_one_that_fai
 
     watch = Watch(_away, Verdicts("shop", Providers(meter_provider=provider)), Plan(), state)
     before = _in_force(reader)
-    look = watch.look()
+    look = watch.evaluate()
     after = _in_force(reader)
     provider.shutdown()
 

@@ -499,7 +499,7 @@ async def a_service_that_is_judged(stage: Stage) -> None:
     watch = Watch(service.read, Verdicts("shop", stage.providers), plan, StateFile(None), service)
     for service.phase in PHASES:
         service.now += plan.step
-        watch.look()
+        watch.evaluate()
 
 
 STEPS: Final[tuple[Step, ...]] = (

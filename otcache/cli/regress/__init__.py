@@ -24,7 +24,7 @@ SUBCOMMANDS: Final = (
     _Subcommand("compare", "Compare files: OTLP JSON, or saved benchmarks.", files.declare_compare, files.compare),
     _Subcommand("prometheus", "Compare two stretches of time.", live.declare_prometheus, live.compare),
     _Subcommand("ab", "Measure two revisions, or interpreters, in turns.", ab.declare, ab.run),
-    _Subcommand("watch", "Look again and again; verdicts as metrics.", live.declare_watch, live.watch),
+    _Subcommand("watch", "Evaluate again and again; verdicts as metrics.", live.declare_watch, live.watch),
     _Subcommand("selftest", "Compare the past with itself: false alarms.", live.declare_selftest, live.selftest),
     _Subcommand("series", "Find steps in a history of benchmarks.", files.declare_series, files.series),
     _Subcommand("ack", "Acknowledge a regression for a while.", files.declare_ack, files.ack),

@@ -27,7 +27,7 @@ from otcache.regression.sources.prometheus import Prometheus
 from otcache.regression.sources.prometheus_api import Access
 from otcache.regression.sources.selection import Matcher, Reading, Selection
 from otcache.regression.specs import ERROR_RATIO
-from otcache.regression.watch import DAY, Look, Plan, StateFile, Watch
+from otcache.regression.watch import DAY, Evaluation, Plan, StateFile, Watch
 
 Read = Callable[[float, float], Reading]
 
@@ -194,27 +194,27 @@ def _declare_plan(group: Any) -> None:
     for name, value, low, high, said in (
         ("--window", plan.window, "6s", "7d", "current (default: 15m)"),
         ("--baseline", plan.baseline, "6s", "7d", "baseline (default: 1h)"),
-        ("--every", plan.step, "1s", "1d", "from look to look (default: 5m)"),
+        ("--every", plan.step, "1s", "1d", "from evaluation to evaluation (default: 5m)"),
         ("--repin", plan.repin, "1s", "366d", "from baseline to baseline (default: 1d)"),
     ):
         group.add_argument(name, type=options.between(low, high), default=value, metavar="T", help=said)
     group.add_argument(
         "--raise", dest="confirm", type=options.whole(1, 100), default=plan.confirm, metavar="N",
-        help="looks in a row that raise an alarm, or clear it (default: 3)",
+        help="evaluations in a row that raise an alarm, or clear it (default: 3)",
     )  # fmt: skip
     group.add_argument(
         "--reference", action="append", choices=(*_REFERENCES, "none"), default=[],
         help="further baselines: day, week (default: both), none",
     )  # fmt: skip
-    group.add_argument("--looks", type=options.whole(1, 10**9), metavar="N", help="end after N looks")
+    group.add_argument("--looks", type=options.whole(1, 10**9), metavar="N", help="end after N evaluations")
     options.declare_thresholds(group)
 
 
 def watch(arguments: argparse.Namespace) -> int:
-    """Look until a signal, or `--looks`, ends it.
+    """Evaluate until a signal, or `--looks`, ends it.
 
     Returns:
-        0, whatever is in force: that is for who reads the verdicts; 5 if the last look could not be made.
+        0, whatever is in force: that is for who reads the verdicts; 5 if the last evaluation could not be made.
     """
     options.check_thresholds(arguments)
     state, plan, read = StateFile(arguments.state, arguments.target), _plan(arguments), reader(arguments)
@@ -252,21 +252,21 @@ def _run(watching: Watch, looks: int | None) -> int:
         left = None if left is None else left - 1
         return left != 0 and not over.wait(seconds)
 
-    def tell(look: Look) -> None:
+    def tell(evaluation: Evaluation) -> None:
         nonlocal was_read
-        was_read = look.report is not None
-        _tell(look)
+        was_read = evaluation.report is not None
+        _tell(evaluation)
 
     watching.run(wait, tell)
     return options.OK if was_read or looks is None else options.UNREADABLE
 
 
-def _tell(look: Look) -> None:
+def _tell(evaluation: Evaluation) -> None:
     now = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime())
-    if look.report is None:
-        options.say(f"{now}  not read: {look.error}")
+    if evaluation.report is None:
+        options.say(f"{now}  not read: {evaluation.error}")
         return
-    options.say(f"{now}  {report.headline(look.report)}")
-    for each in look.transitions:
+    options.say(f"{now}  {report.headline(evaluation.report)}")
+    for each in evaluation.transitions:
         said = f"{each.before} -> {each.after}, {each.finding.statistic} {report.change(each.finding)}"
         options.say(f"{now}  {report.series(each.key)}: {said} ({report.interval(each.finding)})")
