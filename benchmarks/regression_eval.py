@@ -37,10 +37,10 @@ from benchmarks.regression_cases import (
     series,
 )
 from benchmarks.regression_streams import Stream, watch
-from otcache.regression._statistics.change_points import find
-from otcache.regression.detector import compare
-from otcache.regression.model import Dataset, Layout, Verdict
-from otcache.regression.runs import compare_runs
+from otcache.regression._detector import compare
+from otcache.regression._model import Dataset, Layout, Verdict
+from otcache.regression._runs import compare_runs
+from otcache.regression._statistics.change_points import find_steps
 
 ALARMS: Final[frozenset[Verdict]] = frozenset({"warning", "critical"})
 Z: Final = 1.96
@@ -152,7 +152,7 @@ def _stream(draw: Random, factor: float, counts: Callable[[Stream], bool]) -> bo
 
 def _series(draw: Random, step: float, memory: float = 0.0, outliers: float = 0.0) -> bool:
     values, place = series(draw, step, memory=memory, outliers=outliers)
-    found = [change.index for change in find(values)]
+    found = [change.index for change in find_steps(values)]
     return bool(found) if step == 1.0 else any(abs(index - place) <= 5 for index in found)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.results import BASELINE, Results
 from otcache.alerts.tables import alert_table, threshold_table
-from otcache.cli import dashboards as cli_dashboards
+from otcache.cli import _dashboards as cli_dashboards
 from otcache.config.model import options_table
 from otcache.telemetry.catalog import tables
 

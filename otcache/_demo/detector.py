@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from otcache.regression._hysteresis import Level, Transition
+from otcache.regression._model import SEVERITY, SeriesKey
 from otcache.regression._reporting.metrics import Verdicts, identity
-from otcache.regression.hysteresis import Level, Transition
-from otcache.regression.model import SEVERITY, SeriesKey
-from otcache.regression.specs import ERROR_RATIO, HIT_RATIO, L2_OPERATION_TIME, ROUND_TRIP_TIME
-from otcache.regression.watch import Evaluation, Plan, Read, StateFile, Watch
+from otcache.regression._specs import ERROR_RATIO, HIT_RATIO, L2_OPERATION_TIME, ROUND_TRIP_TIME
+from otcache.regression._watch import Evaluation, Plan, Read, StateFile, Watch
 
 TARGET: Final = "otcache-demo"
 _EVERY: Final = 1.0

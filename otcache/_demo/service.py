@@ -19,7 +19,7 @@ from otcache._demo.app import create_app
 from otcache._demo.detector import Detector, Found
 from otcache._demo.snapshot import Snapshot, take
 from otcache._demo.traces import Span, TraceBook
-from otcache.regression.sources.sdk import WindowReader
+from otcache.regression._sources.sdk import WindowReader
 from otcache.telemetry import setup
 from otcache.telemetry._instrumentation.metrics import metrics_for
 from otcache.version import __version__

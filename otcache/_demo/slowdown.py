@@ -12,7 +12,7 @@ import httpx
 
 from otcache._demo.detector import Change, Found
 from otcache._demo.servers import Link
-from otcache.regression.model import SEVERITY
+from otcache.regression._model import SEVERITY
 
 USUAL: Final = 0.050
 """Seconds to Redis: far away. So much that what a busy machine does besides is little beside it."""

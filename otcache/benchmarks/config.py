@@ -43,7 +43,7 @@ class BenchmarkConfig:
             from a cache that hangs is given up after half a minute more.
         max_error_rate: Share of operations that may raise, 0..1; with more of them the benchmark is given up.
         seed: Which keys come in which order, 0..2**63-1.
-        progress: Show a bar on stderr, if that is a terminal and the extra `cli` is installed.
+        progress: Show a progress line on stderr, if that is a terminal.
 
     Raises:
         ValidationError: A value is of the wrong type, or outside its range.

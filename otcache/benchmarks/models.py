@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from otcache.benchmarks.comparison import ComparisonResult, Entries, Overall
-from otcache.benchmarks.result import BenchmarkResult
-from otcache.benchmarks.verdict import HIT_RATE, MEMORY, TIMING, Thresholds, compare, entry
+from otcache.benchmarks._run.comparison import ComparisonResult, Entries, Overall
+from otcache.benchmarks._run.result import BenchmarkResult
+from otcache.benchmarks._run.verdict import HIT_RATE, MEMORY, TIMING, Thresholds, compare, entry
 from otcache.exceptions import ConfigurationError, ValidationError
 
 __all__ = ["BenchmarkResult", "BenchmarkSuite", "ComparisonResult"]

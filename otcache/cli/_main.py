@@ -13,7 +13,7 @@ from io import TextIOWrapper
 from types import ModuleType
 from typing import Any, Final
 
-from otcache.cli import alerts, bench, dashboards, metrics, regress
+from otcache.cli import _alerts, _bench, _dashboards, _metrics, _regress
 from otcache.config import CacheConfig, CacheConfigBuilder
 from otcache.config.model import default_of, environment_name, facts_of, options_table
 from otcache.exceptions import CacheError
@@ -188,9 +188,9 @@ def _line(option: Field[Any], value: Any, prefix: str, environment: str) -> str:
 COMMANDS: Final = (
     Command("demo", "Show a cached application live: traffic, an outage, its telemetry.", _declare_demo, _demo),
     Command("config", "Print the effective configuration (* marks what is not the default).", _declare_config, _config),
-    Command("bench", "Measure operations in fresh processes, and save what was found.", bench.declare, bench.run),
-    Command("metrics", "Print what is emitted, or check a live page against it.", metrics.declare, metrics.run),
-    Command("regress", "Say whether a cache has become worse, how surely.", regress.declare, regress.run),
-    Command("alerts", "Write the alert rules for Prometheus, with your own thresholds.", alerts.declare, alerts.run),
-    Command("dashboards", "Hand out the Grafana dashboards.", dashboards.declare, dashboards.run),
+    Command("bench", "Measure operations in fresh processes, and save what was found.", _bench.declare, _bench.run),
+    Command("metrics", "Print what is emitted, or check a live page against it.", _metrics.declare, _metrics.run),
+    Command("regress", "Say whether a cache has become worse, how surely.", _regress.declare, _regress.run),
+    Command("alerts", "Write the alert rules for Prometheus, with your own thresholds.", _alerts.declare, _alerts.run),
+    Command("dashboards", "Hand out the Grafana dashboards.", _dashboards.declare, _dashboards.run),
 )

@@ -15,8 +15,8 @@ from otcache import (
     PerformanceRegressionDetector,
     ValidationError,
 )
-from otcache.benchmarks.verdict import Thresholds, judge
-from otcache.regression.model import Run
+from otcache.benchmarks._run.verdict import Thresholds, judge
+from otcache.regression._model import Run
 from tests.benchmarks.examples import Own, Slow, a_result, processes
 
 DETECTOR = PerformanceRegressionDetector()

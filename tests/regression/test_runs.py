@@ -8,8 +8,8 @@ from random import Random
 import pytest
 
 from benchmarks.regression_cases import MACHINES, Machine, benchmark, paired, processes
-from otcache.regression.model import MetricSpec, Run, SeriesKey, Verdict
-from otcache.regression.runs import BENCHMARK, compare_runs, compare_values
+from otcache.regression._model import MetricSpec, Run, SeriesKey, Verdict
+from otcache.regression._runs import BENCHMARK, compare_runs, compare_values
 
 QUIET = MACHINES["quiet"]
 SIZES = [(0.7, "improved"), (1.0, "ok"), (1.07, "minor"), (1.14, "warning"), (1.4, "critical")]

@@ -7,9 +7,9 @@ from random import Random
 import pytest
 
 from benchmarks.regression_cases import NONE, PROFILES, Effect, service
-from otcache.regression.detector import compare
-from otcache.regression.model import Dataset, MetricSpec, SeriesKey
-from otcache.regression.specs import DEFAULT_SPECS, MEMORY
+from otcache.regression._detector import compare
+from otcache.regression._model import Dataset, MetricSpec, SeriesKey
+from otcache.regression._specs import DEFAULT_SPECS, MEMORY
 from otcache.telemetry.catalog import INSTRUMENTS, OPERATION, OPERATION_DURATION, OPERATIONS, RESULT, TIER
 
 OURS = [spec for spec in DEFAULT_SPECS if spec is not MEMORY]

@@ -13,12 +13,12 @@ from typing import Final
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 
+from otcache.regression._detector import series_verdicts
+from otcache.regression._hysteresis import Transition
 from otcache.regression._reporting.metrics import Verdicts
-from otcache.regression.detector import series_verdicts
-from otcache.regression.hysteresis import Transition
-from otcache.regression.sources import prometheus as source
-from otcache.regression.sources.selection import Matcher, Reading, Selection
-from otcache.regression.watch import DAY, REFERENCES, Evaluation, Plan, StateFile, Watch
+from otcache.regression._sources import prometheus as source
+from otcache.regression._sources.selection import Matcher, Reading, Selection
+from otcache.regression._watch import DAY, REFERENCES, Evaluation, Plan, StateFile, Watch
 from otcache.telemetry import catalog
 from otcache.telemetry._instrumentation.metrics import GRID
 from otcache.telemetry.providers import Providers

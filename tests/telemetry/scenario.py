@@ -31,7 +31,7 @@ from otcache.cache import Cache
 from otcache.config import AICacheConfig
 from otcache.http import cache_response
 from otcache.regression._reporting.metrics import Verdicts
-from otcache.regression.watch import Plan, StateFile, Watch
+from otcache.regression._watch import Plan, StateFile, Watch
 from otcache.telemetry import catalog
 from otcache.telemetry._instrumentation.events import BURST
 from otcache.telemetry._instrumentation.loads import MANY

@@ -13,7 +13,7 @@ from typing import Final
 
 from otcache.exceptions import ConfigurationError
 from otcache.regression._ab.process import Side, Task, Worker, worker
-from otcache.regression.model import Run
+from otcache.regression._model import Run
 
 OPERATIONS: Final = ("get", "get_miss", "set", "delete")
 """What can be measured of otcache itself; anything else is `module:function`."""
@@ -57,16 +57,16 @@ class Shape:
 
 
 def measure(
-    target: str, baseline: Side, current: Side, shape: Shape, tell: Callable[[int], None] = lambda _: None
+    target: str, baseline: Side, current: Side, shape: Shape, step: Callable[[], None] = lambda: None
 ) -> tuple[tuple[Run, ...], tuple[Run, ...]]:
     """Measure `target` on both sides.
 
     Args:
         target: One of `OPERATIONS`, or `module:function` without arguments, `async` or not.
         baseline: The version to compare with.
-        current: The version that is judged.
+        current: The version to compare.
         shape: How long.
-        tell: Told after each bout how many there have been.
+        step: Called after each bout.
 
     Returns:
         The runs of the baseline, and those of the current side, paired.
@@ -89,7 +89,7 @@ def measure(
             first, second = _bout(task, (baseline, current), shape, bout)
             old.append(Run(f"baseline {bout}", first, began, paired_with=bout))
             new.append(Run(f"current {bout}", second, began, paired_with=bout))
-            tell(bout + 1)
+            step()
     return tuple(old), tuple(new)
 
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
+from otcache.regression._detector import series_verdicts
+from otcache.regression._hysteresis import Transition, alarms, in_force
+from otcache.regression._model import Finding, Report, SeriesKey, Verdict
 from otcache.regression._reporting.report import ORDER, change, interval, series, worst_first
-from otcache.regression.detector import series_verdicts
-from otcache.regression.hysteresis import Transition, alarms, in_force
-from otcache.regression.model import Finding, Report, SeriesKey, Verdict
 from otcache.telemetry import catalog
 from otcache.telemetry._instrumentation.events import Events
 from otcache.telemetry._instrumentation.metrics import Metrics, metrics_for

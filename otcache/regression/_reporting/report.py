@@ -10,10 +10,10 @@ from dataclasses import fields
 from typing import Any, Final, Literal
 from xml.etree import ElementTree
 
-from otcache.regression.detector import series_verdicts
-from otcache.regression.model import SEVERITY, Finding, Report, SeriesKey, Verdict
-from otcache.regression.runs import BENCHMARK
-from otcache.regression.specs import DEFAULT_SPECS, MEMORY
+from otcache.regression._detector import series_verdicts
+from otcache.regression._model import SEVERITY, Finding, Report, SeriesKey, Verdict
+from otcache.regression._runs import BENCHMARK
+from otcache.regression._specs import DEFAULT_SPECS, MEMORY
 from otcache.telemetry import catalog
 
 SCHEMA_VERSION: Final = 1

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
+from otcache.regression._model import CounterWindow, GaugeWindow, HistogramWindow, Layout, MetricSpec, Statistic, Window
 from otcache.regression._statistics.histograms import Histogram, Reading, merge, readings
 from otcache.regression._statistics.shift import undisturbed
-from otcache.regression.model import CounterWindow, GaugeWindow, HistogramWindow, Layout, MetricSpec, Statistic, Window
 
 MOST: Final = 30
 """Blocks a side: more than these win little, fewer lose power (regression.md 2.4, measured)."""

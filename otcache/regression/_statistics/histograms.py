@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-from otcache.regression.model import Explicit, Exponential, HistogramWindow, Layout
+from otcache.regression._model import Explicit, Exponential, HistogramWindow, Layout
 
 WIDEST: Final = 1.6
 """A bucket whose bounds are further apart than this can't tell +10 % from +25 % (regression.md 2.3, measured)."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from otcache.regression._model import MetricSpec, Verdict
 from otcache.regression._statistics.shift import Interval
-from otcache.regression.model import MetricSpec, Verdict
 
 ROUNDING: Final = 1e-9
 """A change at the threshold counts, whatever the last binary digit says (decision 28)."""

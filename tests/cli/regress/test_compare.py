@@ -143,11 +143,14 @@ def test_an_outage_is_no_worse_hit_ratio(
 
 
 @pytest.mark.parametrize(("factor", "status"), [(1.0, 0), (1.5, 1), (0.5, 0)])
-def test_two_saved_benchmarks_are_compared(regress: Regress, tmp_path: Path, factor: float, status: int) -> None:
+@pytest.mark.parametrize("command", ["bench", "compare"])
+def test_two_saved_benchmarks_are_compared(
+    regress: Regress, tmp_path: Path, command: str, factor: float, status: int
+) -> None:
     old = benchmark(tmp_path / "old.json", {"get": 1e-6, "set": 2e-6})
     new = benchmark(tmp_path / "new.json", {"get": 1e-6 * factor, "set": 2e-6}, seed=2)
 
-    answer = regress("compare", "--baseline", old, "--current", new)
+    answer = regress(command, "--baseline", old, "--current", new)
 
     assert (answer.status, answer.complained) == (status, "")
     assert f"({new} against {old})" in answer.said

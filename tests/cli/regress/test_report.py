@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from otcache.regression._model import SeriesKey, Verdict
 from otcache.regression._reporting.report import FailOn, as_json, duration, github, junit, markdown, size, text, value
-from otcache.regression.model import SeriesKey, Verdict
-from otcache.regression.specs import MEMORY
+from otcache.regression._specs import MEMORY
 from otcache.telemetry import catalog
 from tests.cli.regress.reports import ALL, DURATION, GET, SET, finding, report
 

@@ -13,7 +13,7 @@ import pytest
 from otcache._exports import read
 from otcache._exports.read import SourceError
 from otcache.exceptions import ConfigurationError
-from otcache.regression.sources import Matcher, Reading, Selection, open_source
+from otcache.regression._sources import Matcher, Reading, Selection, open_source
 from tests.regression.sources.exports import EXPONENTIAL, Request, history, lines, points
 from tests.regression.sources.histories import Minute
 

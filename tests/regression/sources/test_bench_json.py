@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from otcache._exports.read import SourceError
-from otcache.regression.model import Run
-from otcache.regression.sources import bench_json, open_source
+from otcache.regression._model import Run
+from otcache.regression._sources import bench_json, open_source
 
 Page = Callable[..., Path]
 RUN = {"process": "41", "rounds": [1.5e-06, 2e-06], "at": 1_790_000_000.5}

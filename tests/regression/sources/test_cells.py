@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otcache.regression.model import Explicit, Exponential, Layout
-from otcache.regression.sources.cells import Cells, Packed, added, cumulative, explicit, rise, upper_of
+from otcache.regression._model import Explicit, Exponential, Layout
+from otcache.regression._sources.cells import Cells, Packed, added, cumulative, explicit, rise, upper_of
 
 BOUNDS = (1.0, 2.0, 4.0)
 

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from otcache.regression.model import CounterWindow, Explicit, Exponential, GaugeWindow, SeriesKey
-from otcache.regression.sources import Matcher, Reading, Selection
-from otcache.regression.sources.otlp_json import read
+from otcache.regression._model import CounterWindow, Explicit, Exponential, GaugeWindow, SeriesKey
+from otcache.regression._sources import Matcher, Reading, Selection
+from otcache.regression._sources.otlp_json import read
 from otcache.telemetry import catalog
 from tests.regression.sources.exports import EXPONENTIAL, Process, Temporality, as_the_collector, history, lines, points
 from tests.regression.sources.histories import BOUNDS, GET_HIT, STEP, Minute, counted, same, windows

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from otcache._exports.check import Report, check
@@ -70,40 +69,7 @@ def _complain(text: str) -> None:
     print(f"otcache: {text}", file=sys.stderr)  # noqa: T201  a command speaks to its user
 
 
-def _draws() -> bool:
-    """Whether there is a terminal, and the package that draws tables on it."""
-    return sys.stdout.isatty() and importlib.util.find_spec("rich") is not None
-
-
-def _draw(title: str, columns: Iterable[str], rows: Iterable[tuple[str, ...]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", show_lines=True)
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in ("metric", "attribute"))
-    for row in rows:
-        table.add_row(*row)
-    Console(markup=False, highlight=False, emoji=False).print(table)
-
-
 # --- the catalogue ------------------------------------------------------------------------------------
-
-
-def _show() -> None:
-    if _draws():
-        metrics = map(_row, catalog.INSTRUMENTS)
-        _draw(f"Metrics, schema {catalog.SCHEMA_VERSION}", ("metric", "meaning, attributes"), metrics)
-        attributes = ((each.name, tables.values(each), each.brief) for each in _on_metrics())
-        _draw("Their attributes (? above: only where they apply)", ("attribute", "values", "meaning"), attributes)
-    else:
-        _say("\n".join(_text()))
-
-
-def _row(row: Instrument) -> tuple[str, str]:
-    """Two columns, which fit 80 characters with every name in one piece."""
-    attributes = [each.name for each in row.attributes] + [f"{each.name}?" for each in row.conditional]
-    return f"{row.name}\n{row.prometheus}\n{row.kind}  {row.unit}", "\n  ".join([row.brief, *attributes])
 
 
 def _text() -> Iterator[str]:
@@ -129,7 +95,7 @@ def _on_metrics() -> list[catalog.Attribute]:
 _SHOW: Final[dict[str, Callable[[], None]]] = {
     "json": lambda: _say(json.dumps(tables.registry(), indent=2)),
     "markdown": lambda: _say(tables.page()),
-    "text": _show,
+    "text": lambda: _say("\n".join(_text())),
 }
 
 
@@ -152,11 +118,8 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _as_text(where: str, report: Report) -> None:
     _say(_summary(where, report))
-    if report.differences and _draws():
-        _draw("Differences", _COLUMNS, _rows(report))
-    else:
-        for kind, metric, detail, samples in _rows(report):
-            _say(f"{kind:<10}{metric}: {detail}" + (f" (samples: {samples})" if samples != "-" else ""))
+    for kind, metric, detail, samples in _rows(report):
+        _say(f"{kind:<10}{metric}: {detail}" + (f" (samples: {samples})" if samples != "-" else ""))
     for note in _notes(report):
         _say(note)
 

@@ -6,20 +6,20 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from otcache.cli.bench import ended_by_signals
-from otcache.cli.regress import files, options
+from otcache.benchmarks._run.progress import bar
+from otcache.cli._bench import ended_by_signals
+from otcache.cli._regress import files, options
 from otcache.exceptions import ConfigurationError
 from otcache.regression._ab.git import Repository, directory
 from otcache.regression._ab.process import Side
 from otcache.regression._ab.run import BOUTS, OPERATIONS, PATIENCE, ROUND_SECONDS, ROUNDS, Shape, measure
-from otcache.regression.model import Finding
-from otcache.regression.runs import compare_runs
+from otcache.regression._model import Finding
+from otcache.regression._runs import compare_runs
 
 HERE: Final = "."
 """Instead of a revision: the working tree as it is."""
@@ -66,27 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _finding(arguments: argparse.Namespace, target: str, baseline: Side, current: Side, shape: Shape) -> Finding:
-    with _progress(target, shape.bouts, wanted=not arguments.no_progress) as tell:
-        old, new = measure(target, baseline, current, shape, tell)
+    with bar(target, shape.bouts, "bouts", wanted=not arguments.no_progress) as step:
+        old, new = measure(target, baseline, current, shape, step)
     return compare_runs(old, new, files.benchmark_spec(arguments), files.benchmark_key(target))
-
-
-@contextmanager
-def _progress(target: str, bouts: int, *, wanted: bool) -> Iterator[Callable[[int], None]]:
-    """A line that counts, on a terminal only."""
-    shown = wanted and sys.stderr.isatty()
-
-    def tell(done: int) -> None:
-        if shown:
-            sys.stderr.write(f"\r{target}: {done} of {bouts} bouts")
-            sys.stderr.flush()
-
-    tell(0)
-    try:
-        yield tell
-    finally:
-        if shown:
-            sys.stderr.write("\n")
 
 
 # --- sides --------------------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from otcache._exports.otlp_json import OVERFLOW
 from otcache.exceptions import ConfigurationError
-from otcache.regression.model import CounterWindow, Exponential, GaugeWindow, SeriesKey, Window
-from otcache.regression.sources.cells import Cells, added, explicit
-from otcache.regression.sources.selection import JUDGED, Reading, Selection, Series
+from otcache.regression._model import CounterWindow, Exponential, GaugeWindow, SeriesKey, Window
+from otcache.regression._sources.cells import Cells, added, explicit
+from otcache.regression._sources.selection import JUDGED, Reading, Selection, Series
 from otcache.telemetry.catalog import Instrument
 
 try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from otcache.benchmarks.result import BenchmarkResult
+from otcache.benchmarks._run.result import BenchmarkResult
 from otcache.telemetry import catalog
 from otcache.telemetry._instrumentation.events import Events
 from otcache.telemetry._instrumentation.metrics import metrics_for

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from otcache.regression._model import SEVERITY, Finding, MetricSpec, Run, SeriesKey, Statistic, Verdict
 from otcache.regression._statistics.shift import (
     Interval,
     quantile,
@@ -17,7 +18,6 @@ from otcache.regression._statistics.shift import (
     undisturbed,
 )
 from otcache.regression._statistics.verdict import explain, growth, judge
-from otcache.regression.model import SEVERITY, Finding, MetricSpec, Run, SeriesKey, Statistic, Verdict
 
 FEWEST_PROCESSES: Final = 6
 FEWEST_BOUTS: Final = 5

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import chain
 
-from otcache.regression.sources import bench_json
-from otcache.regression.sources.bench_json import Benchmark
-from otcache.regression.sources.files import found, objects
-from otcache.regression.sources.otlp_json import OtlpReader
-from otcache.regression.sources.selection import Matcher, Reading, Selection
+from otcache.regression._sources import bench_json
+from otcache.regression._sources.bench_json import Benchmark
+from otcache.regression._sources.files import found, objects
+from otcache.regression._sources.otlp_json import OtlpReader
+from otcache.regression._sources.selection import Matcher, Reading, Selection
 
 __all__ = ["Benchmark", "Matcher", "Reading", "Selection", "open_source"]
 

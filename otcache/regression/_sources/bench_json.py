@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from otcache._exports.read import SourceError
-from otcache.regression.model import Run
-from otcache.regression.sources.files import named, objects
+from otcache.regression._model import Run
+from otcache.regression._sources.files import named, objects
 
 SCHEMA_VERSION: Final = 1
 KIND: Final = "otcache.benchmark"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from otcache._exports.read import SourceError
-from otcache.cli.regress import ab, files, live, options
+from otcache.cli._regress import ab, files, live, options
 from otcache.exceptions import CacheError
 
 
@@ -22,6 +22,7 @@ class _Subcommand:
 
 SUBCOMMANDS: Final = (
     _Subcommand("compare", "Compare files: OTLP JSON, or saved benchmarks.", files.declare_compare, files.compare),
+    _Subcommand("bench", "Another name of compare.", files.declare_compare, files.compare),
     _Subcommand("prometheus", "Compare two stretches of time.", live.declare_prometheus, live.compare),
     _Subcommand("ab", "Measure two revisions, or interpreters, in turns.", ab.declare, ab.run),
     _Subcommand("watch", "Evaluate again and again; verdicts as metrics.", live.declare_watch, live.watch),

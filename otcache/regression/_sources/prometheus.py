@@ -16,10 +16,10 @@ from typing import Any, Final
 
 from otcache._exports.read import SourceError
 from otcache.exceptions import ConfigurationError
-from otcache.regression.sources.prometheus_api import Access, Api, TooMuchError, seconds
-from otcache.regression.sources.prometheus_values import Point, classic, native, numbers
-from otcache.regression.sources.selection import Matcher, Reading, Selection, Series
-from otcache.regression.sources.windows import Lives, Windows
+from otcache.regression._sources.prometheus_api import Access, Api, TooMuchError, seconds
+from otcache.regression._sources.prometheus_values import Point, classic, native, numbers
+from otcache.regression._sources.selection import Matcher, Reading, Selection, Series
+from otcache.regression._sources.windows import Lives, Windows
 from otcache.telemetry import catalog
 from otcache.telemetry.catalog import Instrument
 

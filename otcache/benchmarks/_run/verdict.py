@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, Final, Literal
 
-from otcache.benchmarks.result import BenchmarkResult
+from otcache.benchmarks._run.result import BenchmarkResult
 from otcache.exceptions import ValidationError
-from otcache.regression.model import Finding, Run, SeriesKey, Statistic, Verdict
-from otcache.regression.runs import BENCHMARK, compare_runs
+from otcache.regression._model import Finding, Run, SeriesKey, Statistic, Verdict
+from otcache.regression._runs import BENCHMARK, compare_runs
 
 MUST_AGREE: Final = ("cpu", "cpu_count", "system", "python", "server")
 """Facts of a fingerprint that two results must share; versions and commits are what one compares."""

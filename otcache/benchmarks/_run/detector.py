@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from otcache.benchmarks.result import BenchmarkResult
-from otcache.benchmarks.verdict import MEMORY, TIMING, Metric, Thresholds, compare, entry
+from otcache.benchmarks._run.result import BenchmarkResult
+from otcache.benchmarks._run.verdict import MEMORY, TIMING, Metric, Thresholds, compare, entry
 from otcache.exceptions import ValidationError
 
 

@@ -11,15 +11,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from otcache import telemetry
+from otcache.benchmarks._run.metrics import emit
+from otcache.benchmarks._run.processes import run_in_processes
 from otcache.benchmarks._run.progress import bar
+from otcache.benchmarks._run.worker import cache_config
 from otcache.benchmarks.config import OPERATIONS, BenchmarkConfig, ConfigPresets, check_operations
-from otcache.benchmarks.metrics import emit
 from otcache.benchmarks.models import BenchmarkResult, BenchmarkSuite
-from otcache.benchmarks.processes import run_in_processes
-from otcache.benchmarks.worker import cache_config
 from otcache.config.sources import require_valid
 from otcache.config.url import mask_url
 from otcache.exceptions import CacheError, ConfigurationError, ValidationError
@@ -38,17 +38,19 @@ _COLUMNS: Final = ("operation", "count", "mean", "p95", "p99", "per second", "hi
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("--preset", choices=PRESETS, default="standard", help="what is not said otherwise")
+    parser.add_argument(
+        "--preset", choices=PRESETS, default="standard", help="values for the options you omit (default: standard)"
+    )
     parser.add_argument("--operations", metavar="LIST", help=f"some of {','.join(OPERATIONS)}")
     parser.add_argument("--iterations", type=int, metavar="N", help="operations per process")
     parser.add_argument(
         "--processes", type=int, metavar="N", help="fresh processes per operation (a comparison needs 6)"
     )
     parser.add_argument("--data-size", type=int, metavar="B", help="bytes of a value")
-    parser.add_argument("--redis-url", metavar="URL", help="measure Redis, without a near tier (default: memory)")
+    parser.add_argument("--redis-url", metavar="URL", help="measure Redis, without L1 (default: memory)")
     parser.add_argument("--save", metavar="FILE", help="write the results as JSON")
     parser.add_argument("--json", action="store_true", help="print the same JSON instead of a table")
-    parser.add_argument("--no-progress", action="store_true", help="no bar, also on a terminal")
+    parser.add_argument("--no-progress", action="store_true", help="no progress line on a terminal")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -104,8 +106,8 @@ def _check_file(path: str | None) -> None:
 
 def _measured(config: BenchmarkConfig, redis_url: str | None) -> BenchmarkSuite:
     operations = config.operations or OPERATIONS
-    with bar("benchmarks", config.processes * len(operations), wanted=config.progress) as step:
-        # the workers' own bars would be drawn over this one
+    with bar("benchmarks", config.processes * len(operations), "processes", wanted=config.progress) as step:
+        # the workers' own lines would be written over this one
         return run_in_processes(operations, replace(config, progress=False), redis_url, step)
 
 
@@ -139,8 +141,7 @@ def _show(suite: BenchmarkSuite, config: BenchmarkConfig, arguments: argparse.Na
     where = "memory" if arguments.redis_url is None else mask_url(arguments.redis_url)
     title = f"{where}, values of {config.data_size} B, {config.processes} processes per operation"
     rows = [_row(result) for result in suite.results]
-    if not sys.stdout.isatty() or not _show_table(title, rows):
-        print("\n".join(_text(title, rows)))  # noqa: T201  the command's answer
+    print("\n".join(_text(title, rows)))  # noqa: T201  the command's answer
 
 
 def _row(result: BenchmarkResult) -> tuple[str, ...]:
@@ -168,20 +169,3 @@ def _text(title: str, rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     for first, *others in (_COLUMNS, *rows):
         cells = [each.rjust(width) for each, width in zip(others, widths[1:], strict=True)]
         yield "  ".join([first.ljust(widths[0]), *cells])
-
-
-def _show_table(title: str, rows: Sequence[tuple[str, ...]]) -> bool:
-    """The same for a terminal; `False` without the package that draws it."""
-    try:
-        from rich.console import Console
-        from rich.table import Table
-    except ImportError:
-        return False
-    table = Table(title=title, title_justify="left")
-    for at, name in enumerate(_COLUMNS):
-        justify: Any = "right" if at else "left"
-        table.add_column(name, justify=justify)
-    for row in rows:
-        table.add_row(*row)
-    Console(markup=False).print(table)
-    return True

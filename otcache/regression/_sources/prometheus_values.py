@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any, Final
 
-from otcache.regression.model import Exponential
-from otcache.regression.sources.cells import FINEST, Cells, cumulative
+from otcache.regression._model import Exponential
+from otcache.regression._sources.cells import FINEST, Cells, cumulative
 
 Point = tuple[float, float]
 """A time and a value."""

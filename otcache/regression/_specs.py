@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from otcache.regression.model import MetricSpec, Statistic
+from otcache.regression._model import MetricSpec, Statistic
 from otcache.telemetry.catalog import (
     CACHE,
     DB_OPERATION,

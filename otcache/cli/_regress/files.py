@@ -10,16 +10,16 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from otcache.cli.regress import options
+from otcache.cli._regress import options
 from otcache.exceptions import ConfigurationError
-from otcache.regression import detector
+from otcache.regression import _detector as detector
+from otcache.regression._model import Finding, MetricSpec, Report, Run, SeriesKey
 from otcache.regression._reporting import acknowledgements as acks
 from otcache.regression._reporting import report
+from otcache.regression._runs import BENCHMARK, compare_runs
+from otcache.regression._sources import Benchmark, Reading, Selection, bench_json, open_source
+from otcache.regression._specs import DEFAULT_SPECS
 from otcache.regression._statistics import change_points as changepoint
-from otcache.regression.model import Finding, MetricSpec, Report, Run, SeriesKey
-from otcache.regression.runs import BENCHMARK, compare_runs
-from otcache.regression.sources import Benchmark, Reading, Selection, bench_json, open_source
-from otcache.regression.specs import DEFAULT_SPECS
 from otcache.telemetry import catalog
 
 GONE: Final = "not in the current file"
@@ -121,7 +121,7 @@ def series(arguments: argparse.Namespace) -> int:
         for name in dict.fromkeys(name for each in history for name in each)
     }
     long = {name: values for name, values in levels.items() if sum(map(math.isfinite, values)) >= SHORTEST}
-    found = {name: changepoint.find(values, arguments.smallest) for name, values in long.items()}
+    found = {name: changepoint.find_steps(values, arguments.smallest) for name, values in long.items()}
     steps = {name: [_step(point, arguments.files) for point in points] for name, points in found.items()}
     short = [name for name in levels if name not in long]
     options.say(_as_json(steps, short) if arguments.format == "json" else "\n".join(_told(steps, short)))

@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from otcache import telemetry
-from otcache.cli.regress import options
+from otcache.cli._regress import options
 from otcache.exceptions import ConfigurationError
-from otcache.regression import detector
+from otcache.regression import _detector as detector
+from otcache.regression._model import Finding, Report
 from otcache.regression._reporting import report
 from otcache.regression._reporting.metrics import Verdicts
+from otcache.regression._sources.prometheus import Prometheus
+from otcache.regression._sources.prometheus_api import Access
+from otcache.regression._sources.selection import Matcher, Reading, Selection
+from otcache.regression._specs import ERROR_RATIO
 from otcache.regression._statistics.shift import wilson
-from otcache.regression.model import Finding, Report
-from otcache.regression.sources.prometheus import Prometheus
-from otcache.regression.sources.prometheus_api import Access
-from otcache.regression.sources.selection import Matcher, Reading, Selection
-from otcache.regression.specs import ERROR_RATIO
-from otcache.regression.watch import DAY, Evaluation, Plan, StateFile, Watch
+from otcache.regression._watch import DAY, Evaluation, Plan, StateFile, Watch
 
 Read = Callable[[float, float], Reading]
 

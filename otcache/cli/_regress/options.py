@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from otcache.exceptions import ConfigurationError
+from otcache.regression._model import MetricSpec, Report
 from otcache.regression._reporting import acknowledgements as acks
 from otcache.regression._reporting import report
-from otcache.regression.model import MetricSpec, Report
-from otcache.regression.specs import DEFAULT_SPECS
+from otcache.regression._specs import DEFAULT_SPECS
 
 OK: Final = 0
 REGRESSION: Final = 1

@@ -6,9 +6,9 @@ import math
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 
-from otcache.regression.model import CounterWindow, GaugeWindow, SeriesKey, Window
-from otcache.regression.sources.cells import Cells, Packed, added, rise
-from otcache.regression.sources.selection import Reading, Selection, Series
+from otcache.regression._model import CounterWindow, GaugeWindow, SeriesKey, Window
+from otcache.regression._sources.cells import Cells, Packed, added, rise
+from otcache.regression._sources.selection import Reading, Selection, Series
 
 Value = Cells | float
 """A histogram, or a number."""

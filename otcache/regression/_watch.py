@@ -13,14 +13,15 @@ from typing import Any, Final
 
 from otcache._exports.read import SourceError
 from otcache.exceptions import ConfigurationError
-from otcache.regression import detector, hysteresis
+from otcache.regression import _detector as detector
+from otcache.regression import _hysteresis as hysteresis
+from otcache.regression._hysteresis import Transition
+from otcache.regression._model import Dataset, MetricSpec, Report
 from otcache.regression._reporting.files import write_whole
 from otcache.regression._reporting.metrics import Verdicts
 from otcache.regression._reporting.report import span
-from otcache.regression.hysteresis import Transition
-from otcache.regression.model import Dataset, MetricSpec, Report
-from otcache.regression.sources.selection import Reading
-from otcache.regression.specs import DEFAULT_SPECS
+from otcache.regression._sources.selection import Reading
+from otcache.regression._specs import DEFAULT_SPECS
 
 DAY: Final = 86_400.0
 REFERENCES: Final[Mapping[str, float]] = {"yesterday": DAY, "a week ago": 7 * DAY}
@@ -28,6 +29,9 @@ REFERENCES: Final[Mapping[str, float]] = {"yesterday": DAY, "a week ago": 7 * DA
 SPARSE: Final = 0.2
 """Share of the baseline that may be empty at its beginning before it is taken anew."""
 STATE_VERSION: Final = 1
+
+_ERROR_TYPE: Final = "otcache.telemetry.source.SourceError"
+"""`error.type` of a source that can't be read. A value of the contract: it stays, wherever the class lies."""
 
 _log: Final = logging.getLogger("otcache.regression")
 
@@ -201,7 +205,7 @@ class Watch:
         try:
             baseline, report = self._compare(self._clock())
         except SourceError as exc:
-            self._verdicts.failed(f"{type(exc).__module__}.{type(exc).__qualname__}", time.perf_counter() - began)
+            self._verdicts.failed(_ERROR_TYPE, time.perf_counter() - began)
             return Evaluation(None, error=str(exc))
         self.memory.alarms, transitions = hysteresis.step(self.memory.alarms, report, self._plan.confirm)
         self.memory.release(baseline, self._plan)

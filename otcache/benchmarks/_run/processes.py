@@ -11,14 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from otcache.benchmarks import worker
+from otcache.benchmarks._run import worker
 from otcache.benchmarks._run.measurement import Measurement
 from otcache.benchmarks._run.summary import summarised
 from otcache.benchmarks.config import BenchmarkConfig
 from otcache.benchmarks.models import BenchmarkSuite
 from otcache.exceptions import InfrastructureError
 
-_PACKAGES: Final = str(Path(__file__).parents[2])
+_PACKAGES: Final = str(Path(__file__).parents[3])
 _STARTING_SECONDS: Final = 60.0
 _ENDING_SECONDS: Final = 10.0
 

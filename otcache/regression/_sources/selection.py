@@ -9,8 +9,8 @@ from functools import cache
 from typing import Final, Literal, cast
 
 from otcache.exceptions import ConfigurationError
-from otcache.regression.model import Dataset, SeriesKey
-from otcache.regression.specs import DEFAULT_SPECS
+from otcache.regression._model import Dataset, SeriesKey
+from otcache.regression._specs import DEFAULT_SPECS
 from otcache.telemetry import catalog
 from otcache.telemetry.catalog import Instrument
 

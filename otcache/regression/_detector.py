@@ -8,11 +8,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
-from otcache.regression._statistics.blocks import FEWEST, Sample, Samples, sample
-from otcache.regression._statistics.histograms import common_layout
-from otcache.regression._statistics.shift import LEVELS, Levels, shift
-from otcache.regression._statistics.verdict import explain, growth, judge
-from otcache.regression.model import (
+from otcache.regression._model import (
     SEVERITY,
     CounterWindow,
     Dataset,
@@ -25,7 +21,11 @@ from otcache.regression.model import (
     Verdict,
     Window,
 )
-from otcache.regression.specs import DEFAULT_SPECS
+from otcache.regression._specs import DEFAULT_SPECS
+from otcache.regression._statistics.blocks import FEWEST, Sample, Samples, sample
+from otcache.regression._statistics.histograms import common_layout
+from otcache.regression._statistics.shift import LEVELS, Levels, shift
+from otcache.regression._statistics.verdict import explain, growth, judge
 
 ANCHORS: Final[frozenset[Statistic]] = frozenset({"mean", "p50", "p95"})
 """One of these must rule the regression out before a histogram is ok: p99 alone is too noisy to ask for."""

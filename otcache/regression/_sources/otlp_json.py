@@ -9,11 +9,11 @@ from typing import Any, Final, NamedTuple
 
 from otcache._exports import otlp_json as otlp
 from otcache._exports.otlp_json import OVERFLOW, repeated
-from otcache.regression.model import Exponential
-from otcache.regression.sources.cells import FINEST, Cells, explicit
-from otcache.regression.sources.files import found, named, objects
-from otcache.regression.sources.selection import Reading, Selection, Series
-from otcache.regression.sources.windows import Lives, Windows
+from otcache.regression._model import Exponential
+from otcache.regression._sources.cells import FINEST, Cells, explicit
+from otcache.regression._sources.files import found, named, objects
+from otcache.regression._sources.selection import Reading, Selection, Series
+from otcache.regression._sources.windows import Lives, Windows
 from otcache.telemetry.catalog import Instrument
 
 _TEMPORALITY: Final[Mapping[Any, bool]] = {

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from otcache.regression.model import Explicit, Exponential, HistogramWindow, Layout
+from otcache.regression._model import Explicit, Exponential, HistogramWindow, Layout
 
 FINEST: Final = 20
 """The largest scale of exponential buckets."""

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from otcache.regression.detector import series_verdicts
-from otcache.regression.model import SEVERITY, Finding, Report, SeriesKey
+from otcache.regression._detector import series_verdicts
+from otcache.regression._model import SEVERITY, Finding, Report, SeriesKey
 
 NEED: Final = 3
 """Comparisons in a row: with one, 20 of 60 quiet streams raised something; with three, 2 (regression.md 2.6)."""
