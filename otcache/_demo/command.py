@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         errors = asyncio.run(_run(options, _Terminal(highlight=False))).errors
     except* DemoError as group:  # a group, if a task found it
         sys.stderr.write(f"otcache demo: {group.exceptions[0]}\n")
-    except* BrokenPipeError:  # nobody reads any more, `| head` for example
+    except* BrokenPipeError:  # the reader has closed the pipe, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         errors = 0
     return 1 if errors else 0
@@ -122,6 +122,6 @@ def _environment(redis_url: str | None, options: Options) -> dict[str, str]:
     """How an application is configured: by its environment. Memory is small, so that Redis has something to do."""
     where = {"OTCACHE_REDIS_URL": redis_url} if redis_url is not None else {}
     where["OTCACHE_MAX_STALENESS"] = str(STALENESS)
-    # the detector needs more to judge; and a machine that is too busy is not what this is about
+    # the detector needs more L2 reads; a long timeout keeps a busy machine from looking like an outage
     more = {"OTCACHE_MEMORY_CACHE_SIZE": "20", "OTCACHE_TIMEOUT": "2"} if options.regression else {}
     return {"OTCACHE_MEMORY_CACHE_SIZE": "40", "OTCACHE_AI__TOKEN_PRICES": json.dumps(PRICES), **where, **more}

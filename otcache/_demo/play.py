@@ -1,4 +1,4 @@
-"""The demo from its first request to its summary: who acts when."""
+"""The demo from its first request to its summary: what happens when."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from otcache._demo.traffic import Traffic
 _REFRESH: Final = 0.5
 _RECENT: Final = 3.0
 _COLD_PRODUCT: Final = 249
-"""Asked for by hardly anybody: its page is a miss, and its best sellers are hits."""
+"""Hardly ever requested: its page is a miss, and its best sellers are hits."""
 _LAST_CHANGES: Final = 0.3
 """Seconds in which the changes that are under way end."""
 _MINUTE: Final = 60.0
@@ -124,12 +124,12 @@ class Play:
         self._outages: list[Outage] = []
         self._outage: Outage | None = None
         self._now = "starting"
-        self._untold: list[RenderableType] = []
+        self._pending: list[RenderableType] = []
 
     async def run(self, stop: asyncio.Event, console: Console) -> None:
         """Run until the time is over or `stop` is set, showing it on `console`."""
         self._first = await self._look()
-        self._say("clients ask; the caches fill")
+        self._say("clients send requests; the caches fill")
         async with asyncio.TaskGroup() as tasks:
             traffic = [tasks.create_task(each.run()) for each in self._traffic]
             acting = [tasks.create_task(self._show(console)), tasks.create_task(self._trace_a_page())]
@@ -201,15 +201,15 @@ class Play:
                 await asyncio.sleep(_REFRESH)
 
     async def _show_lines(self, console: Console) -> None:
-        told, state = "", ""
+        printed, state = "", ""
         urls = [url for process in self._processes for url in process.urls.values()]
         console.print(f"Redis: {self._l2}", *urls, heading(), sep="\n", soft_wrap=True)
         while True:
             for _ in range(2):
                 await asyncio.sleep(_REFRESH)
                 await self._observe()
-            if self._now != told:
-                told = self._now
+            if self._now != printed:
+                printed = self._now
                 console.print(event(self._view()), style="bold", soft_wrap=True)
             found = self._view().found
             if found is not None and alarm(found) != state:
@@ -220,8 +220,8 @@ class Play:
 
     def _tell(self, console: Console) -> None:
         """Print what stays: in a terminal it goes above the table."""
-        while self._untold:
-            console.print(self._untold.pop(0))
+        while self._pending:
+            console.print(self._pending.pop(0))
 
     async def _observe(self) -> None:
         newest = await self._look()
@@ -234,7 +234,7 @@ class Play:
     # --- acting -------------------------------------------------------------------------------------
 
     async def _crowd(self) -> None:
-        """Let everybody want the same at the same time, and nobody have it."""
+        """Let many callers request the same cold key at the same time."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         for number, start in enumerate(stampedes(self._options.seconds), 1):
@@ -245,7 +245,7 @@ class Play:
             self._stampedes.append(made)
             self._say(f"{made.callers} callers of one cold key: {made.loads} load, {made.waited} waited for it")
             if number == 1:
-                self._untold.append(forest(made.traces))
+                self._pending.append(forest(made.traces))
 
     @asynccontextmanager
     async def _no_price_changes(self) -> AsyncIterator[None]:
@@ -299,7 +299,7 @@ class Play:
         trace_id, header = new_trace()
         http = self._processes[0].http
         await http.get(f"/pages/{_COLD_PRODUCT}", headers={"traceparent": header})
-        self._untold.append(tree(await fetch(http, trace_id)))
+        self._pending.append(tree(await fetch(http, trace_id)))
 
     def summary(self) -> Summary:
         """What has happened."""

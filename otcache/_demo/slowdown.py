@@ -22,7 +22,7 @@ USUAL_LENGTH: Final = 75.0
 LONGEST: Final = 600.0
 """Seconds of a demo that shows it all."""
 SLOWEST_RATE: Final = 100.0
-"""Requests per second below which a window of a second holds too little to judge."""
+"""Requests per second below which a window of a second holds too little for a verdict."""
 _POLL: Final = 0.5
 
 

@@ -22,7 +22,7 @@ Finding = tuple[Kind, str]
 """What is different and how, of one sample."""
 
 MOST: Final = 1000
-"""Differences that are told apart; the rest is counted."""
+"""Differences that are listed; the rest is counted."""
 _LONGEST_VALUE: Final = 80
 
 
@@ -213,6 +213,6 @@ _PRESENT: Final = {
 
 
 def _shown(text: str) -> str:
-    """Somebody else's text: bounded, without what would move a terminal's cursor."""
+    """Text from outside: bounded, without what would move a terminal's cursor."""
     cut = text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "..."
     return cut if cut.isprintable() and cut and " " not in cut else ascii(cut)

@@ -35,7 +35,7 @@ class SourceError(Exception):
 
 
 def is_url(where: str) -> bool:
-    """Whether `where` is asked by HTTP."""
+    """Whether `where` is fetched by HTTP."""
     return where.lower().startswith(("http://", "https://"))
 
 
@@ -126,7 +126,7 @@ Blocks = Generator[bytes, None, None]
 
 
 def _within(seconds: float, blocks: Blocks) -> Iterator[bytes]:
-    """`blocks`, taken by a thread: a socket's timeout begins anew with every byte, and looking a host up has none."""
+    """`blocks`, taken by a thread: a socket's timeout starts again with every byte, and a DNS lookup has none."""
     taken: Queue[bytes | Exception | None] = Queue(_AHEAD)
     over = Event()
     ends = time.monotonic() + seconds
@@ -144,7 +144,7 @@ def _within(seconds: float, blocks: Blocks) -> Iterator[bytes]:
 
 def _take(blocks: Blocks, taken: Queue[bytes | Exception | None], over: Event) -> None:
     try:
-        with closing(blocks):  # here: who reads may keep it, and so the connection, by the traceback of an error
+        with closing(blocks):  # in this thread: an error's traceback may keep the reader alive, and its connection
             for block in chain(blocks, [None]):
                 taken.put(block)
                 if over.is_set():
@@ -181,7 +181,7 @@ def _opened(url: str, timeout: float) -> Any:
         exc.close()
         raise SourceError(f"the answer is {exc.code} {http.client.responses.get(exc.code, '')}".rstrip()) from None
     except (ValueError, http.client.InvalidURL):  # the message may show the password
-        raise SourceError("it is not a URL that can be asked") from None
+        raise SourceError("it is not a URL that can be fetched") from None
 
 
 def _request(url: str) -> urllib.request.Request:
@@ -196,7 +196,7 @@ def _request(url: str) -> urllib.request.Request:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows, as a mounted /metrics needs; a password goes to nobody but the server it is for."""
+    """Follows, as a mounted /metrics needs; a password goes to no other server than the one it is for."""
 
     def redirect_request(self, req: urllib.request.Request, *answer: Any) -> urllib.request.Request | None:
         further = super().redirect_request(req, *answer)

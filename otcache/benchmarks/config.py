@@ -35,7 +35,7 @@ class BenchmarkConfig:
         warmup_iterations: Operations before the first that counts, 0..1 000 000.
         rounds: Into how many parts the operations are divided, 1..10 000; each is one figure of `metadata["runs"]`.
         data_size: Bytes of a value, 1..16 777 216.
-        key_count: Keys that are looked up in turn, 1..1 000 000. More than the near tier holds measures evictions.
+        key_count: Keys that are looked up in turn, 1..1 000 000. More than L1 holds measures evictions.
         batch_size: Keys of one `get_many` or `set_many`, 1..10 000, and no more than `key_count`.
         operations: What a comprehensive benchmark measures; `None` is everything that the cache can do.
         processes: Fresh processes per operation of `otcache bench`, 1..1000; a comparison needs 6.

@@ -24,7 +24,7 @@ class CachePerformanceBenchmark:
     """Measures a cache, in this process, with keys of its own that it removes afterwards.
 
     Args:
-        cache: Any cache; its own near tier, codec and telemetry are part of what is measured.
+        cache: Any cache; its own L1, codec and telemetry are part of what is measured.
         config: How; `None` takes the defaults.
         providers: Where results are reported; the global providers by default.
 

@@ -69,8 +69,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(metavar="action", required=True)
     export = actions.add_parser("export", help="write the dashboards into a directory")
     export.add_argument("directory", nargs="?", type=Path, metavar="DIR", help="where; it is made if it is not there")
-    export.add_argument("--job", metavar="NAME", help="the service that is chosen at first (default: all)")
-    export.add_argument("--cache", metavar="NAME", help="the cache that is chosen at first (default: all)")
+    export.add_argument("--job", metavar="NAME", help="the service that is selected at first (default: all)")
+    export.add_argument("--cache", metavar="NAME", help="the cache that is selected at first (default: all)")
     export.add_argument(
         "--threshold", action="append", default=[], metavar="NAME=VALUE", help="a threshold of your own; see --list"
     )
@@ -138,7 +138,7 @@ def _listed(folder: Folder) -> Iterator[str]:
     yield "\nshare: of 1. s: seconds. change: a share of the baseline, 0.1 is 10 % worse."
 
 
-# --- what is asked for --------------------------------------------------------------------------------
+# --- options ------------------------------------------------------------------------------------------
 
 
 def parse(folder: Folder, given: list[str]) -> dict[str, float]:

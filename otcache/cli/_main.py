@@ -103,7 +103,7 @@ def _declare_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--regression", action="store_true",
         help="instead of an outage: the network to Redis becomes slower, the regression detector raises an alarm and "
-        "clears it (75 s unless told otherwise; 60..600)",
+        "clears it (default: 75 s; 60..600)",
     )  # fmt: skip
     parser.add_argument("--plain", action="store_true", help="a line per second instead of a live table")
 

@@ -25,12 +25,12 @@ from otcache.regression._specs import DEFAULT_SPECS
 from otcache.regression._statistics.blocks import FEWEST, Sample, Samples, sample
 from otcache.regression._statistics.histograms import common_layout
 from otcache.regression._statistics.shift import LEVELS, Levels, shift
-from otcache.regression._statistics.verdict import explain, growth, judge
+from otcache.regression._statistics.verdict import decide, explain, growth
 
 ANCHORS: Final[frozenset[Statistic]] = frozenset({"mean", "p50", "p95"})
 """One of these must rule the regression out before a histogram is ok: p99 alone is too noisy to ask for."""
 BLIND_SHARE: Final = 0.1
-"""A metric may leave so much of its traffic unjudged, in series too rare to judge, and still be ok."""
+"""A metric may leave so much of its traffic in series too rare for a verdict, and still be ok."""
 MILDEST: Final[Sequence[Verdict]] = ("ok", "improved", "minor", "inconclusive", "warning", "critical")
 WORST: Final[Sequence[Verdict]] = ("critical", "warning", "inconclusive", "minor", "improved", "ok")
 COARSE: Final = "too coarse: its buckets can't show 10 %, only the mean decides"
@@ -62,12 +62,12 @@ def compare(
     specs: Sequence[MetricSpec] = DEFAULT_SPECS,
     references: Mapping[str, Dataset] = NO_REFERENCES,
 ) -> Report:
-    """Judge `current` against `baseline`.
+    """Compare `current` with `baseline`.
 
     Args:
         baseline: What was before, per series, in windows of about a minute.
         current: What is now, in windows of the same kind.
-        specs: How metrics are judged: the first that fits a series counts. Series that none fits are skipped.
+        specs: How metrics are compared: the first that fits a series counts. Series that none fits are skipped.
         references: Further baselines by name (`yesterday`, `a week ago`): a change must hold against each that
             has enough data, so that the mildest verdict counts.
 
@@ -75,11 +75,11 @@ def compare(
         A finding per series and statistic, and a verdict that is never ok for lack of data.
     """
     started = time.time()
-    judged, skipped = _against(baseline, current, specs)
+    found, skipped = _against(baseline, current, specs)
     for name, reference in references.items():
         others, _ = _against(reference, current, specs)
-        judged = {place: _mildest(finding, others.get(place), name) for place, finding in judged.items()}
-    findings = tuple(judged.values())
+        found = {place: _mildest(finding, others.get(place), name) for place, finding in found.items()}
+    findings = tuple(found.values())
     blind = _can_not_see(findings, baseline, current, specs)
     verdict = overall(findings, blind)
     return Report(findings, verdict, skipped=skipped, notes=_notes(findings), started=started, blind=blind)
@@ -99,7 +99,7 @@ def _against(
     for key, old in sorted(partners.items(), key=lambda item: _order(item[0])):
         spec = next((spec for spec in specs if spec.fits(key)), None)
         if spec is None:
-            skipped[str(key)] = "no specification judges it"
+            skipped[str(key)] = "no specification fits it"
         else:
             pairs.append(_pair(key, spec, baseline[old], current[key]))
     levels = LEVELS.shared(sum(pair.is_testable for pair in pairs))
@@ -155,8 +155,8 @@ def _findings(pair: _Pair, levels: Levels) -> Iterator[Finding]:
         if reason:
             yield replace(finding, reason=reason)
         else:
-            judged = _judged(finding, old, new, pair.spec, levels)
-            yield _undisturbed(judged, old, new, pair.spec, levels) or judged
+            compared = _compared(finding, old, new, pair.spec, levels)
+            yield _undisturbed(compared, old, new, pair.spec, levels) or compared
 
 
 def _refusal(old: Sample, new: Sample, spec: MetricSpec) -> str:
@@ -180,7 +180,7 @@ def _scale_of(old: Sample) -> float:
     return abs(old.middle or 0.0)
 
 
-def _judged(finding: Finding, old: Sample, new: Sample, spec: MetricSpec, levels: Levels) -> Finding:
+def _compared(finding: Finding, old: Sample, new: Sample, spec: MetricSpec, levels: Levels) -> Finding:
     moved = shift(old.values, new.values, levels)
     if spec.worse == "lower":
         moved = moved.mirrored()
@@ -190,7 +190,7 @@ def _judged(finding: Finding, old: Sample, new: Sample, spec: MetricSpec, levels
     else:
         unit = _scale_of(old) if spec.scale == "relative" else 1.0
         worse, better = (side.map(lambda value: value / unit) for side in (moved, back))
-    verdict, reason = judge(worse, better, spec, unit), ""
+    verdict, reason = decide(worse, better, spec, unit), ""
     if verdict in ("ok", "minor") and _total_change(old, new, spec, unit) >= spec.warning:
         verdict = "inconclusive"
         reason = "most windows agree, but a few bursts make all of them together worse by more than the warning"
@@ -200,18 +200,18 @@ def _judged(finding: Finding, old: Sample, new: Sample, spec: MetricSpec, levels
     )  # fmt: skip
 
 
-def _undisturbed(judged: Finding, old: Sample, new: Sample, spec: MetricSpec, levels: Levels) -> Finding | None:
-    """The alarm that minutes under a noisy neighbour hid: a median that is too noisy is judged without them.
+def _undisturbed(finding: Finding, old: Sample, new: Sample, spec: MetricSpec, levels: Levels) -> Finding | None:
+    """The alarm that minutes under a noisy neighbour hid: a median that is too noisy is compared without them.
 
     Only the median: a pause of the collector moves the mean and the tail of single minutes too, and is no neighbour.
     """
-    if judged.verdict != "inconclusive" or judged.statistic != "p50":
+    if finding.verdict != "inconclusive" or finding.statistic != "p50":
         return None
     before, after = old.undisturbed(), new.undisturbed()
     if before is None or after is None:
         return None
     sizes = len(before.values), len(after.values)
-    found = _judged(replace(judged, n_baseline=sizes[0], n_current=sizes[1]), before, after, spec, levels)
+    found = _compared(replace(finding, n_baseline=sizes[0], n_current=sizes[1]), before, after, spec, levels)
     left_out = len(old.values) + len(new.values) - sum(sizes)
     is_alarm = left_out and SEVERITY[found.verdict]
     return replace(found, reason=f"{found.reason}; {left_out} disturbed blocks left out") if is_alarm else None
@@ -241,7 +241,7 @@ def _mildest(finding: Finding, other: Finding | None, name: str) -> Finding:
 
 
 def overall(findings: Iterable[Finding], blind: bool) -> Verdict:
-    """The worst verdict; inconclusive where there is none, and where too much was not judged."""
+    """The worst verdict; inconclusive where there is none, and where too much has no verdict."""
     found = set(series_verdicts(findings).values()) - {"inconclusive"}
     if blind:
         found.add("inconclusive")
@@ -249,7 +249,7 @@ def overall(findings: Iterable[Finding], blind: bool) -> Verdict:
 
 
 def _can_not_see(findings: Sequence[Finding], baseline: Dataset, current: Dataset, specs: Sequence[MetricSpec]) -> bool:
-    """Whether more than a rare series of a metric was not judged, or is gone."""
+    """Whether more than a rare series of a metric has no verdict, or is gone."""
     bare = {_without_resource(key): verdict for key, verdict in series_verdicts(findings).items()}
     gone: dict[SeriesKey, Verdict] = {_without_resource(key): "inconclusive" for key in baseline}
     return _is_blind(baseline, gone | bare, specs) or _is_blind(current, bare, specs)
@@ -272,7 +272,7 @@ def _of_series(findings: Sequence[Finding]) -> Verdict:
 
 
 def _is_blind(side: Dataset, verdicts: Mapping[SeriesKey, Verdict], specs: Sequence[MetricSpec]) -> bool:
-    """Whether too much of a metric's traffic on this side is in series that could not be judged."""
+    """Whether too much of a metric's traffic on this side is in series without a verdict."""
     total: dict[str, float] = {}
     blind: dict[str, float] = {}
     for key, windows in side.items():

@@ -145,17 +145,17 @@ class Run:
     paired_with: int | None = None
 
 
-# --- what is judged -------------------------------------------------------------------------------------
+# --- how it is compared ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class MetricSpec:
-    """How one metric is judged.
+    """How one metric is compared.
 
     Attributes:
         metric: The catalogue's name.
         kind: histogram (mean and quantiles), ratio (a share of counters), or gauge (a level).
-        statistics: What is judged of it.
+        statistics: What is compared of it.
         warning: From which worsening on it is a warning: a fraction (0.10), or percentage points / 100 (0.01).
         critical: The same for critical; above `warning`.
         scale: relative to the baseline, or points of difference.
@@ -164,8 +164,8 @@ class MetricSpec:
         numerator: For a ratio: the values of the attribute that are counted above the line.
         denominator: And below it; empty for all of them.
         leave_out: Values that count on neither side. `miss` stands for `miss/absent` too, here and above.
-        where: Attributes that a series must have; the first specification that fits a series judges it.
-        but: Sets of attributes; a series that has all of one set is not judged.
+        where: Attributes that a series must have; the first specification that fits a series counts.
+        but: Sets of attributes; a series that has all of one set is left out.
         per: Attributes that tell the series of the metric apart; a source sums over the others.
         by: Attributes whose values, joined by `/`, a `CounterWindow` is split by.
     """
@@ -187,17 +187,17 @@ class MetricSpec:
     by: tuple[str, ...] = ()
 
     def fits(self, key: SeriesKey) -> bool:
-        """Whether it judges this series."""
+        """Whether it is for this series."""
         known = key.attributes
         return key.metric == self.metric and self.where <= known and not any(left <= known for left in self.but)
 
 
-# --- what is said ---------------------------------------------------------------------------------------
+# --- what is found --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One statistic of one series, judged.
+    """The verdict on one statistic of one series.
 
     Attributes:
         key: Which series.
@@ -208,7 +208,7 @@ class Finding:
         high: One-sided upper bound of it.
         baseline: The baseline's value, in the metric's unit.
         current: The current value.
-        method: How it was judged: `windows`, `paired`, `runs`, `threshold`.
+        method: How it was compared: `windows`, `paired`, `runs`, `threshold`.
         n_baseline: Blocks, or processes, of the baseline.
         n_current: The same of the current side.
         reason: One sentence: why it is inconclusive, what the verdict rests on.
@@ -233,15 +233,15 @@ class Report:
     """All findings of one comparison.
 
     Attributes:
-        findings: One per statistic and series that was judged.
-        verdict: The worst of them; inconclusive if nothing could be judged, never ok by lack of data.
+        findings: One per statistic and series that was compared.
+        verdict: The worst of them; inconclusive if nothing could be compared, never ok for lack of data.
         baseline: What was compared with, for people.
         current: What was compared, for people.
         skipped: Series that were on one side only, or not compared, with the reason.
         notes: What else a reader must know: warnings of a source.
         started: Seconds since the epoch.
         facts: Whatever else a source or command adds: versions, commands.
-        blind: Whether so much could not be judged that the verdict is inconclusive as soon as there is no alarm.
+        blind: Whether so much has no verdict that the verdict is inconclusive as soon as there is no alarm.
     """
 
     findings: tuple[Finding, ...]

@@ -17,7 +17,7 @@ from otcache.regression._statistics.shift import (
     signed_rank_interval,
     undisturbed,
 )
-from otcache.regression._statistics.verdict import explain, growth, judge
+from otcache.regression._statistics.verdict import decide, explain, growth
 
 FEWEST_PROCESSES: Final = 6
 FEWEST_BOUTS: Final = 5
@@ -54,7 +54,7 @@ class _Opinion:
 def compare_runs(
     baseline: Sequence[Run], current: Sequence[Run], spec: MetricSpec = BENCHMARK, key: SeriesKey | None = None
 ) -> Finding:
-    """Judge the processes of one operation against those of its baseline.
+    """Compare the processes of one operation with those of its baseline.
 
     Args:
         baseline: Fresh processes before, 6 or more; 10 see +10 %.
@@ -75,7 +75,7 @@ def compare_runs(
 def compare_values(
     baseline: Sequence[float], current: Sequence[float], spec: MetricSpec, key: SeriesKey, statistic: Statistic
 ) -> Finding:
-    """Judge one positive value per independent process or day: a mean, a p95, a peak of memory.
+    """Compare one positive value per independent process or day: a mean, a p95, a peak of memory.
 
     Args:
         baseline: Values before, 6 or more.
@@ -160,7 +160,7 @@ def _by_all(statistic: Statistic, old: Sequence[float], new: Sequence[float], sp
 
 
 def _verdict(moved: Interval, spec: MetricSpec, unit: float) -> Verdict:
-    return judge(moved.map(growth), moved.mirrored().map(growth), spec, unit)
+    return decide(moved.map(growth), moved.mirrored().map(growth), spec, unit)
 
 
 # --- two processes that took turns --------------------------------------------------------------------

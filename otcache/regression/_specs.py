@@ -1,4 +1,4 @@
-"""How otcache's own metrics are judged unless the caller says otherwise."""
+"""How otcache's own metrics are compared unless the caller passes other specifications."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ HIT_RATIO: Final = MetricSpec(
     LOOKUPS.name, "ratio", ("ratio",), worse="lower", numerator=("hit", "stale"), denominator=("hit", "stale", "miss"),
     leave_out=("miss/backend_unavailable",), per=_names(CACHE), by=_names(RESULT, MISS_REASON),
 )  # fmt: skip
-"""Judged by its relative fall. An outage is not a worse hit ratio, and a bypass is no lookup."""
+"""Compared by its relative fall. An outage is not a worse hit ratio, and a bypass is no lookup."""
 ERROR_RATIO: Final = MetricSpec(
     OPERATIONS.name, "ratio", ("ratio",), warning=0.01, critical=0.05, scale="points", numerator=("error",),
     but=(frozenset({(OPERATION.name, _LOADING)}),), per=_names(CACHE, OPERATION), by=_names(RESULT),

@@ -27,7 +27,7 @@ DAY: Final = 86_400.0
 REFERENCES: Final[Mapping[str, float]] = {"yesterday": DAY, "a week ago": 7 * DAY}
 """Names of further baselines, and how many seconds back they lie."""
 SPARSE: Final = 0.2
-"""Share of the baseline that may be empty at its beginning before it is taken anew."""
+"""Share of the baseline that may be empty at its beginning before it is pinned again."""
 STATE_VERSION: Final = 1
 
 _ERROR_TYPE: Final = "otcache.telemetry.source.SourceError"
@@ -49,9 +49,9 @@ class Plan:
         baseline: Seconds of the baseline.
         step: Seconds between two evaluations.
         confirm: Evaluations in a row that raise an alarm, and that clear one.
-        repin: Seconds after which a baseline with no alarm in force is taken anew; an old one is another season.
+        repin: Seconds after which a baseline with no alarm in force is pinned again; an old one is another season.
         references: Further baselines: a change must hold against each that has data.
-        specs: How metrics are judged.
+        specs: How metrics are compared.
     """
 
     window: float = 900.0
@@ -77,7 +77,7 @@ class Memory:
     """What is kept over restarts.
 
     Attributes:
-        pinned: Where the baseline ends, seconds since the epoch; 0 where it has to be taken anew.
+        pinned: Where the baseline ends, seconds since the epoch; 0 where it has to be pinned again.
         alarms: The state of `hysteresis.step`.
     """
 
@@ -85,7 +85,7 @@ class Memory:
     alarms: dict[str, Any] = field(default_factory=dict)
 
     def pin(self, now: float, plan: Plan) -> None:
-        """Take the baseline anew where there is none, and where it is old and nothing is in force.
+        """Pin the baseline where there is none, and again where it is old and nothing is in force.
 
         One that lies in the future, or within the current windows, is none: the clock was set back, or a restart
         made the windows longer.
@@ -97,7 +97,7 @@ class Memory:
     def release(self, baseline: Dataset, plan: Plan) -> None:
         """Let go of a baseline in whose beginning nothing was measured, unless something is suspected already.
 
-        Who starts with the service that it watches would compare it with its first minutes for a day.
+        A watch that starts with its service would compare with the first minutes of the service for a day.
         """
         begin = self.pinned - plan.baseline
         first = min((window.start for windows in baseline.values() for window in windows), default=math.inf)

@@ -271,7 +271,7 @@ def test_a_series_on_one_side_only_is_skipped_with_the_reason() -> None:
     assert report.skipped == {
         str(old): "not in the current windows",
         str(new): "not in the baseline",
-        str(unknown): "no specification judges it",
+        str(unknown): "no specification fits it",
     }
 
 

@@ -81,7 +81,7 @@ def test_a_slow_database_is_no_regression_of_the_cache() -> None:
     report = compare(side(1, NONE), side(2, Effect(2.0)))
 
     assert report.verdict == "ok"
-    assert list(report.skipped.values()) == ["no specification judges it"]
+    assert list(report.skipped.values()) == ["no specification fits it"]
 
 
 def _durations(operation: str, result: str, tier: str) -> SeriesKey:

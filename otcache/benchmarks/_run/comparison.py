@@ -24,7 +24,7 @@ class ComparisonResult:
         improvements: What is better by a threshold or more.
         unchanged: Where a regression is ruled out, or, without raw rounds, did not show.
         minor: What is certainly worse, and certainly by less than the warning threshold.
-        inconclusive: What could not be judged, with the reason in `message`.
+        inconclusive: What has no verdict, with the reason in `message`.
         only_in_baseline: Operations that the current side lacks.
         only_in_current: Operations that the baseline lacks.
         verdict: The worst there is: critical, warning, inconclusive, ok; inconclusive too if nothing was compared.

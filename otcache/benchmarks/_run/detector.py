@@ -39,10 +39,10 @@ class PerformanceRegressionDetector:
     ) -> list[dict[str, Any]]:
         """What takes longer than before, of the mean, the 95th and the 99th percentile.
 
-        Results with raw rounds are judged by statistics, and need six processes a side; others by the thresholds alone.
+        Results with raw rounds are compared by statistics and need six processes a side; others by thresholds alone.
 
         Returns:
-            A dictionary per metric that is worse (`severity` warning or critical) or that could not be judged
+            A dictionary per metric that is worse (`severity` warning or critical) or that has no verdict
             (inconclusive, with the reason in `message`); see docs/benchmarks.md. Empty: nothing is worse.
 
         Raises:

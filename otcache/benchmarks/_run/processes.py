@@ -77,7 +77,7 @@ def _said(errors: str) -> str:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End a worker that still runs; it is given time to remove its keys."""
+    """End a worker that still runs, after it had time to remove its keys."""
     try:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)

@@ -47,7 +47,7 @@ def _check_threshold(name: str, value: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A field of `BenchmarkResult` that is judged.
+    """A field of `BenchmarkResult` that is compared.
 
     Attributes:
         field: Its name.
@@ -100,7 +100,7 @@ def compare(old: BenchmarkResult, new: BenchmarkResult, metric: Metric, threshol
         return replace(empty, reason=reason)
     sides = (_runs(old, metric.raw), _runs(new, metric.raw))
     if metric.raw and all(sides):
-        return _named(judge(*sides, thresholds), empty)
+        return _named(decide(*sides, thresholds), empty)
     return _by_threshold(empty, metric, thresholds, _why_bare(metric))
 
 
@@ -110,7 +110,7 @@ def _value(result: BenchmarkResult, metric: Metric) -> float | None:
 
 
 def _named(finding: Finding, empty: Finding) -> Finding:
-    """A judgement under the names, and with the values, of the results it is about."""
+    """A finding under the names, and with the values, of the results it is about."""
     return replace(finding, key=empty.key, statistic=empty.statistic, baseline=empty.baseline, current=empty.current)
 
 
@@ -157,7 +157,7 @@ def _run(facts: Mapping[str, Any], rounds: Sequence[float]) -> Run:
     return Run(str(facts["process"]), figures, float(facts.get("at", 0.0)))
 
 
-def judge(old_runs: Sequence[Run], new_runs: Sequence[Run], thresholds: Thresholds) -> Finding:
+def decide(old_runs: Sequence[Run], new_runs: Sequence[Run], thresholds: Thresholds) -> Finding:
     """Whether the processes of `new_runs` took longer than those of `old_runs` (docs/regression.md says by which rule).
 
     Returns:
@@ -223,7 +223,7 @@ def _percent(fraction: float | None) -> float | None:
 
 def _message(finding: Finding, metric: Metric, thresholds: Thresholds) -> str:
     if finding.change is None:
-        return f"{metric.field} was not judged: {finding.reason}"
+        return f"{metric.field} has no verdict: {finding.reason}"
     limit = thresholds.critical if finding.verdict == "critical" else thresholds.warning
     went = f"{metric.field} went from {finding.baseline:g} to {finding.current:g}"
     how = f"{'better' if finding.change < 0 else 'worse'} by {abs(finding.change) * 100:.1f} %{_bounds(finding)}"

@@ -23,12 +23,12 @@ class _Subcommand:
 SUBCOMMANDS: Final = (
     _Subcommand("compare", "Compare files: OTLP JSON, or saved benchmarks.", files.declare_compare, files.compare),
     _Subcommand("bench", "Another name of compare.", files.declare_compare, files.compare),
-    _Subcommand("prometheus", "Compare two stretches of time.", live.declare_prometheus, live.compare),
+    _Subcommand("prometheus", "Compare two time ranges.", live.declare_prometheus, live.compare),
     _Subcommand("ab", "Measure two revisions, or interpreters, in turns.", ab.declare, ab.run),
     _Subcommand("watch", "Evaluate again and again; verdicts as metrics.", live.declare_watch, live.watch),
     _Subcommand("selftest", "Compare the past with itself: false alarms.", live.declare_selftest, live.selftest),
     _Subcommand("series", "Find steps in a history of benchmarks.", files.declare_series, files.series),
-    _Subcommand("ack", "Acknowledge a regression for a while.", files.declare_ack, files.ack),
+    _Subcommand("ack", "Accept a known regression until a date.", files.declare_ack, files.ack),
 )
 
 
@@ -42,7 +42,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what is asked.
+    """Run the subcommand.
 
     Returns:
         0 nothing that counts, 1 a regression, 2 used wrongly, 3 a warning with `--exit-code detailed`, 4 inconclusive,

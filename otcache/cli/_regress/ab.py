@@ -50,12 +50,12 @@ def declare(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--timeout", type=float, default=PATIENCE, metavar="S", help=f"for one answer (default: {PATIENCE:g})"
     )
-    what.add_argument("--no-progress", action="store_true", help="say nothing on the way")
+    what.add_argument("--no-progress", action="store_true", help="no progress line on a terminal")
     options.declare_outputs(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure and judge; the exit status."""
+    """Measure and compare; the exit status."""
     options.check(arguments)
     shape = Shape(arguments.bouts, arguments.rounds, arguments.round_seconds, arguments.timeout)
     with ended_by_signals(), ExitStack() as stack:

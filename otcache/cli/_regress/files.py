@@ -24,7 +24,7 @@ from otcache.telemetry import catalog
 
 GONE: Final = "not in the current file"
 _LONGEST_ACK: Final = 366
-_JUDGED: Final = tuple(dict.fromkeys((*(spec.metric for spec in DEFAULT_SPECS), BENCHMARK.metric)))
+_COMPARED: Final = tuple(dict.fromkeys((*(spec.metric for spec in DEFAULT_SPECS), BENCHMARK.metric)))
 _STATISTICS: Final = tuple(dict.fromkeys(name for spec in (*DEFAULT_SPECS, BENCHMARK) for name in spec.statistics))
 
 
@@ -73,14 +73,14 @@ def _of_benchmarks(old: Benchmark, new: Benchmark, arguments: argparse.Namespace
 
 
 def of_findings(findings: Sequence[Finding], skipped: Mapping[str, str]) -> Report:
-    """One verdict of several benchmarks: the worst; inconclusive where one was not judged, or is gone."""
+    """One verdict of several benchmarks: the worst; inconclusive where one has no verdict, or is gone."""
     blind = GONE in skipped.values() or any(finding.verdict == "inconclusive" for finding in findings)
     verdict = detector.overall(findings, blind)
     return Report(tuple(findings), verdict, skipped=skipped, started=datetime.now(UTC).timestamp(), blind=blind)
 
 
 def benchmark_spec(arguments: argparse.Namespace) -> MetricSpec:
-    """How benchmarks are judged, with the thresholds of the command."""
+    """How benchmarks are compared, with the thresholds of the command."""
     return replace(BENCHMARK, warning=arguments.warning, critical=arguments.critical)
 
 
@@ -165,7 +165,7 @@ def _told(steps: Steps, short: Sequence[str]) -> Iterator[str]:
 def declare_ack(parser: argparse.ArgumentParser) -> None:
     """What is accepted, until when and why."""
     parser.add_argument("file", metavar="FILE", help="the file of acknowledgements; made if it is not there")
-    parser.add_argument("--metric", required=True, choices=_JUDGED, help="which metric, or benchmark")
+    parser.add_argument("--metric", required=True, choices=_COMPARED, help="which metric, or benchmark")
     parser.add_argument(
         "--attribute", action="append", default=[], metavar="NAME=VALUE", type=_attribute, help="only series with it"
     )

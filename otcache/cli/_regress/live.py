@@ -40,7 +40,7 @@ def declare_source(parser: argparse.ArgumentParser) -> None:
     """Where the Prometheus is, and which series are meant."""
     group = parser.add_argument_group("source")
     group.add_argument("--prometheus", required=True, metavar="URL", help="base URL, such as http://localhost:9090")
-    group.add_argument("--target", required=True, metavar="JOB", help="the job that is judged")
+    group.add_argument("--target", required=True, metavar="JOB", help="the job to compare")
     group.add_argument("--match", action="append", default=[], metavar="M", help="conditions: env=prod, az=~a|b")
     group.add_argument(
         "--step", type=options.between("1s", "1d"), default=60.0, metavar="T", help="one window (default: 60s)"
@@ -126,32 +126,32 @@ def selftest(arguments: argparse.Namespace) -> int:
     if arguments.past < 2 * arguments.window:
         raise ConfigurationError(f"--past {arguments.past:g} s is shorter than two windows of {arguments.window:g} s")
     reports = list(_past(arguments))
-    judged = [each for each in reports if each.verdict != "inconclusive"]
+    conclusive = [each for each in reports if each.verdict != "inconclusive"]
     minutes = f"{arguments.window / 60:g} min"
     options.say(f"{len(reports)} comparisons of {minutes} with the {minutes} before")
-    if not judged:
+    if not conclusive:
         options.say("inconclusive: none of them had data enough")
         return options.INCONCLUSIVE
-    for line in _rates(judged, len(reports), arguments.warning):
+    for line in _rates(conclusive, len(reports), arguments.warning):
         options.say(line)
     return options.OK
 
 
-def _rates(judged: list[Report], compared: int, warning: float) -> Iterator[str]:
-    alarms = sum(each.verdict in ("warning", "critical") for each in judged)
-    low, high = wilson(alarms, len(judged))
-    yield f"{alarms} of {len(judged)} would have been alarms ({low:.1%} to {high:.1%}); each real change counts"
-    yield f"{compared - len(judged)} were inconclusive"
-    yield from _sensitivity(judged, warning)
+def _rates(conclusive: list[Report], compared: int, warning: float) -> Iterator[str]:
+    alarms = sum(each.verdict in ("warning", "critical") for each in conclusive)
+    low, high = wilson(alarms, len(conclusive))
+    yield f"{alarms} of {len(conclusive)} would have been alarms ({low:.1%} to {high:.1%}); each real change counts"
+    yield f"{compared - len(conclusive)} were inconclusive"
+    yield from _sensitivity(conclusive, warning)
 
 
 def _past(arguments: argparse.Namespace) -> Iterator[Report]:
-    read, window, judged_by = reader(arguments), arguments.window, options.specs(arguments)
+    read, window, specs = reader(arguments), arguments.window, options.specs(arguments)
     end = arguments.end if arguments.end is not None else time.time()
     count = int(arguments.past / window)
     sides = (read(end - (left + 1) * window, end - left * window).series for left in reversed(range(count)))
     for old, new in pairwise(sides):
-        yield detector.compare(old, new, judged_by)
+        yield detector.compare(old, new, specs)
 
 
 def _sensitivity(reports: list[Report], warning: float) -> Iterator[str]:
@@ -214,7 +214,7 @@ def watch(arguments: argparse.Namespace) -> int:
     """Evaluate until a signal, or `--looks`, ends it.
 
     Returns:
-        0, whatever is in force: that is for who reads the verdicts; 5 if the last evaluation could not be made.
+        0, whatever is in force: verdicts are metrics; 5 if the last evaluation could not be made.
     """
     options.check_thresholds(arguments)
     state, plan, read = StateFile(arguments.state, arguments.target), _plan(arguments), reader(arguments)

@@ -44,7 +44,7 @@ def declare_outputs(parser: argparse.ArgumentParser) -> None:
         "--format", action="append", default=[], metavar="FORM[:FILE]", type=form,
         help=f"{', '.join(report.FORMATS)}; several, each to its file (default: text)",
     )  # fmt: skip
-    shown.add_argument("--all", action="store_true", help="text: what is ok, too")
+    shown.add_argument("--all", action="store_true", help="text: findings that are ok, too")
 
 
 def declare_thresholds(parser: Any) -> None:
@@ -174,7 +174,7 @@ def _acks(file: str) -> tuple[acks.Ack, ...]:
 
 
 def specs(arguments: argparse.Namespace) -> Sequence[MetricSpec]:
-    """How metrics are judged, with the thresholds of the command; those in points stay."""
+    """How metrics are compared, with the thresholds of the command; those in points stay."""
     own = {"warning": arguments.warning, "critical": arguments.critical}
     return [replace(spec, **own) if spec.scale == "relative" else spec for spec in DEFAULT_SPECS]
 
@@ -227,10 +227,10 @@ def write(text: str, file: str | None) -> None:
 
 
 def say(text: str) -> None:
-    """Speak to the one who asked."""
+    """Print an answer."""
     print(text, flush=True)  # noqa: T201  a command's answer
 
 
 def complain(text: object) -> None:
-    """Say what is wrong."""
+    """Print an error."""
     print(f"otcache: {text}", file=sys.stderr)  # noqa: T201  a command speaks to its user

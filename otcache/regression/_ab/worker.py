@@ -111,7 +111,7 @@ def _imported(target: str, loop: asyncio.AbstractEventLoop) -> Timed:
     function = operator.attrgetter(name)(importlib.import_module(module))
     answer = function()
     if inspect.isgenerator(answer) or inspect.isasyncgen(answer):
-        raise TypeError(f"{target} gives a generator, which does nothing until somebody reads it")
+        raise TypeError(f"{target} gives a generator, which does nothing until it is read")
     if not inspect.isawaitable(answer):
         return _synchronous(function)
     loop.run_until_complete(_awaited(answer))
@@ -156,7 +156,7 @@ def _builtin(operation: str, loop: asyncio.AbstractEventLoop) -> Timed:
     return _asynchronous(calls[operation], loop)
 
 
-# --- whether it is what was asked for -----------------------------------------------------------------
+# --- whether it is what was to be measured------------------------------------------------------------
 
 
 def _check_origin(target: str, root: str | None, never: str | None) -> None:

@@ -119,7 +119,7 @@ def span(seconds: float, end: float) -> str:
 def headline(report: Report) -> str:
     """The verdict, how many series have which one, and what was compared, in one line."""
     counts = ", ".join(f"{number} {verdict}" for verdict, number in tally(report).items())
-    summary = f"{report.verdict}: {_SAID[report.verdict]}; series: {counts or 'none was judged'}"
+    summary = f"{report.verdict}: {_SAID[report.verdict]}; series: {counts or 'none was compared'}"
     if not report.baseline and not report.current:
         return summary
     return f"{summary} ({printable(f'{report.current} against {report.baseline}')})"
@@ -132,7 +132,7 @@ def tally(report: Report) -> dict[Verdict, int]:
 
 
 def loud(report: Report) -> list[Finding]:
-    """What is not ok; a statistic that can't be told is left out where another one decides for its series."""
+    """What is not ok; an inconclusive statistic is left out where another one decides for its series."""
     verdicts = series_verdicts(report.findings)
     unknown = {key for key, verdict in verdicts.items() if verdict == "inconclusive"}
     shown = (each for each in report.findings if each.verdict != "ok")
@@ -216,7 +216,7 @@ def _table(findings: Iterable[Finding]) -> str:
 
 _RULE: Final = "|---" * len(_COLUMNS) + "|"
 _MARKS: Final = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]<>|~#!&"} | {"@": "@\u200b"})
-"""What Markdown would read as its own; an @ followed by nothing visible calls nobody."""
+"""What Markdown would read as its own; an @ followed by a zero-width space mentions nobody."""
 
 
 def _escaped(words: str) -> str:

@@ -37,7 +37,7 @@ def read(where: str | Sequence[str], selection: Selection | None = None) -> Read
 
     Args:
         where: Paths of files or directories (rotated files), `-` for standard input.
-        selection: What is read; everything that can be judged, in windows of a minute, by default.
+        selection: What is read; everything that the detector compares, in windows of a minute, by default.
 
     Raises:
         SourceError: One of them can't be read, is empty, cut off or no OTLP JSON, or holds what can't be.
@@ -107,7 +107,7 @@ class OtlpReader:
     def _point(self, point: Mapping[str, Any], row: Instrument, process: _Process, field: str, delta: bool) -> None:
         times = _times(point, row)
         if not self._low <= times.at <= self._high:
-            return  # before its buckets are read: most of a long file is not asked for
+            return  # before its buckets are read: most of a long file is outside of the selection
         attributes = _texts(otlp.attributes(point))
         identity = (process.identity, (row.name, frozenset(attributes.items())))
         if identity not in self._series:
@@ -124,7 +124,7 @@ class OtlpReader:
             self._lives.point(identity, series, times.born, times.at, _counted(point, row, field))
 
     def _accepted(self, row: Instrument, attributes: Mapping[str, str], process: _Process) -> Series | None:
-        """Where the points of a series belong; `None` if they are not asked for."""
+        """Where the points of a series belong; `None` if they are not selected."""
         if OVERFLOW in attributes:
             self._notes[f"{row.name}: series that the SDK has folded into one are left out"] = None
             return None

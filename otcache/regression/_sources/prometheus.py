@@ -1,6 +1,6 @@
 """Windows out of Prometheus, or what speaks its HTTP API: Mimir, Thanos, Cortex, VictoriaMetrics.
 
-Raw samples are asked for and subtracted here: `increase()` extrapolates, gives fractions, and loses the first value of
+Raw samples are queried and subtracted here: `increase()` extrapolates, gives fractions, and loses the first value of
 a new series.
 """
 
@@ -41,7 +41,7 @@ class Prometheus:
 
     Args:
         url: Its base, such as `http://localhost:9090`; it may hold a user and a password.
-        access: How it is asked.
+        access: Credentials and limits of a request.
         raw_up_to: Seconds up to which raw samples are read. A longer range is read in samples of one per step.
 
     Raises:
@@ -85,8 +85,8 @@ class Prometheus:
                 length = math.ceil((end - start) * 1000)
                 answer = self._api.ask("query", {"query": f"{selector}[{length}ms]", "time": seconds(end)})
             else:
-                asked = {"query": selector, "start": seconds(start), "end": seconds(end), "step": f"{selection.step}"}
-                answer = self._api.ask("query_range", asked)
+                query = {"query": selector, "start": seconds(start), "end": seconds(end), "step": f"{selection.step}"}
+                answer = self._api.ask("query_range", query)
         except TooMuchError:
             half = start + max(1, (end - start) / 2 // selection.step) * selection.step
             if end - start <= max(_SHORTEST, selection.step) or half >= end:

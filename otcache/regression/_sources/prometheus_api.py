@@ -31,7 +31,7 @@ class TooMuchError(SourceError):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How a Prometheus is asked.
+    """Credentials and limits of a request.
 
     Attributes:
         user: For basic authentication; a user in the URL does too.
@@ -78,7 +78,7 @@ class Api:
 
     Args:
         url: Its base, such as `http://localhost:9090`, or `https://user:password@example.org/prometheus`.
-        access: How it is asked.
+        access: Credentials and limits of a request.
 
     Raises:
         ConfigurationError: The URL is none, or the CA file can't be read.
@@ -112,7 +112,7 @@ class Api:
         except TimeoutError as exc:
             raise self._error(f"does not answer within {self._access.timeout:g} s") from exc
         except (OSError, http.client.HTTPException) as exc:
-            raise self._error(f"can't be asked: {self._reason(exc)}") from exc
+            raise self._error(f"can't be reached: {self._reason(exc)}") from exc
         return self._read(status, body)
 
     def _get(self, request: urllib.request.Request) -> tuple[int, bytes]:
@@ -179,7 +179,7 @@ class Api:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """The API answers where it is asked; a password must not follow to another place."""
+    """The API never redirects; a password must not follow to another server."""
 
     def redirect_request(self, *_: Any) -> None:
         """Take the redirect for the answer."""

@@ -14,7 +14,7 @@ from otcache._exports.otlp_json import OVERFLOW
 from otcache.exceptions import ConfigurationError
 from otcache.regression._model import CounterWindow, Exponential, GaugeWindow, SeriesKey, Window
 from otcache.regression._sources.cells import Cells, added, explicit
-from otcache.regression._sources.selection import JUDGED, Reading, Selection, Series
+from otcache.regression._sources.selection import COMPARED, Reading, Selection, Series
 from otcache.telemetry.catalog import Instrument
 
 try:
@@ -48,7 +48,7 @@ class WindowReader(MetricReader):
     """
 
     def __init__(
-        self, interval: float | None = 60.0, windows: int = 120, metrics: tuple[Instrument, ...] = JUDGED
+        self, interval: float | None = 60.0, windows: int = 120, metrics: tuple[Instrument, ...] = COMPARED
     ) -> None:
         if interval is not None and not 1 <= interval <= 86_400:
             raise ConfigurationError(f"interval={interval} is outside 1..86400 s")
@@ -108,7 +108,7 @@ class WindowReader(MetricReader):
         now = time.time()
         start, self._end = self._end, now
         if start >= now:
-            return  # the clock was set back: nobody knows how long this took
+            return  # the clock was set back: the length of this window is unknown
         windows = _windows(_points(metrics_data, self._rows), start, now)
         with self._lock:
             self._ring.append(windows)
@@ -134,7 +134,7 @@ def _windows(points: Iterator[tuple[Instrument, Series, Any]], start: float, end
 
 
 def _points(data: MetricsData, rows: Mapping[str, Instrument]) -> Iterator[tuple[Instrument, Series, Any]]:
-    """The points of the metrics that are asked for; those that the SDK has folded into one are left out."""
+    """The points of the selected metrics; those that the SDK has folded into one are left out."""
     selection = Selection()
     for resource in data.resource_metrics:
         process = {name: str(value) for name, value in resource.resource.attributes.items()}

@@ -14,12 +14,12 @@ from otcache.regression._specs import DEFAULT_SPECS
 from otcache.telemetry import catalog
 from otcache.telemetry.catalog import Instrument
 
-JUDGED: Final = tuple(
+COMPARED: Final = tuple(
     row
     for row in catalog.INSTRUMENTS
     if row.kind == "histogram" or (row.kind == "counter" and catalog.RESULT in row.keys) or row is catalog.L1_COUNT
 )
-"""Metrics that are read unless others are asked for: durations and sizes, ratios of results, entries in L1."""
+"""Metrics that are read by default: durations and sizes, ratios of results, entries in L1."""
 
 _ABOUT: Final = (
     catalog.RESULT, catalog.COMPRESSION_STAGE, catalog.DEGRADED_REASON, catalog.EVICTION_REASON, catalog.WRITE_REASON,
@@ -96,7 +96,7 @@ class Selection:
     start: float | None = None
     end: float | None = None
     step: float = 60.0
-    metrics: tuple[Instrument, ...] = JUDGED
+    metrics: tuple[Instrument, ...] = COMPARED
     match: tuple[Matcher, ...] = ()
     resource: tuple[str, ...] = ("service.name", "job")
 

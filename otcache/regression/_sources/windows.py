@@ -147,7 +147,7 @@ def _open(value: Value | Packed) -> Value:
 
 @dataclass(slots=True)
 class _Life:
-    """Points between two restarts that were told."""
+    """Points between two restarts that the source reports."""
 
     series: Series
     latest: float

@@ -15,7 +15,7 @@ MOST_LOGARITHM: Final = 700
 """Beyond it the exponential does not fit a float."""
 
 
-def judge(worse: Interval, better: Interval, spec: MetricSpec, unit: float) -> Verdict:
+def decide(worse: Interval, better: Interval, spec: MetricSpec, unit: float) -> Verdict:
     """The verdict on a change.
 
     A severity holds if the lower bound clears its half-way floor and the upper bound does not exclude its

@@ -47,7 +47,7 @@ def test_everything_is_shown_on_request() -> None:
 
 def test_nothing_at_all_is_inconclusive_and_looks_so() -> None:
     assert text(report("inconclusive")) == (
-        "inconclusive: a regression is neither shown nor ruled out; series: none was judged (eleven against ten)"
+        "inconclusive: a regression is neither shown nor ruled out; series: none was compared (eleven against ten)"
     )
 
 

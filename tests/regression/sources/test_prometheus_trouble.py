@@ -92,7 +92,9 @@ def test_one_that_is_away_is_said() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
-    with pytest.raises(SourceError, match=f"Prometheus at http://127.0.0.1:{port} can't be asked: Connection refused"):
+    with pytest.raises(
+        SourceError, match=f"Prometheus at http://127.0.0.1:{port} can't be reached: Connection refused"
+    ):
         ask(f"http://127.0.0.1:{port}")
 
 
