@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from otcache.alerts import Alert, Parameters, alerts, render, thresholds
 from otcache.alerts.parameters import BENCHMARKS, RUNBOOKS, threshold_value
+from otcache.cli._output import complain, say
 from otcache.exceptions import ValidationError
 
 USAGE: Final = 2
@@ -63,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     except ValidationError as exc:
         return _refuse(str(exc), USAGE)
     if arguments.list:
-        _say("\n".join(_listed(parameters)))
+        say("\n".join(_listed(parameters)))
         return 0
     if arguments.target is None:
         return _refuse("FILE or DIR is missing; - is stdout", USAGE)
@@ -103,7 +104,7 @@ def _write(target: str, text: str) -> int:
         path.write_text(text, encoding="utf-8")
     except OSError as exc:
         return _refuse(f"{path} can't be written: {exc.strerror}", UNWRITABLE)
-    _say(f"{path}: {text.count(' - alert:')} alerts, {text.count(' - record:')} recordings")
+    say(f"{path}: {text.count(' - alert:')} alerts, {text.count(' - record:')} recordings")
     return 0
 
 
@@ -124,9 +125,5 @@ def _name(alert: Alert) -> str:
 
 
 def _refuse(message: str, status: int) -> int:
-    print(f"otcache: {message}", file=sys.stderr)  # noqa: T201  a command speaks to its user
+    complain(message)
     return status
-
-
-def _say(text: str) -> None:
-    print(text)  # noqa: T201  a command's answer

@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import signal
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +19,7 @@ from otcache.benchmarks._run.progress import bar
 from otcache.benchmarks._run.worker import cache_config
 from otcache.benchmarks.config import OPERATIONS, BenchmarkConfig, ConfigPresets, check_operations
 from otcache.benchmarks.models import BenchmarkResult, BenchmarkSuite
+from otcache.cli._output import complain, say
 from otcache.config.sources import require_valid
 from otcache.config.url import mask_url
 from otcache.exceptions import CacheError, ConfigurationError, ValidationError
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         _check_place(arguments.redis_url)
         _check_file(arguments.save)
     except (ValidationError, ConfigurationError) as exc:
-        return _complain(exc, USAGE)
+        return _refuse(exc, USAGE)
     try:
         with ended_by_signals():
             suite = _measured(config, arguments.redis_url)
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
             suite.save(arguments.save)
         _export(suite)
     except CacheError as exc:
-        return _complain(exc, FAILED)
+        return _refuse(exc, FAILED)
     return 0
 
 
@@ -126,8 +126,8 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _complain(error: CacheError, status: int) -> int:
-    print(f"otcache: {error}", file=sys.stderr)  # noqa: T201  a command speaks to its user
+def _refuse(error: CacheError, status: int) -> int:
+    complain(error)
     return status
 
 
@@ -136,12 +136,12 @@ def _complain(error: CacheError, status: int) -> int:
 
 def _show(suite: BenchmarkSuite, config: BenchmarkConfig, arguments: argparse.Namespace) -> None:
     if arguments.json:
-        print(json.dumps(suite.to_dict(), indent=2))  # noqa: T201  the command's answer
+        say(json.dumps(suite.to_dict(), indent=2))
         return
     where = "memory" if arguments.redis_url is None else mask_url(arguments.redis_url)
     title = f"{where}, values of {config.data_size} B, {config.processes} processes per operation"
     rows = [_row(result) for result in suite.results]
-    print("\n".join(_text(title, rows)))  # noqa: T201  the command's answer
+    say("\n".join(_text(title, rows)))
 
 
 def _row(result: BenchmarkResult) -> tuple[str, ...]:

@@ -6,12 +6,13 @@ import argparse
 import difflib
 import json
 import math
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+
+from otcache.cli._output import complain, say
 
 FAILED: Final = 1
 USAGE: Final = 2
@@ -86,24 +87,16 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         folder = load()
         if arguments.list:
-            _say("\n".join(_listed(folder)))
+            say("\n".join(_listed(folder)))
             return 0
         if arguments.directory is None:
             raise DashboardsError("export needs a directory, or --list")
         chosen = {name: value for name in folder.variables if (value := getattr(arguments, name)) is not None}
         made = adapted(folder, parse(folder, arguments.threshold), chosen)
     except DashboardsError as exc:
-        _complain(str(exc))
+        complain(str(exc))
         return USAGE
     return _write(arguments.directory, made)
-
-
-def _say(text: str) -> None:
-    print(text)  # noqa: T201  a command's answer
-
-
-def _complain(text: str) -> None:
-    print(f"otcache: {text}", file=sys.stderr)  # noqa: T201  a command speaks to its user
 
 
 # --- reading ------------------------------------------------------------------------------------------
@@ -236,7 +229,7 @@ def _write(directory: Path, made: Mapping[str, dict[str, Any]]) -> int:
             text = json.dumps(model, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
             (directory / name).write_text(text, encoding="utf-8")
     except OSError as exc:
-        _complain(f"{directory} can't be written: {exc.strerror or exc}")
+        complain(f"{directory} can't be written: {exc.strerror or exc}")
         return FAILED
-    _say(f"{len(made)} dashboards in {directory}: import them in Grafana, or provision the directory")
+    say(f"{len(made)} dashboards in {directory}: import them in Grafana, or provision the directory")
     return 0

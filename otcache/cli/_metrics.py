@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Iterator
 from typing import Final
 
 from otcache._exports.check import Report, check
 from otcache._exports.read import SourceError, is_url
+from otcache.cli._output import complain, say
+from otcache.cli._types import positive
 from otcache.config.url import mask_url
 from otcache.telemetry import catalog
 from otcache.telemetry.catalog import Instrument, tables
@@ -32,18 +33,12 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "--label", action="append", default=[], metavar="NAME", help="with --check: a label that a pipeline adds"
     )
     parser.add_argument(
-        "--timeout", type=_seconds, default=30.0, metavar="S", help="with --check: time for a URL (default: 30)"
+        "--timeout",
+        type=positive(3600, "s"),
+        default=30.0,
+        metavar="S",
+        help="with --check: for a URL (default: 30)",
     )
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
-    if not 0 < number <= 3600:
-        raise argparse.ArgumentTypeError(f"{text} is outside 0..3600 s, 0 excluded")
-    return number
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -55,18 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.check is not None:
         return _check(arguments)
     if arguments.complete or arguments.label:
-        _complain("--complete and --label go with --check")
+        complain("--complete and --label go with --check")
         return USAGE
     _SHOW[arguments.format]()
     return 0
-
-
-def _say(text: str) -> None:
-    print(text)  # noqa: T201  a command's answer
-
-
-def _complain(text: str) -> None:
-    print(f"otcache: {text}", file=sys.stderr)  # noqa: T201  a command speaks to its user
 
 
 # --- the catalogue ------------------------------------------------------------------------------------
@@ -93,9 +80,9 @@ def _on_metrics() -> list[catalog.Attribute]:
 
 
 _SHOW: Final[dict[str, Callable[[], None]]] = {
-    "json": lambda: _say(json.dumps(tables.registry(), indent=2)),
-    "markdown": lambda: _say(tables.page()),
-    "text": lambda: _say("\n".join(_text())),
+    "json": lambda: say(json.dumps(tables.registry(), indent=2)),
+    "markdown": lambda: say(tables.page()),
+    "text": lambda: say("\n".join(_text())),
 }
 
 
@@ -105,34 +92,34 @@ _SHOW: Final[dict[str, Callable[[], None]]] = {
 def _check(arguments: argparse.Namespace) -> int:
     where, shown = arguments.check, mask_url(arguments.check)
     if "://" in where and not is_url(where):
-        _complain(f"{shown} is neither a URL of http or https nor a path")
+        complain(f"{shown} is neither a URL of http or https nor a path")
         return USAGE
     try:
         report = check(where, timeout=arguments.timeout, complete=arguments.complete, labels=arguments.label)
     except SourceError as exc:
-        _complain(f"{shown}: {exc}")
+        complain(f"{shown}: {exc}")
         return UNREADABLE
     _REPORT[arguments.format]("standard input" if where == "-" else shown, report)
     return 0 if report.agrees else DIFFERENT
 
 
 def _as_text(where: str, report: Report) -> None:
-    _say(_summary(where, report))
+    say(_summary(where, report))
     for kind, metric, detail, samples in _rows(report):
-        _say(f"{kind:<10}{metric}: {detail}" + (f" (samples: {samples})" if samples != "-" else ""))
+        say(f"{kind:<10}{metric}: {detail}" + (f" (samples: {samples})" if samples != "-" else ""))
     for note in _notes(report):
-        _say(note)
+        say(note)
 
 
 def _as_markdown(where: str, report: Report) -> None:
     rows = ((kind, f"`{metric}`", detail, samples) for kind, metric, detail, samples in _rows(report))
     found = [tables.table(_COLUMNS, rows)] if report.differences else []
-    _say("\n\n".join([_summary(where, report), *found, *_notes(report)]))
+    say("\n\n".join([_summary(where, report), *found, *_notes(report)]))
 
 
 _COLUMNS: Final = ("difference", "metric", "detail", "samples")
 _REPORT: Final[dict[str, Callable[[str, Report], None]]] = {
-    "json": lambda where, report: _say(json.dumps({"source": where, **report.to_dict()}, indent=2)),
+    "json": lambda where, report: say(json.dumps({"source": where, **report.to_dict()}, indent=2)),
     "markdown": _as_markdown,
     "text": _as_text,
 }

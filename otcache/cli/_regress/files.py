@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from otcache.cli import _types as types
+from otcache.cli._output import say
 from otcache.cli._regress import options
 from otcache.exceptions import ConfigurationError
 from otcache.regression import _detector as detector
@@ -39,7 +41,7 @@ def declare_compare(parser: argparse.ArgumentParser) -> None:
         )
     parser.add_argument(
         "--step",
-        type=options.between("1s", "1d"),
+        type=types.between("1s", "1d"),
         default=60.0,
         metavar="T",
         help="length of a window of OTLP JSON (default: 60s)",
@@ -104,7 +106,7 @@ def declare_series(parser: argparse.ArgumentParser) -> None:
     """Files in the order of time."""
     parser.add_argument("files", nargs="+", metavar="FILE", help="saved benchmarks, the oldest first")
     parser.add_argument(
-        "--smallest", type=options.percent, default=changepoint.SMALLEST, metavar="P", help="smallest step, %% (5)"
+        "--smallest", type=types.percent, default=changepoint.SMALLEST, metavar="P", help="smallest step, %% (5)"
     )
     parser.add_argument("--format", choices=("text", "json"), default="text")
 
@@ -124,7 +126,7 @@ def series(arguments: argparse.Namespace) -> int:
     found = {name: changepoint.find_steps(values, arguments.smallest) for name, values in long.items()}
     steps = {name: [_step(point, arguments.files) for point in points] for name, points in found.items()}
     short = [name for name in levels if name not in long]
-    options.say(_as_json(steps, short) if arguments.format == "json" else "\n".join(_told(steps, short)))
+    say(_as_json(steps, short) if arguments.format == "json" else "\n".join(_told(steps, short)))
     if any(points and (points[-1].change or 0.0) > 0 for points in found.values()):
         return options.REGRESSION
     return options.OK if long else options.INCONCLUSIVE
@@ -171,9 +173,9 @@ def declare_ack(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--statistic", choices=_STATISTICS, help="only this one")
     parser.add_argument(
-        "--days", type=options.whole(1, _LONGEST_ACK), default=30, metavar="N", help="how long it holds (default: 30)"
+        "--days", type=types.whole(1, _LONGEST_ACK), default=30, metavar="N", help="how long it holds (default: 30)"
     )
-    parser.add_argument("--most", type=options.percent, metavar="P", help="the largest change that is accepted, %%")
+    parser.add_argument("--most", type=types.percent, metavar="P", help="the largest change that is accepted, %%")
     parser.add_argument("--reason", required=True, help="why; it is shown with the finding")
 
 
@@ -190,5 +192,5 @@ def ack(arguments: argparse.Namespace) -> int:
     attributes = dict(arguments.attribute)
     added = acks.Ack(arguments.metric, until, arguments.reason, attributes, arguments.statistic, arguments.most)
     acks.save(arguments.file, (*acks.load(arguments.file), added))
-    options.say(f"{arguments.file}: {arguments.metric} is acknowledged until {until}")
+    say(f"{arguments.file}: {arguments.metric} is acknowledged until {until}")
     return options.OK

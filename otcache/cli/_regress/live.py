@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from otcache import telemetry
+from otcache.cli import _types as types
+from otcache.cli._output import say
 from otcache.cli._regress import options
 from otcache.exceptions import ConfigurationError
 from otcache.regression import _detector as detector
@@ -43,13 +45,13 @@ def declare_source(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--target", required=True, metavar="JOB", help="the job to compare")
     group.add_argument("--match", action="append", default=[], metavar="M", help="conditions: env=prod, az=~a|b")
     group.add_argument(
-        "--step", type=options.between("1s", "1d"), default=60.0, metavar="T", help="one window (default: 60s)"
+        "--step", type=types.between("1s", "1d"), default=60.0, metavar="T", help="one window (default: 60s)"
     )
     group.add_argument("--user", help=f"for basic authentication; its password is in {_PASSWORD}")
     group.add_argument("--tenant", help="X-Scope-OrgID")
     group.add_argument("--ca-file", metavar="FILE", help="certificates to trust instead of the system's")
     group.add_argument(
-        "--timeout", type=options.between("0.1s", "1h"), default=30.0, metavar="T", help="of one answer (default: 30s)"
+        "--timeout", type=types.between("0.1s", "1h"), default=30.0, metavar="T", help="of one answer (default: 30s)"
     )
 
 
@@ -76,10 +78,10 @@ def declare_prometheus(parser: argparse.ArgumentParser) -> None:
     """Two stretches of time."""
     declare_source(parser)
     group = parser.add_argument_group("time")
-    group.add_argument("--end", type=options.moment, metavar="TIME", help="end of the current windows (default: now)")
-    group.add_argument("--window", type=options.seconds, default=1800.0, metavar="T", help="current (default: 30m)")
-    group.add_argument("--baseline", type=options.seconds, default=1800.0, metavar="T", help="baseline (default: 30m)")
-    group.add_argument("--baseline-end", type=options.moment, metavar="TIME", help="(default: where current begins)")
+    group.add_argument("--end", type=types.moment, metavar="TIME", help="end of the current windows (default: now)")
+    group.add_argument("--window", type=types.seconds, default=1800.0, metavar="T", help="current (default: 30m)")
+    group.add_argument("--baseline", type=types.seconds, default=1800.0, metavar="T", help="baseline (default: 30m)")
+    group.add_argument("--baseline-end", type=types.moment, metavar="TIME", help="(default: where current begins)")
     _declare_references(group)
     options.declare_outputs(parser)
 
@@ -114,9 +116,9 @@ def compare(arguments: argparse.Namespace) -> int:
 def declare_selftest(parser: argparse.ArgumentParser) -> None:
     """How much of the past."""
     declare_source(parser)
-    parser.add_argument("--past", type=options.seconds, default=DAY, metavar="T", help="how much of it (default: 1d)")
-    parser.add_argument("--end", type=options.moment, metavar="TIME", help="where it ends (default: now)")
-    parser.add_argument("--window", type=options.seconds, default=1800.0, metavar="T", help="each side (default: 30m)")
+    parser.add_argument("--past", type=types.seconds, default=DAY, metavar="T", help="how much of it (default: 1d)")
+    parser.add_argument("--end", type=types.moment, metavar="TIME", help="where it ends (default: now)")
+    parser.add_argument("--window", type=types.seconds, default=1800.0, metavar="T", help="each side (default: 30m)")
     options.declare_thresholds(parser)
 
 
@@ -128,12 +130,12 @@ def selftest(arguments: argparse.Namespace) -> int:
     reports = list(_past(arguments))
     conclusive = [each for each in reports if each.verdict != "inconclusive"]
     minutes = f"{arguments.window / 60:g} min"
-    options.say(f"{len(reports)} comparisons of {minutes} with the {minutes} before")
+    say(f"{len(reports)} comparisons of {minutes} with the {minutes} before")
     if not conclusive:
-        options.say("inconclusive: none of them had data enough")
+        say("inconclusive: none of them had data enough")
         return options.INCONCLUSIVE
     for line in _rates(conclusive, len(reports), arguments.warning):
-        options.say(line)
+        say(line)
     return options.OK
 
 
@@ -184,7 +186,7 @@ def declare_watch(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--state", type=Path, metavar="FILE", help="what is kept over restarts")
     group.add_argument("--exporter", choices=("prometheus", "otlp", "none"), default="prometheus", help="of verdicts")
     group.add_argument(
-        "--metrics-port", type=options.whole(0, 65_535), default=9464, metavar="P",
+        "--metrics-port", type=types.whole(0, 65_535), default=9464, metavar="P",
         help="of the page; 0 is any (default: 9464)",
     )  # fmt: skip
 
@@ -197,16 +199,16 @@ def _declare_plan(group: Any) -> None:
         ("--every", plan.step, "1s", "1d", "from evaluation to evaluation (default: 5m)"),
         ("--repin", plan.repin, "1s", "366d", "from baseline to baseline (default: 1d)"),
     ):
-        group.add_argument(name, type=options.between(low, high), default=value, metavar="T", help=said)
+        group.add_argument(name, type=types.between(low, high), default=value, metavar="T", help=said)
     group.add_argument(
-        "--raise", dest="confirm", type=options.whole(1, 100), default=plan.confirm, metavar="N",
+        "--raise", dest="confirm", type=types.whole(1, 100), default=plan.confirm, metavar="N",
         help="evaluations in a row that raise an alarm, or clear it (default: 3)",
     )  # fmt: skip
     group.add_argument(
         "--reference", action="append", choices=(*_REFERENCES, "none"), default=[],
         help="further baselines: day, week (default: both), none",
     )  # fmt: skip
-    group.add_argument("--looks", type=options.whole(1, 10**9), metavar="N", help="end after N evaluations")
+    group.add_argument("--looks", type=types.whole(1, 10**9), metavar="N", help="end after N evaluations")
     options.declare_thresholds(group)
 
 
@@ -223,7 +225,7 @@ def watch(arguments: argparse.Namespace) -> int:
     handle = telemetry.setup("otcache-regression", arguments.exporter, metrics_port=port)
     try:
         if handle.metrics_port is not None:
-            options.say(f"verdicts are on port {handle.metrics_port}, /metrics")
+            say(f"verdicts are on port {handle.metrics_port}, /metrics")
         return _run(Watch(read, Verdicts(arguments.target), plan, state), arguments.looks)
     finally:
         handle.shutdown()
@@ -264,9 +266,9 @@ def _run(watching: Watch, looks: int | None) -> int:
 def _tell(evaluation: Evaluation) -> None:
     now = time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime())
     if evaluation.report is None:
-        options.say(f"{now}  not read: {evaluation.error}")
+        say(f"{now}  not read: {evaluation.error}")
         return
-    options.say(f"{now}  {report.headline(evaluation.report)}")
+    say(f"{now}  {report.headline(evaluation.report)}")
     for each in evaluation.transitions:
         said = f"{each.before} -> {each.after}, {each.finding.statistic} {report.change(each.finding)}"
-        options.say(f"{now}  {report.series(each.key)}: {said} ({report.interval(each.finding)})")
+        say(f"{now}  {report.series(each.key)}: {said} ({report.interval(each.finding)})")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from otcache.cli._output import say
+from otcache.cli._types import percent
 from otcache.exceptions import ConfigurationError
 from otcache.regression._model import MetricSpec, Report
 from otcache.regression._reporting import acknowledgements as acks
@@ -24,11 +25,6 @@ INCONCLUSIVE: Final = 4
 UNREADABLE: Final = 5
 """Exit statuses: of a regression that counts (1), of a warning with `--exit-code detailed` (3), of too little, too
 coarse, too noisy or not comparable data (4), of a source that can't be read (5)."""
-MOST_PERCENT: Final = 1000
-LONGEST: Final = 366 * 86_400.0
-"""Seconds: the longest time that an argument may be."""
-LAST: Final = 253_402_300_799.0
-"""The last second of the year 9999."""
 
 
 def declare_outputs(parser: argparse.ArgumentParser) -> None:
@@ -55,77 +51,6 @@ def declare_thresholds(parser: Any) -> None:
     parser.add_argument(
         "--critical", type=percent, default=0.25, metavar="P", help="critical from P %% worse on (default: 25)"
     )
-
-
-def percent(text: str) -> float:
-    """A share in percent."""
-    try:
-        number = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of percent, 0..{MOST_PERCENT}") from None
-    if not 0 < number <= MOST_PERCENT:
-        raise argparse.ArgumentTypeError(f"{text} is outside 0..{MOST_PERCENT} %, 0 excluded")
-    return number / 100
-
-
-def seconds(text: str) -> float:
-    """A length of time: `90`, `90s`, `15m`, `1h`, `7d`."""
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-    digits, scale = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1.0)
-    try:
-        number = float(digits) * scale
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no length of time such as 90s, 15m, 1h, 7d") from None
-    if not 0 < number <= LONGEST:
-        raise argparse.ArgumentTypeError(f"{text} is outside 0..{LONGEST / 86_400:g}d, 0 excluded")
-    return number
-
-
-def between(low: str, high: str) -> Callable[[str], float]:
-    """Takes lengths of time from one to another: `between("1s", "1d")`."""
-    shortest, longest = seconds(low), seconds(high)
-
-    def take(text: str) -> float:
-        number = seconds(text)
-        if not shortest <= number <= longest:
-            raise argparse.ArgumentTypeError(f"{text} is outside {low}..{high}")
-        return number
-
-    return take
-
-
-def whole(low: int, high: int) -> Callable[[str], int]:
-    """Takes whole numbers of a range."""
-
-    def take(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of {low}..{high}") from None
-        if not low <= number <= high:
-            raise argparse.ArgumentTypeError(f"{text} is outside {low}..{high}")
-        return number
-
-    return take
-
-
-def moment(text: str) -> float:
-    """A time: seconds since the epoch, or ISO 8601 (UTC where it names no zone)."""
-    try:
-        found = float(text)
-    except ValueError:
-        found = _iso(text)
-    if not 0 <= found <= LAST:
-        raise argparse.ArgumentTypeError(f"{text} is outside 0..{LAST:.0f}, seconds since the epoch")
-    return found
-
-
-def _iso(text: str) -> float:
-    try:
-        found = datetime.fromisoformat(text)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-11-24T20:00:00Z") from None
 
 
 def form(text: str) -> tuple[str, str | None]:
@@ -224,13 +149,3 @@ def write(text: str, file: str | None) -> None:
         Path(file).write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8", errors="replace")
     except OSError as exc:
         raise ConfigurationError(f"{file} can't be written: {exc.strerror}") from exc
-
-
-def say(text: str) -> None:
-    """Print an answer."""
-    print(text, flush=True)  # noqa: T201  a command's answer
-
-
-def complain(text: object) -> None:
-    """Print an error."""
-    print(f"otcache: {text}", file=sys.stderr)  # noqa: T201  a command speaks to its user
