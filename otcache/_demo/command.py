@@ -34,10 +34,9 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo; 0 unless a client saw an error or the demo itself failed, 2 for numbers that it can't show."""
-    outage = not arguments.no_outage
-    options = Options(arguments.seconds, arguments.rate, arguments.port, outage, arguments.plain)
+    options = Options(arguments.seconds, arguments.rate, arguments.port, plain=arguments.plain)
     if arguments.regression:
-        options = replace(options, seconds=options.seconds or USUAL_LENGTH, outage=False, regression=True)
+        options = replace(options, seconds=options.seconds or USUAL_LENGTH, regression=True)
         if not (SHORTEST <= (options.seconds or 0.0) <= LONGEST and options.rate >= SLOWEST_RATE):
             sys.stderr.write(f"otcache demo: --regression takes --seconds {SHORTEST:g}..{LONGEST:g} ")
             sys.stderr.write(f"and --rate {SLOWEST_RATE:g} or more: the detector needs so much to see\n")

@@ -41,7 +41,6 @@ class Options:
         seconds: How long; `None` until Ctrl-C.
         rate: Requests per second.
         port: Of the application; 0 for a free one.
-        outage: Whether Redis is killed on the way.
         plain: A line per second instead of a live table.
         regression: Whether the network to Redis slows down on the way, and the detector watches.
     """
@@ -49,7 +48,6 @@ class Options:
     seconds: float | None = None
     rate: float = 200.0
     port: int = 0
-    outage: bool = True
     plain: bool = False
     regression: bool = False
 
@@ -150,7 +148,7 @@ class Play:
             yield self._slowing.follow()
             return
         yield self._crowd()
-        if self._options.outage and self._redis is not None:
+        if self._redis is not None:
             yield self._break(self._redis)
 
     # --- looking ------------------------------------------------------------------------------------

@@ -94,7 +94,6 @@ def _declare_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=number, metavar="N", help="end after N seconds (default: at Ctrl-C)")
     parser.add_argument("--rate", type=number, default=200.0, metavar="R", help="requests per second (default: 200)")
     parser.add_argument("--port", type=whole(0, 65_535), default=0, metavar="P", help="port of the app (default: any)")
-    parser.add_argument("--no-outage", action="store_true", help="leave Redis alone")
     parser.add_argument(
         "--regression", action="store_true",
         help="instead of an outage: the network to Redis becomes slower, the regression detector raises an alarm and "

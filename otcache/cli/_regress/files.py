@@ -105,9 +105,6 @@ SHORTEST: Final = changepoint.CRITICAL[0][0]
 def declare_series(parser: argparse.ArgumentParser) -> None:
     """Files in the order of time."""
     parser.add_argument("files", nargs="+", metavar="FILE", help="saved benchmarks, the oldest first")
-    parser.add_argument(
-        "--smallest", type=types.percent, default=changepoint.SMALLEST, metavar="P", help="smallest step, %% (5)"
-    )
     parser.add_argument("--format", choices=("text", "json"), default="text")
 
 
@@ -123,7 +120,7 @@ def series(arguments: argparse.Namespace) -> int:
         for name in dict.fromkeys(name for each in history for name in each)
     }
     long = {name: values for name, values in levels.items() if sum(map(math.isfinite, values)) >= SHORTEST}
-    found = {name: changepoint.find_steps(values, arguments.smallest) for name, values in long.items()}
+    found = {name: changepoint.find_steps(values) for name, values in long.items()}
     steps = {name: [_step(point, arguments.files) for point in points] for name, points in found.items()}
     short = [name for name in levels if name not in long]
     say(_as_json(steps, short) if arguments.format == "json" else "\n".join(_told(steps, short)))

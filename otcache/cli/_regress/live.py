@@ -81,7 +81,6 @@ def declare_prometheus(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--end", type=types.moment, metavar="TIME", help="end of the current windows (default: now)")
     group.add_argument("--window", type=types.seconds, default=1800.0, metavar="T", help="current (default: 30m)")
     group.add_argument("--baseline", type=types.seconds, default=1800.0, metavar="T", help="baseline (default: 30m)")
-    group.add_argument("--baseline-end", type=types.moment, metavar="TIME", help="(default: where current begins)")
     _declare_references(group)
     options.declare_outputs(parser)
 
@@ -97,7 +96,7 @@ def compare(arguments: argparse.Namespace) -> int:
     """Compare two stretches of time; the exit status."""
     options.check(arguments)
     end = arguments.end if arguments.end is not None else time.time()
-    before = arguments.baseline_end if arguments.baseline_end is not None else end - arguments.window
+    before = end - arguments.window
     read = reader(arguments)
     old, new = read(before - arguments.baseline, before), read(end - arguments.window, end)
     references = {
