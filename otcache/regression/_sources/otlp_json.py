@@ -212,7 +212,7 @@ def _exponential(point: Mapping[str, Any], row: Instrument, count: float, total:
     return Cells(count, total, Exponential(scale, threshold), counts, zero)
 
 
-def _buckets(side: Mapping[str, Any], row: Instrument) -> Iterator[tuple[float, float]]:
+def _buckets(side: Mapping[str, Any], row: Instrument) -> Iterator[tuple[int, float]]:
     offset = int(_float(side.get("offset") or 0, row))
     return ((index, n) for index, n in enumerate(_numbers(repeated(side, "bucketCounts"), row), offset) if n)
 

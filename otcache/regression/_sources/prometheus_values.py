@@ -68,7 +68,7 @@ def _native(histogram: Mapping[str, Any], bounds: frozenset[float]) -> Cells | N
         return None
     if bounds:
         return _custom(histogram, count, total, bounds)
-    scale, threshold, zero, counts = FINEST, 0.0, 0.0, dict[float, float]()
+    scale, threshold, zero, counts = FINEST, 0.0, 0.0, dict[int, float]()
     for rule, low, high, n in _buckets(histogram):
         if rule == _BOTH_CLOSED or high <= 0:  # nothing that otcache measures is below 0
             zero, threshold = zero + n, max(threshold, high)

@@ -149,8 +149,6 @@ def _points(data: MetricsData, rows: Mapping[str, Instrument]) -> Iterator[tuple
 def _cells(point: Any) -> Cells:
     if hasattr(point, "explicit_bounds"):
         return explicit(point.count, point.sum, tuple(point.explicit_bounds), point.bucket_counts)
-    counts: dict[float, float] = {
-        at: n for at, n in enumerate(point.positive.bucket_counts, point.positive.offset) if n
-    }
+    counts: dict[int, float] = {at: n for at, n in enumerate(point.positive.bucket_counts, point.positive.offset) if n}
     below = sum(point.negative.bucket_counts)  # nothing that otcache measures is below 0
     return Cells(point.count, point.sum, Exponential(point.scale), counts, point.zero_count + below)
