@@ -12,6 +12,7 @@ from rich.text import Text
 
 from otcache._demo.detector import Found
 from otcache._demo.snapshot import TIERS, Window, count, quantile
+from otcache.regression._reporting import report
 
 _LABELS: Final = {"l1": "L1 hit", "l2": "L2 hit", "loader": "loaded", "none": "missed"}
 _BACKPLANE: Final = {"available": "green", "none": "dim"}
@@ -53,16 +54,7 @@ class View:
 
 def duration(seconds: float | None) -> str:
     """Three digits and the unit that fits."""
-    if seconds is None:
-        return "-"
-    for scale, unit in ((1e9, "ns"), (1e6, "µs"), (1e3, "ms")):
-        if seconds * scale < 999.5:
-            return f"{_three_digits(seconds * scale)} {unit}"
-    return f"{_three_digits(seconds)} s"
-
-
-def _three_digits(number: float) -> str:
-    return f"{number:.0f}" if number >= 99.5 else f"{number:.1f}" if number >= 9.95 else f"{number:.2f}"
+    return "-" if seconds is None else report.duration(seconds)
 
 
 def percent(share: float | None) -> str:

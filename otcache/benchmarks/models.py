@@ -12,12 +12,10 @@ from otcache.benchmarks._run.comparison import ComparisonResult, Entries, Overal
 from otcache.benchmarks._run.result import BenchmarkResult
 from otcache.benchmarks._run.verdict import HIT_RATE, MEMORY, TIMING, Thresholds, compare, entry
 from otcache.exceptions import ConfigurationError, ValidationError
+from otcache.regression._sources.bench_json import KIND, SCHEMA_VERSION
 
 __all__ = ["BenchmarkResult", "BenchmarkSuite", "ComparisonResult"]
 
-SCHEMA_VERSION: Final = 1
-KIND: Final = "otcache.benchmark"
-"""What the first lines of a saved suite say."""
 _NOT_BRIEF: Final = ("operation", "timestamp", "metadata")
 
 

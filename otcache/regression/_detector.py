@@ -32,7 +32,7 @@ ANCHORS: Final[frozenset[Statistic]] = frozenset({"mean", "p50", "p95"})
 BLIND_SHARE: Final = 0.1
 """A metric may leave so much of its traffic in series too rare for a verdict, and still be ok."""
 MILDEST: Final[Sequence[Verdict]] = ("ok", "improved", "minor", "inconclusive", "warning", "critical")
-WORST: Final[Sequence[Verdict]] = ("critical", "warning", "inconclusive", "minor", "improved", "ok")
+WORST_FIRST: Final[Sequence[Verdict]] = ("critical", "warning", "inconclusive", "minor", "improved", "ok")
 COARSE: Final = "too coarse: its buckets can't show 10 %, only the mean decides"
 FINER: Final = (
     "{}: buckets too coarse for quantiles of these values; export setup(histograms='fine'), or a View with boundaries "
@@ -245,7 +245,7 @@ def overall(findings: Iterable[Finding], blind: bool) -> Verdict:
     found = set(series_verdicts(findings).values()) - {"inconclusive"}
     if blind:
         found.add("inconclusive")
-    return next((verdict for verdict in WORST if verdict in found), "inconclusive")
+    return next((verdict for verdict in WORST_FIRST if verdict in found), "inconclusive")
 
 
 def _can_not_see(findings: Sequence[Finding], baseline: Dataset, current: Dataset, specs: Sequence[MetricSpec]) -> bool:
@@ -268,7 +268,7 @@ def _of_series(findings: Sequence[Finding]) -> Verdict:
     verdicts = {finding.verdict for finding in findings}
     if any(finding.verdict != "inconclusive" for finding in anchors):
         verdicts.discard("inconclusive")
-    return next(verdict for verdict in WORST if verdict in verdicts)
+    return next(verdict for verdict in WORST_FIRST if verdict in verdicts)
 
 
 def _is_blind(side: Dataset, verdicts: Mapping[SeriesKey, Verdict], specs: Sequence[MetricSpec]) -> bool:

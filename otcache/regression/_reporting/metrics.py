@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from otcache.regression._detector import series_verdicts
+from otcache.regression._detector import WORST_FIRST, series_verdicts
 from otcache.regression._hysteresis import Transition, alarms, in_force
 from otcache.regression._model import Finding, Report, SeriesKey, Verdict
-from otcache.regression._reporting.report import ORDER, change, interval, series, worst_first
+from otcache.regression._reporting.report import change, interval, series, worst_first
 from otcache.telemetry import catalog
 from otcache.telemetry._instrumentation.events import Events
 from otcache.telemetry._instrumentation.metrics import Metrics, metrics_for
@@ -139,7 +139,7 @@ class Verdicts:
             identified = identity(self._target, key)
             if identified is not None:
                 worst[identified] = _worse(worst.get(identified, verdict), verdict)
-        for identified, now in sorted(worst.items(), key=lambda item: -ORDER.index(item[1])):
+        for identified, now in sorted(worst.items(), key=lambda item: -WORST_FIRST.index(item[1])):
             for state_name in catalog.VERDICT.values or ():
                 yield (catalog.REGRESSION_STATUS, (*identified, state_name)), int(state_name == now)
 
@@ -182,7 +182,7 @@ def _facts(identified: Identity, transition: Transition) -> dict[str, Any]:
 
 
 def _worse(one: Verdict, other: Verdict) -> Verdict:
-    return one if ORDER.index(one) < ORDER.index(other) else other
+    return one if WORST_FIRST.index(one) < WORST_FIRST.index(other) else other
 
 
 def _in_force(state: Mapping[str, Any], key: SeriesKey, latest: Verdict) -> Verdict:

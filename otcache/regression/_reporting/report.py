@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import Any, Final, Literal
 from xml.etree import ElementTree
 
-from otcache.regression._detector import series_verdicts
+from otcache.regression._detector import WORST_FIRST, series_verdicts
 from otcache.regression._model import SEVERITY, Finding, Report, SeriesKey, Verdict
 from otcache.regression._runs import BENCHMARK
 from otcache.regression._specs import DEFAULT_SPECS, MEMORY
@@ -18,7 +18,6 @@ from otcache.telemetry import catalog
 
 SCHEMA_VERSION: Final = 1
 """Of the JSON form; it changes when a reader of the last one would be misled."""
-ORDER: Final[Sequence[Verdict]] = ("critical", "warning", "inconclusive", "minor", "improved", "ok")
 FailOn = Literal["critical", "warning", "never"]
 _UNITS: Final = {row.name: row.unit for row in catalog.INSTRUMENTS} | {BENCHMARK.metric: "s", MEMORY.metric: "By"}
 _POINTS: Final = frozenset(spec.metric for spec in DEFAULT_SPECS if spec.scale == "points")
@@ -128,7 +127,7 @@ def headline(report: Report) -> str:
 def tally(report: Report) -> dict[Verdict, int]:
     """How many series have each verdict, the worst first."""
     verdicts = list(series_verdicts(report.findings).values())
-    return {verdict: verdicts.count(verdict) for verdict in ORDER if verdict in verdicts}
+    return {verdict: verdicts.count(verdict) for verdict in WORST_FIRST if verdict in verdicts}
 
 
 def loud(report: Report) -> list[Finding]:
@@ -141,7 +140,7 @@ def loud(report: Report) -> list[Finding]:
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
     """Findings in the order in which one reads them."""
-    return sorted(findings, key=lambda each: (ORDER.index(each.verdict), -(each.change or 0.0), str(each.key)))
+    return sorted(findings, key=lambda each: (WORST_FIRST.index(each.verdict), -(each.change or 0.0), str(each.key)))
 
 
 def is_alarm(report: Report, least: Verdict) -> bool:

@@ -11,7 +11,7 @@ from otcache._exports import otlp_json as otlp
 from otcache._exports.otlp_json import OVERFLOW, repeated
 from otcache.regression._model import Exponential
 from otcache.regression._sources.cells import FINEST, Cells, explicit
-from otcache.regression._sources.files import found, named, objects
+from otcache.regression._sources.files import named
 from otcache.regression._sources.selection import Reading, Selection, Series
 from otcache.regression._sources.windows import Lives, Windows
 from otcache.telemetry.catalog import Instrument
@@ -30,22 +30,6 @@ _FIELDS: Final = {
 _LARGEST: Final = 2**64
 _DIGITS: Final = 16
 """From as many on, a whole number may be no float."""
-
-
-def read(where: str | Sequence[str], selection: Selection | None = None) -> Reading:
-    """The windows of files of OTLP JSON. They are read once, line by line; what is kept grows with the windows.
-
-    Args:
-        where: Paths of files or directories (rotated files), `-` for standard input.
-        selection: What is read; everything that the detector compares, in windows of a minute, by default.
-
-    Raises:
-        SourceError: One of them can't be read, is empty, cut off or no OTLP JSON, or holds what can't be.
-    """
-    reader = OtlpReader(selection or Selection())
-    for path in (path for each in ([where] if isinstance(where, str) else where) for path in found(each)):
-        reader.read(path, objects(path))
-    return reader.reading()
 
 
 class OtlpReader:
