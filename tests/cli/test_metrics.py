@@ -220,7 +220,7 @@ def test_a_timeout_that_is_none_is_refused_with_a_sentence(timeout: str, capsys:
         main(["metrics", "--check", "-", f"--timeout={timeout}"])
 
     assert ended.value.code == 2
-    assert re.search(r"is outside 0\.\.3600 s|is no number of seconds", capsys.readouterr().err)
+    assert re.search(r"is outside 0\.\.3600 s|is no number of 0\.\.3600 s", capsys.readouterr().err)
 
 
 def test_the_commands_of_the_page_on_checking_are_understood(capsys: Captured) -> None:
