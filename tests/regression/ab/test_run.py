@@ -205,7 +205,7 @@ FAILURES = {
     "def work(key): pass": "TypeError: work() missing 1 required positional argument: 'key'",
     "def work(): raise ValueError('no\\nway')": "ValueError: no way (",
     "async def work(): raise ValueError('no way')": "ValueError: no way (",
-    "def work(): yield 1": "TypeError: bench:work gives a generator, which does nothing until somebody reads it",
+    "def work(): yield 1": "TypeError: bench:work gives a generator, which does nothing until it is read",
     "def work(:": "SyntaxError: invalid syntax",
     "import os\nprint('bye', flush=True)\nos._exit(3)": "its process ended with status 3: bye",
     "import os\ndef work(): os.kill(os.getpid(), 9)": "its process ended by SIGKILL",
