@@ -186,7 +186,7 @@ class L1:
         self.store.remove_prefix(target[2:] if target[:2] == "p:" else "")
 
     def restart(self, *, disturb: bool) -> None:
-        """Drop every copy: nobody knows what has changed. `disturb` also what is in flight."""
+        """Drop every copy: what has changed meanwhile is unknown. `disturb` also what is in flight."""
         if disturb:
             self._inflight.disturb_all()
         self.store.remove_prefix("")

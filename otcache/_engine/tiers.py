@@ -76,7 +76,7 @@ class Tiers:
     async def version(self, outcome: Outcome) -> int:
         """Return the invalidation version of a value that begins to be made now."""
         # Without an epoch every invalidation there has been so far would hit the new value: learn it first.
-        if self.l2 is not None and self.l2.has_versions and not self.log.id and not self.l2.breaker.is_open:
+        if self.l2 is not None and not self.log.id and self.l2.has_versions and not self.l2.breaker.is_open:
             try:
                 await self.l2.listen(outcome)
             except StoreError as exc:
@@ -222,7 +222,7 @@ class Tiers:
         alone = False
         try:
             in_l2 = await self._write_l2(outcome, payloads, options, lock)
-        except BaseException:  # cancelled: nobody knows what the server holds
+        except BaseException:  # cancelled: the server may hold the old value or the new one
             self.l1.remove(payloads)
             raise
         finally:
