@@ -45,7 +45,7 @@ class EntryCodec:
             created_at_ms=now if dated else None,
             type=kind,
             facts=options.noted(facts, now) if dated else facts,
-            stamp=options.version if dated else None,
+            version=options.version if dated else None,
         )
         self._probe.coded("serialize", encoded.codec, encoded.serialize_ns)
         if encoded.algorithm is not None:

@@ -169,7 +169,7 @@ class Tiers:
         now_ms = self._store_clock.now_ms()
         if found.expires_at_ms and found.expires_at_ms <= now_ms:
             return Lookup(key, "miss", reason="expired")
-        if found.stamp != self.log.certain and not self.log.allows(key, found.stamp, tags_of(found)):
+        if found.version != self.log.certain and not self.log.allows(key, found.version, tags_of(found)):
             return Lookup(key, "miss", reason="invalidated")
         outcome.size = len(payload)
         return self._answer(outcome, key, payload, found, copy, now_ms)
@@ -400,7 +400,7 @@ class Tiers:
             found = None if payload is None else self.codec.serializer.inspect(payload)
         except DecodeError:
             return False
-        return found is not None and self.log.allows(key, found.stamp, tags_of(found))
+        return found is not None and self.log.allows(key, found.version, tags_of(found))
 
     async def touch(self, outcome: Outcome, key: str, seconds: int, started: int) -> bool:
         """Give `key` a new TTL in both tiers; return whether the deepest one has it."""

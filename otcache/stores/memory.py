@@ -1,4 +1,4 @@
-"""The near tier: entries in this process, bounded, every operation O(1)."""
+"""The entries of L1: in this process, bounded, every operation O(1)."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class More(NamedTuple):
 class Entry:
     """One entry; 40 bytes of slots instead of a dictionary.
 
-    `expires` is all that the hit path asks: the end of an entry, or the earlier moment from which on it should be
-    loaded anew (then `more` knows its end).
+    `expires` is all that the hit path compares: the end of an entry, or the earlier moment from which on it should be
+    refreshed (then `more` has its end).
     """
 
     __slots__ = ("expires", "facts", "more", "used", "value")
@@ -65,7 +65,7 @@ class Entry:
 
     @property
     def dies(self) -> int:
-        """When it is of no use any more, not even as a stale value."""
+        """When not even its stale time is left."""
         return self.expires if self.more is None else self.more.dies
 
 

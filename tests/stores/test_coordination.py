@@ -28,7 +28,7 @@ async def test_lost_versions_begin_a_new_epoch(store: RedisStore, place: Place, 
 
 
 async def test_racing_invalidations_get_different_versions(place: Place, connect: Connect, listen: Listen) -> None:
-    stores = [connect(place.url, **place.options) for _ in range(4)]
+    stores = [connect(place.url, timeout=5.0, **place.options) for _ in range(4)]
     ear = await listen(stores[0])
 
     answers = await asyncio.gather(

@@ -40,7 +40,7 @@ async def test_thousands_of_keys_are_removed_by_one_script(redis_server: RedisSe
 
 
 async def test_news_of_a_key_come_in_the_order_of_its_changes(place: Place, connect: Connect, listen: Listen) -> None:
-    stores = [connect(place.url, **place.options) for _ in range(4)]
+    stores = [connect(place.url, timeout=5.0, **place.options) for _ in range(4)]
     ear = await listen(stores[0])
 
     async def change(who: int) -> None:
