@@ -24,7 +24,6 @@ from otcache.exceptions import StoreError
 from otcache.stores.base import Subscription
 from otcache.stores.memory import MemoryStore
 from otcache.telemetry import catalog
-from otcache.telemetry._instrumentation.coherence import CoherenceReport
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.signals import clock
 from otcache.telemetry.catalog import Instrument
@@ -52,7 +51,7 @@ class Backplane:
         self._far = far
         self._near = near
         self._inflight = inflight
-        self._report = CoherenceReport(probe)
+        self._report = probe.coherence
         self._metrics = probe.metrics
         self._lease = int(max_staleness * 1e9)
         self._beat = max_staleness / BEATS

@@ -11,7 +11,6 @@ from otcache.config import CacheConfig
 from otcache.config.sources import from_options
 from otcache.stores.memory import MemoryStore
 from otcache.stores.redis.store import RedisStore
-from otcache.telemetry._instrumentation.coherence import CoherenceReport
 from otcache.telemetry._instrumentation.privacy import KeyPrivacy
 from otcache.telemetry._instrumentation.probe import Extras, Probe
 from otcache.telemetry.providers import Providers
@@ -39,7 +38,6 @@ def make_near(config: CacheConfig, probe: Probe, *, on: bool = True) -> MemorySt
 def make_far(config: CacheConfig, probe: Probe) -> L2:
     """The far tier on Redis. Opens no connection."""
     probe.declare_far()
-    CoherenceReport(probe).declare_far()
     return L2(
         RedisStore.from_config(config),
         probe,

@@ -21,7 +21,6 @@ from otcache._engine.write_options import WriteOptions, tags_of
 from otcache._serialization.serializer import Decoded, DecodeError, Serializer
 from otcache.exceptions import StoreError
 from otcache.stores.memory import NEVER, MemoryStore
-from otcache.telemetry._instrumentation.coherence import CoherenceReport
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.signals import clock
 from otcache.telemetry.record import Lookup, Outcome, StaleCandidate
@@ -68,7 +67,7 @@ class Tiers:
         elif far is not None:
             far.invalidated = self._forget
         self._probe = probe
-        self._report = CoherenceReport(probe)
+        self._report = probe.coherence
         self._clock: Callable[[], int] = clock
 
     def _forget(self, targets: list[str]) -> None:
