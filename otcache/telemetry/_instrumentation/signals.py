@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
@@ -16,13 +17,19 @@ from otcache.telemetry import catalog
 from otcache.telemetry._instrumentation.events import Events
 from otcache.telemetry._instrumentation.metrics import Metrics, grid_of, metrics_for
 from otcache.telemetry._instrumentation.privacy import own_words
-from otcache.telemetry._instrumentation.sampling import SpanPolicy, Tracing
+from otcache.telemetry._instrumentation.sampling import SPAN_KEY, SpanPolicy, current_context
 from otcache.telemetry.catalog import Attribute, Combination, Instrument
 from otcache.telemetry.providers import Providers
 from otcache.telemetry.record import Measurement
 
 clock: Final[Callable[[], int]] = time.perf_counter_ns
 Values = tuple[str | None, ...]
+
+# A parent-based sampler with the default delegates drops every child of an unsampled parent.
+_PARENT_BASED = re.compile(
+    r"ParentBased\{root:.*,remoteParentSampled:AlwaysOnSampler,remoteParentNotSampled:AlwaysOffSampler,"
+    r"localParentSampled:AlwaysOnSampler,localParentNotSampled:AlwaysOffSampler\}"
+)
 
 
 class Guard:
@@ -157,6 +164,81 @@ class Signals:
         body = f"{attribute.name} has over {limit} values; further ones are {catalog.OTHER}"
         facts = {catalog.ATTRIBUTE_NAME.name: attribute.name, catalog.LIMIT.name: limit}
         self.events.emit(catalog.CAPPED, body, facts)
+
+
+class Tracing:
+    """The tracers of one cache, and what its hit path must know of them.
+
+    Attributes:
+        mask: 1 if a hit under a sampled parent gets a span, 0 if no hit does.
+        roots: Whether a hit without a parent may get a span.
+        unset: Whether the application has set no SDK yet.
+        always: Whether the sampler must be asked about hits even under an unsampled parent.
+    """
+
+    __slots__ = (
+        "_ask",
+        "_provider",
+        "_resolved_for",
+        "always",
+        "mask",
+        "operations",
+        "policy",
+        "redis",
+        "roots",
+        "unset",
+    )
+
+    def __init__(self, provider: trace.TracerProvider | None, version: str, policy: SpanPolicy) -> None:
+        self.policy: SpanPolicy = policy
+        self.mask = int(policy == "all")
+        self.roots = False
+        self.unset = False
+        self.always = False
+        self._ask = False
+        self._provider = provider
+        self._resolved_for: object = None
+        self.operations = trace.get_tracer("otcache", version, provider)
+        self.redis = trace.get_tracer("otcache.redis", version, provider)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look again at the provider: an application may set its SDK after it built its caches."""
+        provider = self._provider or trace.get_tracer_provider()
+        if provider is self._resolved_for:
+            return
+        self._resolved_for = provider
+        self.unset = isinstance(provider, trace.ProxyTracerProvider)
+        sampler = getattr(provider, "sampler", None)  # None: no SDK
+        description = sampler.get_description() if sampler is not None else "AlwaysOffSampler"
+        may_record = description != "AlwaysOffSampler"
+        self._ask = may_record and _PARENT_BASED.fullmatch(description) is None
+        self.roots = may_record and bool(self.mask)
+        self.always = self._ask and bool(self.mask)
+
+    def is_late(self) -> bool:
+        """Whether an SDK has been set since, and may want a span of a hit without a parent."""
+        if getattr(trace, "_TRACER_PROVIDER", self) is None:  # private, and a tenth of the price of asking
+            return False
+        self.refresh()
+        return self.roots
+
+    def wants_hit(self) -> bool:
+        """Whether a span of an L1 hit would be recorded, or has to be offered to the sampler."""
+        span = current_context().get(SPAN_KEY)
+        if span is None:
+            return self.roots
+        return bool(span.get_span_context().trace_flags & self.mask) or self.always
+
+    def wants(self) -> bool:
+        """The same for an operation that leaves the hit path."""
+        if self.policy == "off" or (self.unset and getattr(trace, "_TRACER_PROVIDER", self) is None):
+            return False
+        self.refresh()
+        span = current_context().get(SPAN_KEY)
+        if span is None:  # the root sampler decides
+            return True
+        return bool(span.get_span_context().trace_flags & 1) or self._ask
 
 
 def error_type(error: BaseException | None) -> str | None:
