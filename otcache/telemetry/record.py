@@ -34,14 +34,14 @@ Purpose = Literal["read", "write", "delete", "health", "tag", "lock"]
 
 @dataclass(slots=True)
 class StaleCandidate:
-    """A value that is no hit, but may be better than nothing.
+    """A stale entry to fall back on if the load fails or is slow.
 
     Attributes:
         value: The value.
-        tier: Who has it.
+        tier: The tier that holds it.
         past: Seconds past its time to live; negative while it only can't be trusted.
         age: Seconds since it was made, if that is known.
-        reason: What it would be served for if nothing else is wrong.
+        reason: Why it would be served if nothing else goes wrong.
     """
 
     value: Any
@@ -62,10 +62,10 @@ class Lookup:
         reason: Why it missed; `none` unless it did.
         value: What the caller got; `MISSING` for a miss.
         facts: What else the writer of the value noted.
-        due: Whether a hit should be loaded anew soon.
+        due: Whether a hit should be refreshed now.
         age: Seconds since the value was made, if that is known.
         left: Seconds it stays fresh; `None` for ever.
-        kept: For a miss, a stale value.
+        kept: For a miss, a stale candidate.
     """
 
     key: str
@@ -101,15 +101,15 @@ class AIFacts:
 
 @dataclass(slots=True, eq=False)
 class LoadFacts:
-    """What only a call that may load has to tell.
+    """What a call that may load adds to its record.
 
     Attributes:
         template: The shape of its key, as the source code declares it.
-        stale_reason: Why a stale value was given.
-        role: Its part where several callers shared one load.
+        stale_reason: Why a stale value was served.
+        role: Leader or waiter, where several callers shared one load.
         waiters: Callers beside the leader that its load served.
         wait: Seconds that a waiter waited.
-        told: Whether what is raised has been told of where it happened.
+        told: Whether the error was logged where it happened.
         paused: Time of callbacks inside of the call, in ns; not part of its duration.
     """
 
@@ -183,7 +183,7 @@ class Outcome:
 
 @dataclass(slots=True, eq=False)
 class RemoteCall:
-    """One round trip to the far tier.
+    """One call to L2.
 
     Attributes:
         command: The semantic conventions' `db.operation.name`: GET, MGET, PIPELINE SET, ...
@@ -192,7 +192,7 @@ class RemoteCall:
         sent: Payload bytes written.
         received: Payload bytes read.
         error_type: The server's error prefix or the client's class; `None` for success.
-        background: Whether nobody waits for it: the breaker's probe, counted but neither traced nor logged.
+        background: Whether no caller waits for it (the breaker's probe): counted, but neither traced nor logged.
     """
 
     command: str

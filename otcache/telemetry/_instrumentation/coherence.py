@@ -1,4 +1,4 @@
-"""What is told of invalidations, and of the news that processes send each other."""
+"""Metrics and events of invalidations, and of the backplane that carries their messages."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class CoherenceReport:
         self.backend = signals.backend
 
     def published(self, kind: str) -> None:
-        """News went out with a write."""
+        """An invalidation message went out with a write."""
         self._signals.count(catalog.NEWS, "publish", kind)
 
     def received(self, kind: str, lag_ms: int | None, error: Exception | None) -> None:
-        """News came in, `lag_ms` after they were sent."""
+        """A message came in, `lag_ms` after it was sent."""
         self._signals.count(catalog.NEWS, "receive", kind, error_type(error))
         if lag_ms is not None:
             self._signals.observe(catalog.NEWS_LAG, max(0, lag_ms))
@@ -37,11 +37,11 @@ class CoherenceReport:
                 catalog.INVALIDATION_TARGET.name: target,
                 catalog.INVALIDATION_SOURCE.name: source,
             }
-            what = "everything" if target == "all" else f"a {target}"
-            self._signals.events.emit(catalog.INVALIDATED, f"cache {self._signals.name}: {what} is invalid", facts)
+            what = "all entries are" if target == "all" else f"the entries of a {target} are"
+            self._signals.events.emit(catalog.INVALIDATED, f"cache {self._signals.name}: {what} invalid", facts)
 
     def moved(self, state: str, error: StoreError | None = None) -> None:
-        """The connection for news stands, or is lost."""
+        """The backplane is connected, or lost."""
         name = self._signals.name
         facts = {
             catalog.CACHE.name: name,
@@ -51,10 +51,11 @@ class CoherenceReport:
         }
         if error is not None and error.reason in (catalog.DEGRADED_REASON.values or ()):
             facts[catalog.DEGRADED_REASON.name] = error.reason
-        heard = "hears other processes again" if state == "available" else "hears no other process; L1 is not trusted"
+        reason = "" if error is None else f" ({error.reason})"
+        lost = f"unavailable{reason}; L1 stops serving entries of L2 within max_staleness"
         self._signals.events.emit(
             catalog.COMPONENT_CHANGED,
-            f"cache {name} {heard}",
+            f"cache {name}: backplane {'available again' if state == 'available' else lost}",
             facts,
             severity="INFO" if state == "available" else "WARN",
         )

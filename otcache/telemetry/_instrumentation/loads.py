@@ -28,7 +28,7 @@ from otcache.telemetry._instrumentation.signals import (
 from otcache.telemetry.record import CoalesceOutcome, CoalesceScope, LoadFacts, LoadTrigger, Outcome, StaleReason
 
 MANY: Final = 50
-"""Callers that wait for one load: from here on it is told as a stampede."""
+"""Waiters of one load from which on an event reports a stampede."""
 _PLACE: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
@@ -118,7 +118,7 @@ class LoadReports:
         facts[catalog.ERROR_TYPE.name] = error_type(error) or ""
         if stale is not None:
             facts[catalog.STALE_REASON.name] = stale
-        body = f"the loader of cache {self._name} failed"
+        body = f"cache {self._name}: the loader raised or timed out ({load.trigger})"
         context = context_of(load.span)
         self._signals.events.emit(catalog.LOADER_EXCEPTION, body, facts, exception=error, context=context, key=key)
 
@@ -127,7 +127,7 @@ class LoadReports:
     def open_refresh(
         self, asked: trace.Span | None, trigger: LoadTrigger, loader: Callable[..., Any]
     ) -> trace.Span | None:
-        """The span of a load that nobody waits for: a trace of its own, that links to who `asked`."""
+        """The span of a load in the background: a trace of its own, that links to the caller's span."""
         if asked is None or not is_traced(asked):
             return None
         root = trace.set_span_in_context(trace.INVALID_SPAN)
@@ -181,7 +181,7 @@ class LoadReports:
     # --- those who wait -----------------------------------------------------------------------------
 
     def waiting(self, change: int) -> None:
-        """So many callers more wait for another's load."""
+        """`change` more callers wait for another caller's load."""
         self._signals.count(catalog.COALESCE_WAITING, n=change)
 
     def waited(self, outcome: Outcome, scope: CoalesceScope, end: CoalesceOutcome, waited_ns: int) -> None:
@@ -198,23 +198,23 @@ class LoadReports:
                 outcome.span.add_link(leader, {catalog.LINK_TYPE.name: "coalesced_leader"})
 
     def stampede(self, outcome: Outcome, trigger: LoadTrigger, waiters: int) -> None:
-        """So many callers wait for one load."""
+        """`waiters` callers wait for one load."""
         facts = {
             catalog.CACHE.name: self._name,
             catalog.TRIGGER.name: trigger,
             catalog.COALESCE_WAITERS.name: waiters,
         }
-        body = f"{waiters} callers of cache {self._name} wait for one load"
+        body = f"cache {self._name}: {waiters} callers wait for one load"
         self._signals.events.emit(catalog.STAMPEDE, body, facts, context=context_of(outcome.span))
 
     # --- stale values -------------------------------------------------------------------------------
 
     def stale(self, outcome: Outcome, reason: StaleReason, past: float) -> None:
-        """A caller is given a value that is `past` seconds beyond its time to live."""
+        """A caller gets a stale value, `past` seconds beyond its time to live."""
         self._signals.observe(catalog.STALE_AGE, max(0, round(past * catalog.MS)), reason, span=outcome.span)
         if reason != "revalidating":
             facts = {catalog.CACHE.name: self._name, catalog.STALE_REASON.name: reason}
-            body = f"cache {self._name} gave a stale value: {reason}"
+            body = f"cache {self._name} served a stale value: {reason}"
             self._signals.events.emit(catalog.STALE_SERVED, body, facts, context=context_of(outcome.span))
 
     @staticmethod

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -19,7 +19,7 @@ from opentelemetry.trace import SpanKind
 from otcache._serialization.envelope import Facts, Writer
 from otcache.telemetry import catalog
 from otcache.telemetry._instrumentation.ai_savings import Savings
-from otcache.telemetry._instrumentation.callbacks import Callbacks
+from otcache.telemetry._instrumentation.callbacks import MOST_FAILURES, MOST_SLOW, QUARANTINE_NS, Callbacks
 from otcache.telemetry._instrumentation.coherence import CoherenceReport
 from otcache.telemetry._instrumentation.loads import LoadReports
 from otcache.telemetry._instrumentation.metrics import GRID, HIT_OPERATIONS, Metrics, observe
@@ -42,6 +42,11 @@ from otcache.telemetry.record import (
     Operation,
     Outcome,
     ResponseResult,
+)
+
+_SKIPPED: Final = (
+    f"callback {{name}} for {{event}}: skipped for {QUARANTINE_NS // catalog.NS} s after {MOST_FAILURES} consecutive "
+    f"errors or {MOST_SLOW} slow runs"
 )
 
 
@@ -457,7 +462,7 @@ class Probe:
     def callback_quarantined(self, event: str, name: str) -> None:
         """One user callback is skipped for a while."""
         facts = {catalog.CALLBACK_EVENT.name: event, catalog.CALLBACK_NAME.name: name}
-        self.events.emit(catalog.CALLBACK_QUARANTINED, f"callback {name} for {event} is skipped for a while", facts)
+        self.events.emit(catalog.CALLBACK_QUARANTINED, _SKIPPED.format(name=name, event=event), facts)
 
     @contextmanager
     def _inside(self, span: trace.Span | None) -> Iterator[None]:

@@ -25,11 +25,11 @@ from otcache.telemetry._instrumentation.signals import (
 from otcache.telemetry.record import Outcome, Purpose, RemoteCall
 
 MOST_LINKS: Final = 127
-"""Operations that link to a round trip below another one."""
+"""The most operations that link to a remote call below another one."""
 
 
 class RemoteCalls:
-    """What one cache reports of its round trips.
+    """What one cache reports of its calls to L2.
 
     Args:
         signals: The cache's.
@@ -62,7 +62,7 @@ class RemoteCalls:
 
     @staticmethod
     def share(outcomes: Sequence[Outcome]) -> Outcome:
-        """The record of round trips that answer several operations: one span below the first that is traced."""
+        """The record of remote calls that answer several operations: one span below the first that is traced."""
         traced = [each for each in outcomes if each.span is not None and is_traced(each.span)]
         first = traced[0].span if traced else trace.INVALID_SPAN
         return Outcome(outcomes[0].operation, outcomes[0].started, span=first, shared=traced[1 : MOST_LINKS + 1])

@@ -35,11 +35,11 @@ EVICTIONS = Instrument(
     (a.CACHE, a.TIER, a.EVICTION_REASON), present="always", zero=(("l1", EACH),),
 )  # fmt: skip
 ENTRY_AGE = Instrument(
-    "otcache.hit.age", "histogram", "s", "Age of a value when the far tier answered with it.",
+    "otcache.hit.age", "histogram", "s", "Age of a value when L2 answered with it.",
     (a.CACHE, a.RESULT), (), b.B_AGE, scale=MS, lean="dropped",
 )  # fmt: skip
 STALE_AGE = Instrument(
-    "otcache.stale.age", "histogram", "s", "How long past its time to live a value was when it was given.",
+    "otcache.stale.age", "histogram", "s", "How long past its time to live a stale value was when it was served.",
     (a.CACHE, a.STALE_REASON), (), b.B_STALE, scale=MS, lean="dropped",
 )  # fmt: skip
 LOADS = Instrument(
@@ -54,7 +54,7 @@ LOADER_ACTIVE = Instrument(
     "otcache.loader.active",
     "updowncounter",
     "{load}",
-    "Loaders that run now.",
+    "Loaders running now.",
     (a.CACHE,),
     present="always",
     zero=((),),
@@ -69,8 +69,8 @@ COALESCE_WAIT_DURATION = Instrument(
     (a.CACHE, a.COALESCE_SCOPE, a.COALESCE_OUTCOME), (), b.B_WAIT, scale=NS, lean="dropped",
 )  # fmt: skip
 COALESCE_WAITING = Instrument(
-    "otcache.coalesce.waiting", "updowncounter", "{request}", "Callers that wait for another's load now.", (a.CACHE,),
-    present="always", zero=((),),
+    "otcache.coalesce.waiting", "updowncounter", "{request}", "Callers waiting now for another caller's load.",
+    (a.CACHE,), present="always", zero=((),),
 )  # fmt: skip
 L1_COUNT = Instrument(
     "otcache.l1.entry.count", "updowncounter", "{entry}", "Entries in L1.", (a.CACHE,), present="always"
@@ -126,11 +126,11 @@ BUILD_INFO = Instrument(
     (a.VERSION, a.SCHEMA, a.PYTHON_VERSION, a.REDIS_CLIENT_VERSION), present="always",
 )  # fmt: skip
 L2_OPERATIONS = Instrument(
-    "otcache.l2.operations", "counter", "{operation}", "Round trips to Redis made for a cache.",
+    "otcache.l2.operations", "counter", "{operation}", "Calls to L2 made for a cache.",
     (a.CACHE, a.DB_OPERATION), (a.ERROR_TYPE,), scope="otcache.redis",
 )  # fmt: skip
 L2_DURATION = Instrument(
-    "otcache.l2.operation.duration", "histogram", "s", "Duration of one round trip; the CLIENT span's.",
+    "otcache.l2.operation.duration", "histogram", "s", "Duration of one call to L2; the CLIENT span's.",
     (a.CACHE, a.DB_OPERATION), (a.ERROR_TYPE,), b.B_L2, scope="otcache.redis", scale=NS,
 )  # fmt: skip
 L2_IO = Instrument(
@@ -146,17 +146,19 @@ CONNECTION_LIMIT = Instrument(
     (a.CACHE,), scope="otcache.redis", present="far",
 )  # fmt: skip
 INVALIDATIONS = Instrument(
-    "otcache.invalidations", "counter", "{invalidation}", "Keys, tags, prefixes and everything, invalidated here.",
+    "otcache.invalidations", "counter", "{invalidation}",
+    "Keys, tags, prefixes and whole caches invalidated in this process.",
     (a.CACHE, a.INVALIDATION_TARGET, a.INVALIDATION_SOURCE), present="always",
     zero=((EACH, "local"),), zero_l2=((EACH, "backplane"),),
 )  # fmt: skip
 NEWS = Instrument(
-    "otcache.backplane.messages", "counter", "{message}", "News of writes and invalidations, sent and heard.",
+    "otcache.backplane.messages", "counter", "{message}", "Invalidation messages and lock messages, sent and received.",
     (a.BACKEND, a.NEWS_DIRECTION, a.NEWS_KIND), (a.ERROR_TYPE,), scope="otcache.backplane", present="far",
     zero=((EACH, ("key", "tag")),),
 )  # fmt: skip
 NEWS_LAG = Instrument(
-    "otcache.backplane.lag", "histogram", "s", "From a write to its effect here, by the server's clock, at least 0.",
+    "otcache.backplane.lag", "histogram", "s",
+    "Time from a write in another process to its effect in this one, by the server's clock.",
     (a.BACKEND,), (), b.B_LAG, scope="otcache.backplane", scale=MS,
 )  # fmt: skip
 AI_LOOKUPS = Instrument(
@@ -165,7 +167,7 @@ AI_LOOKUPS = Instrument(
 )  # fmt: skip
 _AI_USE: Final = (a.CACHE, a.AI_OPERATION, a.AI_TEXT_TIER, a.AI_DISPOSITION, a.AI_ESTIMATE)
 AI_TOKENS = Instrument(
-    "otcache.ai.tokens", "counter", "{token}", "Tokens that the model used up, or that a kept response saved.",
+    "otcache.ai.tokens", "counter", "{token}", "Tokens that the model used up, or that a cached response saved.",
     (*_AI_USE, a.TOKEN_TYPE), scope="otcache.ai",
 )  # fmt: skip
 AI_COST = Instrument(
@@ -173,7 +175,7 @@ AI_COST = Instrument(
     _AI_USE, scope="otcache.ai", scale=NS,
 )  # fmt: skip
 AI_TIME = Instrument(
-    "otcache.ai.time", "counter", "s", "Seconds that the model took, or that a kept response saved.",
+    "otcache.ai.time", "counter", "s", "Seconds that the model took, or that a cached response saved.",
     _AI_USE, scope="otcache.ai", scale=NS,
 )  # fmt: skip
 AI_TEXT_SIZE = Instrument(

@@ -66,6 +66,7 @@ class Instrument:
         zero_l2: Further ones of a cache that has an L2.
         scale: How many of what its cells count make one of its unit: `NS` for durations.
         lean: What the profile `lean` keeps of a histogram: all of it, only these attributes, or nothing.
+        unshown: Why no dashboard shows it; empty if one does.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Instrument:
     zero_l2: tuple[Combination, ...] = ()
     scale: int = 1
     lean: tuple[Attribute, ...] | Literal["whole", "dropped"] = "whole"
+    unshown: str = ""
 
     @property
     def keys(self) -> tuple[Attribute, ...]:

@@ -21,11 +21,11 @@ LOAD_SPAN = SpanType(
 )  # fmt: skip
 REFRESH_SPAN = SpanType(
     "otcache.refresh", "cache.refresh {otcache.cache.name}", "INTERNAL",
-    "Each load that nobody waits for, as a trace of its own that links to the operation's.",
+    "Each load in the background, as a trace of its own that links to the operation's.",
     (a.CACHE, a.TRIGGER, a.LOADER), (a.ERROR_TYPE,), links=(a.LINK_TYPE,),
 )  # fmt: skip
 REDIS_SPAN = SpanType(
-    "otcache.redis.client", "{db.operation.name}", "CLIENT", "Each round trip to Redis.",
+    "otcache.redis.client", "{db.operation.name}", "CLIENT", "Each call to L2.",
     (a.DB_SYSTEM, a.DB_OPERATION, a.CACHE, a.PURPOSE, a.SERVER_ADDRESS, a.SERVER_PORT, a.DB_NAMESPACE),
     (a.DB_BATCH_SIZE, a.DB_STATUS, a.ERROR_TYPE), scope="otcache.redis",
 )  # fmt: skip
