@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from otcache.telemetry._setup.logs import add_trace_context, configure_logging
-    from otcache.telemetry._setup.sdk import TelemetryHandle, setup
-    from otcache.telemetry._setup.views import views
+    from otcache.telemetry._setup.sdk import TelemetryHandle, setup, views
     from otcache.telemetry.providers import Providers
 
 __all__ = ["Providers", "TelemetryHandle", "add_trace_context", "configure_logging", "setup", "views"]
@@ -20,7 +19,7 @@ _HOMES = {
     "Providers": "providers",
     "TelemetryHandle": "_setup.sdk",
     "setup": "_setup.sdk",
-    "views": "_setup.views",
+    "views": "_setup.sdk",
     "add_trace_context": "_setup.logs",
     "configure_logging": "_setup.logs",
 }
