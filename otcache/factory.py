@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from difflib import get_close_matches
 from typing import Any, Final
 
 from otcache.ai import AIMemoryCache, AIResponseCache
 from otcache.base import CacheInterface
 from otcache.cache import Cache
 from otcache.config import AICacheConfig, CacheConfig
+from otcache.config._nearest import did_you_mean
 from otcache.config.sources import ALIASES, from_mapping, overlay
+from otcache.config.url import DEFAULT_URL, tls_of
 from otcache.exceptions import ConfigurationError, InfrastructureError, ValidationError
 from otcache.memory import InMemoryCache
-from otcache.redis import DEFAULT_URL, GenericRedisCache
-from otcache.stores.redis.target import resolve_target
+from otcache.redis import GenericRedisCache
+from otcache.stores.registry import check_url
 from otcache.telemetry.providers import Providers
 
 TEST_URL: Final = f"{DEFAULT_URL}/15"
@@ -110,12 +111,12 @@ _NO_TLS: Final[dict[str, Any]] = {"use_tls": False, "tls_cert_path": None, "tls_
 
 
 def _conflicts(config: CacheConfig) -> list[str]:
-    unix = isinstance(config.redis_url, str) and config.redis_url.startswith("unix:")
+    on_host = isinstance(config.redis_url, str) and tls_of(config.redis_url) is None
     found = {
         "fail_on_connection_error needs a redis_url: in memory there is nothing to connect to": (
             config.fail_on_connection_error is True and config.redis_url is None
         ),
-        "use_tls and TLS files do not go with a unix socket": unix and config.uses_tls,
+        "use_tls and TLS files do not go with a redis_url that stays on this host": on_host and config.uses_tls,
         "tls_key_path needs tls_cert_path": bool(config.tls_key_path) and not config.tls_cert_path,
     }
     return [message for message, is_so in found.items() if is_so]
@@ -125,7 +126,7 @@ def _url_errors(config: CacheConfig) -> list[str]:
     """What is wrong behind the scheme of the URL; never repeats it."""
     try:
         if config.redis_url is not None:
-            resolve_target(config.redis_url)
+            check_url(config.redis_url)
     except ConfigurationError as exc:
         return [exc.message]
     return []
@@ -336,8 +337,7 @@ _NAMES: Final = frozenset(option.name for option in fields(CacheConfig)) | _AI_N
 
 
 def _unknown(name: str) -> str:
-    nearest = get_close_matches(name, sorted(_NAMES), n=1, cutoff=0.5)
-    return f"unknown option {name!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else "")
+    return f"unknown option {name!r}{did_you_mean(name, _NAMES)}"
 
 
 def _one_size(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,10 +7,8 @@ from typing import Any
 from otcache._engine.build import make_far, make_near, make_probe, make_tiers, resolve
 from otcache.cache import Cache
 from otcache.config import CacheConfig
+from otcache.config.url import DEFAULT_URL
 from otcache.telemetry.providers import Providers
-
-DEFAULT_URL = "redis://redis:6379"
-"""Where Redis is if nothing else is said (docs/api-reference.md)."""
 
 
 class GenericRedisCache(Cache):

@@ -93,7 +93,8 @@ async def no_work(cache: Cache) -> None:
 
 
 def _in_use(cache: Cache) -> list[str]:
-    stats = cache._far.store.pool_stats() if cache._far is not None else None
+    server = cache._far.backend.server if cache._far is not None else None
+    stats = server.usage() if server is not None else None
     return [f"{stats[0]} connections in use"] if stats is not None and stats[0] else []
 
 
@@ -101,7 +102,7 @@ def locks(server: RedisServer, prefix: str) -> list[bytes]:
     """The locks that are held in Redis under a key prefix, each with how long it lives on if nobody frees it."""
     found, cursor = [], b"0"
     while True:
-        cursor, keys = server.command("SCAN", cursor, "MATCH", f"{prefix}*@lock:*", "COUNT", 1000)
+        cursor, keys = server.command("SCAN", cursor, "MATCH", f"{prefix}*@1:lock:*", "COUNT", 1000)
         found += keys
         if cursor == b"0":
             return found

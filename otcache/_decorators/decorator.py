@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import MethodType
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, overload
 
-from otcache._decorators.parameters import nearest
 from otcache._decorators.plan import Plan
 from otcache.base import Answer, CacheInterface, Loaded, LoadOptions
 from otcache.cache import Cache
+from otcache.config._nearest import did_you_mean
 from otcache.exceptions import ConfigurationError
 
 P = ParamSpec("P")
@@ -150,7 +150,7 @@ def cached(template: Any = None, *, cache: Any = None, **options: Any) -> Decora
     if cache is None:
         raise ConfigurationError("cached has no cache: cache= a cache, or a function such as lambda: app.state.cache")
     for name in options.keys() - _OPTIONS:
-        raise ConfigurationError(f"cached has no option {name}{nearest(name, _OPTIONS)}")
+        raise ConfigurationError(f"cached has no option {name}{did_you_mean(name, _OPTIONS)}")
 
     def decorate(function: Callable[..., Any]) -> CachedFunction[..., Any]:
         plan = Plan(_check_function(function), template, cache, options)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any
 
 from otcache._decorators.key_template import Template, parse
 from otcache._decorators.signature import Parameter, is_harmless
+from otcache.config._nearest import did_you_mean
 from otcache.exceptions import ConfigurationError
 
 
@@ -73,13 +73,7 @@ class Parameters:
 
     def _unknown(self, name: str) -> str:
         known = ", ".join(self._all) or "no parameters"
-        return f"and {self._function} has {known}{nearest(name, self._all)}"
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown name."""
-    near = get_close_matches(name, sorted(known), n=1, cutoff=0.5)
-    return f": do you mean {near[0]}?" if near else ""
+        return f"and {self._function} has {known}{did_you_mean(name, self._all)}"
 
 
 def names_of(option: str, names: Any) -> tuple[str, ...]:

@@ -73,18 +73,18 @@ class Backplane:
         """What is published with a change of `keys`; without keys, the head of an invalidation."""
         kind = "k" if keys else "s"
         self._report.published("key" if keys else "tag")
-        head = f"{kind} {self.origin} {self._far.store.server_ms()} ".encode()
+        head = f"{kind} {self.origin} {self._far.store.clock.now_ms()} ".encode()
         return head + orjson.dumps(keys) if keys else head
 
     def lock_news(self, key: str) -> bytes:
         """What is published with the release of the lock of `key`."""
         self._report.published("lock")
-        return f"f {self.origin} {self._far.store.server_ms()} ".encode() + key.encode(errors="surrogateescape")
+        return f"f {self.origin} {self._far.store.clock.now_ms()} ".encode() + key.encode(errors="surrogateescape")
 
     def _receive(self, payload: bytes) -> None:
         try:
             kind, origin, sent, rest = payload.split(b" ", 3)
-            lag = self._far.store.server_ms() - int(sent)
+            lag = self._far.store.clock.now_ms() - int(sent)
             own = origin == self.origin.encode()
             self._understand(kind, rest, own=own)
         except (ValueError, TypeError) as exc:  # not ours
@@ -192,7 +192,7 @@ class Backplane:
         if left_open is not None:  # of another event loop
             await left_open.close()
         while True:
-            subscription = self._subscription = self._far.store.subscribe(self._receive, self._lost)
+            subscription = self._subscription = self._far.channel.subscribe(self._receive, self._lost)
             try:
                 await self._open(subscription)
                 failures = 0

@@ -10,7 +10,7 @@ from otcache._serialization.serializer import Serializer
 from otcache.config import CacheConfig
 from otcache.config.sources import from_options
 from otcache.stores.memory import MemoryStore
-from otcache.stores.redis.store import RedisStore
+from otcache.stores.registry import open_store
 from otcache.telemetry._instrumentation.privacy import KeyPrivacy
 from otcache.telemetry._instrumentation.probe import Extras, Probe
 from otcache.telemetry.providers import Providers
@@ -36,10 +36,10 @@ def make_near(config: CacheConfig, probe: Probe, *, on: bool = True) -> MemorySt
 
 
 def make_far(config: CacheConfig, probe: Probe) -> L2:
-    """The far tier on Redis. Opens no connection."""
+    """L2 on the store that the configuration names. Opens no connection."""
     probe.declare_far()
     return L2(
-        RedisStore.from_config(config),
+        open_store(config),
         probe,
         timeout=config.timeout,
         failures=config.breaker_failures,

@@ -7,7 +7,7 @@ from typing import Any
 
 from otcache._engine.write_options import WriteOptions
 from otcache._serialization.serializer import Decoded, DecodeError, Encoded, Facts, Serializer
-from otcache.stores.base import Store
+from otcache.stores.base import StoreClock
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.signals import clock
 
@@ -17,23 +17,23 @@ class EntryCodec:
 
     Args:
         serializer: Values to bytes and back.
-        store: Whose clock dates the entries; `None` leaves them undated.
+        store_clock: Dates the entries; `None` leaves them undated.
         probe: What is reported through.
     """
 
-    def __init__(self, serializer: Serializer, store: Store | None, probe: Probe) -> None:
+    def __init__(self, serializer: Serializer, store_clock: StoreClock | None, probe: Probe) -> None:
         self.serializer = serializer
-        self._store = store
+        self._store_clock = store_clock
         self._probe = probe
         self._clock: Callable[[], int] = clock
 
     def server_ms(self) -> int:
         """The server's clock, in ms since the epoch."""
-        return self._store.server_ms() if self._store is not None else 0
+        return self._store_clock.now_ms() if self._store_clock is not None else 0
 
     def clock_error_ms(self) -> int:
         """How far that may be off."""
-        return self._store.clock_error_ms if self._store is not None else 0
+        return self._store_clock.error_ms if self._store_clock is not None else 0
 
     @staticmethod
     def age(found: Decoded, server_ms: int) -> float | None:
@@ -43,7 +43,7 @@ class EntryCodec:
 
     def encode(self, key: str, value: Any, terms: WriteOptions, kind: Any, facts: Facts | None = None) -> Encoded:
         """To bytes, also where no far tier is: a value is refused in every store or in none."""
-        now, dated = self.server_ms(), self._store is not None
+        now, dated = self.server_ms(), self._store_clock is not None
         encoded = self.serializer.encode(
             value,
             key=key,

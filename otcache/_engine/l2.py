@@ -22,7 +22,7 @@ class L2(Resilience):
 
     @cached_property
     def _reads(self) -> ReadBatcher:
-        return ReadBatcher(self._read_one, self._read_together, self.store.place, self._probe.trips.open)
+        return ReadBatcher(self._read_one, self._read_together, self.backend.place, self._probe.trips.open)
 
     def read(self, outcome: Outcome, key: str) -> Awaitable[bytes | None]:
         """The payload under `key`, in one round trip with the other reads of this turn of the event loop."""
@@ -78,7 +78,7 @@ class L2(Resilience):
         """Store the value of a load, unless the key has been written or removed meanwhile; whether it is stored."""
         assert self.news is not None, "there are locks only where there are news"
         try:
-            write, size = self.store.write_loaded, len(payload)
+            write, size = self.locks.write_loaded, len(payload)
             stored = await self._call(outcome, "SET", "write", write, key, payload, ttl_ms, lock, self.news, sent=size)
         except BaseException:
             self.distrust([key])
@@ -132,7 +132,9 @@ class L2(Resilience):
     async def invalidate(self, outcome: Outcome, target: str) -> None:
         """Make every entry invalid that `target` concerns: one round trip, however many there are."""
         try:
-            numbered = await self._call(outcome, "EVAL", "tag", self.store.invalidate, target, *self._numbering())
+            numbered = await self._call(
+                outcome, "EVAL", "tag", self.invalidations.invalidate, target, *self._numbering()
+            )
         except BaseException:
             self.journal.add_target(target)
             raise
@@ -149,24 +151,24 @@ class L2(Resilience):
     async def sync_stamps(self, outcome: Outcome | None = None) -> None:
         """Take over what has been invalidated since the last time."""
         began, stamps = clock(), self.stamps
-        rows = await self._call(outcome, "EVAL", "tag", self.store.stamps, stamps.id, stamps.newest, new_id())
+        rows = await self._call(outcome, "EVAL", "tag", self.invalidations.versions, stamps.id, stamps.newest, new_id())
         self._adopt(rows, began)
 
     async def lock(self, outcome: Outcome, key: str, value: bytes, ms: int) -> LockAttempt:
         """Take the lock of `key`, or learn who has it; and what is stored under `key`."""
-        return await self._call(outcome, "PIPELINE", "lock", self.store.lock, key, value, ms, batch=2)
+        return await self._call(outcome, "PIPELINE", "lock", self.locks.lock, key, value, ms, batch=2)
 
     async def seize(self, outcome: Outcome, key: str, value: bytes, ms: int) -> None:
         """Take the lock of `key`, whoever has it."""
-        await self._call(outcome, "SET", "lock", self.store.seize, key, value, ms)
+        await self._call(outcome, "SET", "lock", self.locks.seize, key, value, ms)
 
     async def renew_lock(self, key: str, value: bytes, ms: int) -> bool:
         """Keep the lock for `ms` more; whether it was still ours."""
-        return await self._call(None, "EVAL", "lock", self.store.renew_lock, key, value, ms)
+        return await self._call(None, "EVAL", "lock", self.locks.renew, key, value, ms)
 
     async def unlock(self, outcome: Outcome | None, key: str, value: bytes, news: bytes) -> bool:
         """Give the lock back and say so; whether it was still ours."""
-        return await self._call(outcome, "EVAL", "lock", self.store.unlock, key, value, news)
+        return await self._call(outcome, "EVAL", "lock", self.locks.unlock, key, value, news)
 
     async def _scan(self, outcome: Outcome | None, pattern: str) -> AsyncIterator[list[str]]:
         async with aclosing(self.store.scan(pattern)) as batches:

@@ -13,7 +13,7 @@ from otcache._concurrency.deadlines import Deadline, Deadlines
 from otcache._engine.invalidation_log import EVERYTHING, InvalidationLog, new_id
 from otcache._engine.repair_journal import RepairJournal
 from otcache.exceptions import StoreError
-from otcache.stores.base import ChangeMessage, InvalidationRows, LockAttempt, Store
+from otcache.stores.base import Backend, ChangeMessage, InvalidationRows, LockAttempt
 from otcache.telemetry import catalog
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.signals import clock
@@ -35,7 +35,7 @@ class Resilience:
     the background succeeds. Keys whose write or delete failed are removed before anything is read.
 
     Args:
-        store: The store.
+        backend: The store, and what it can do besides.
         probe: What it reports through.
         timeout: Seconds.
         failures: Failures in a row that open the breaker.
@@ -54,7 +54,7 @@ class Resilience:
 
     def __init__(
         self,
-        store: Store,
+        backend: Backend,
         probe: Probe,
         *,
         timeout: float,
@@ -65,7 +65,10 @@ class Resilience:
         stamp_limit: int,
         stamp_age: float,
     ) -> None:
-        self.store = store
+        self.backend = backend
+        self.store = backend.store
+        assert backend.invalidations is not None and backend.locks is not None and backend.channel is not None  # noqa: PT018
+        self.invalidations, self.locks, self.channel = backend.invalidations, backend.locks, backend.channel
         self.stamps = InvalidationLog()
         self.news: ChangeMessage | None = None
         self.invalidated: Callable[[list[str]], None] = _ignore
@@ -88,7 +91,7 @@ class Resilience:
         self._listening = False
         self._closed = False
         self._recovered: list[Callable[[], None]] = []
-        probe.trips.set_server(store.address, store.port, store.database)
+        probe.trips.set_server(*self.store.location[1:])
         probe.metrics.watch(self)
 
     # --- one call -----------------------------------------------------------------------------------
@@ -151,10 +154,12 @@ class Resilience:
     async def _learn_stamps(self, outcome: Outcome | None, deadline: Deadline) -> None:
         began, stamps = clock(), self.stamps
         trip = self._probe.trips.begin(outcome, "EVAL", "tag", None)
-        self._adopt(await self._run(trip, deadline, self.store.stamps, stamps.id, stamps.newest, new_id()), began)
+        self._adopt(
+            await self._run(trip, deadline, self.invalidations.versions, stamps.id, stamps.newest, new_id()), began
+        )
 
     def _numbering(self) -> tuple[str, int, bytes]:
-        head = f"s {'0' * 16} {self.store.server_ms()} ".encode() if self.news is None else self.news([])
+        head = f"s {'0' * 16} {self.store.clock.now_ms()} ".encode() if self.news is None else self.news([])
         return new_id(), self._stamp_limit, head
 
     def _adopt(self, rows: InvalidationRows, began: int) -> None:
@@ -184,7 +189,7 @@ class Resilience:
         if self.journal:
             await self._repair(outcome, deadline)
         if clock() >= self._clock_until:
-            await self._run(self._probe.trips.begin(outcome, "TIME", "health", None), deadline, self.store.sync_clock)
+            await self._run(self._probe.trips.begin(outcome, "TIME", "health", None), deadline, self.store.clock.sync)
             self._clock_until = clock() + CLOCK_AGE
         if clock() >= self._stamps_until:
             await self._learn_stamps(outcome, deadline)
@@ -194,7 +199,7 @@ class Resilience:
             self.journal.add_target(EVERYTHING)
         while (target := self.journal.target) is not None:
             trip = self._probe.trips.begin(outcome, "EVAL", "tag", None)
-            await self._run(trip, deadline, self.store.invalidate, target, *self._numbering())
+            await self._run(trip, deadline, self.invalidations.invalidate, target, *self._numbering())
             self.journal.forget_target(target)
             self._stamps_until = 0
         self.journal.forgive()
@@ -264,7 +269,7 @@ class Resilience:
     async def _probe_once(self) -> None:
         """Prove that the server answers, and make good what must not be read as it is."""
         await self._call(None, "PING", "health", self.store.ping)
-        await self._call(None, "TIME", "health", self.store.sync_clock)
+        await self._call(None, "TIME", "health", self.store.clock.sync)
         self._clock_until = clock() + CLOCK_AGE
         await self.repair()
 
@@ -286,7 +291,7 @@ class Resilience:
         """Ask the server once; `False`, and the breaker open, if it does not answer in time."""
         try:
             await self._call(None, "PING", "health", self.store.ping)
-            await self._call(None, "TIME", "health", self.store.sync_clock)
+            await self._call(None, "TIME", "health", self.store.clock.sync)
         except StoreError:
             self.breaker.enter("open")
             return False
@@ -319,7 +324,7 @@ class Resilience:
     def stats(self) -> dict[str, Any]:
         """Where it is and how it is; no I/O."""
         return {
-            "url": self.store.url,
+            "url": self.store.location.url,
             "status": self.status,
             "breaker": self.breaker.state,
             "unrepaired_keys": len(self.journal),
@@ -333,7 +338,8 @@ class Resilience:
             yield catalog.COMPONENT_STATUS, int(status == self.status), (backend, "l2", status)
         for state in catalog.CIRCUIT_STATE.values or ():
             yield catalog.CIRCUIT_STATUS, int(state == self.breaker.state), (backend, "l2", state)
-        used, idle, limit = self.store.pool_stats() or (0, 0, self._connections)
+        server = self.backend.server
+        used, idle, limit = (server and server.usage()) or (0, 0, self._connections)
         name = self._probe.name
         yield catalog.CONNECTIONS, used, (name, "used")
         yield catalog.CONNECTIONS, idle, (name, "idle")

@@ -56,7 +56,7 @@ class Tiers:
         self.near = near
         self.far = far
         self.copies = copies
-        self.coding = EntryCodec(serializer, far.store if far is not None else None, probe)
+        self.coding = EntryCodec(serializer, far.store.clock if far is not None else None, probe)
         self.near_tier = L1(near, self.coding, copies=copies, beta=beta, max_staleness=max_staleness)
         self.changes = Changes()
         self.inflight = Inflight(self.changes)

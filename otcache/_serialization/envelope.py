@@ -1,6 +1,6 @@
-"""The header of a payload, version 1: 12 fixed bytes, then the facts that its flags announce.
+"""The header of a payload: 12 fixed bytes, then the facts that its flags announce.
 
-    0     magic 0xCA          1  version 1          2  format of the body (never reused)
+    0     magic 0xCA          1  wire version       2  format of the body (never reused)
     3     flags: bits 0-1 compression; 2 created; 3 soft expiry; 4 loader; 5 writer; 6 stamp; 7 notes
     4-11  expiry, ms since the epoch of the server's clock, 0 for never
     12-   created ms 8 | soft expiry ms 8 | loader µs 4 | trace id 16, span id 8, flags 1 | stamp 8 |
@@ -17,10 +17,10 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from otcache._serialization.wire import WIRE_VERSION
 from otcache.exceptions import DecodeError, ValidationError
 
 MAGIC: Final = 0xCA
-VERSION: Final = 1
 EXPIRY_OFFSET: Final = 4
 """Where `pack_expiry`'s 8 bytes stand in a payload."""
 HEADER_SIZE: Final = 12
@@ -88,6 +88,21 @@ def pack_expiry(ms: int) -> bytes:
     return _MS.pack(ms)
 
 
+def with_expiry(payload: bytes, ms: int) -> bytes | None:
+    """`payload` with another expiry, a soft one included: the entry is fresh for all of its new time.
+
+    Returns:
+        `None` for bytes that are not ours or of another wire version: they stay as they are.
+    """
+    if len(payload) < HEADER_SIZE or payload[:2] != bytes((MAGIC, WIRE_VERSION)):
+        return None
+    changed, flags = bytearray(payload), payload[3]
+    _MS.pack_into(changed, EXPIRY_OFFSET, ms)
+    if flags & _SOFT_BIT:
+        _MS.pack_into(changed, HEADER_SIZE + (_MS.size if flags & CREATED_BIT else 0), ms)
+    return bytes(changed)
+
+
 def pack(format: int, compression: int, expires_at_ms: int, created_at_ms: int | None, facts: Facts | None) -> bytes:  # noqa: A002
     """The header's bytes."""
     flags, rest = compression, b""
@@ -96,13 +111,13 @@ def pack(format: int, compression: int, expires_at_ms: int, created_at_ms: int |
     if facts is not None:
         bits, more = _pack_facts(facts)
         flags, rest = flags | bits, rest + more
-    return _HEADER.pack(MAGIC, VERSION, format, flags, expires_at_ms) + rest
+    return _HEADER.pack(MAGIC, WIRE_VERSION, format, flags, expires_at_ms) + rest
 
 
 def pack_usual(format: int, compression: int, expires_at_ms: int, created_at_ms: int, stamp: int) -> bytes:  # noqa: A002
     """The header of nearly every entry, in one step."""
     return _USUAL.pack(
-        MAGIC, VERSION, format, compression | CREATED_BIT | STAMP_BIT, expires_at_ms, created_at_ms, stamp
+        MAGIC, WIRE_VERSION, format, compression | CREATED_BIT | STAMP_BIT, expires_at_ms, created_at_ms, stamp
     )
 
 
@@ -143,7 +158,7 @@ def unpack(payload: bytes) -> Header:
         raise DecodeError("foreign bytes")
     try:
         _, version, format_, flags, expires = _HEADER.unpack_from(payload)
-        if version != VERSION:
+        if version != WIRE_VERSION:
             raise DecodeError(f"version {version} of the envelope")
         fields = _Fields(payload, flags)
         created = fields.take(CREATED_BIT, _MS)

@@ -21,7 +21,6 @@ from otcache._serialization.envelope import (
     SIGNED,
     STAMP_BIT,
     TAGGED,
-    VERSION,
     Facts,
     Header,
     Writer,
@@ -31,6 +30,7 @@ from otcache._serialization.envelope import (
     unpack,
 )
 from otcache._serialization.types import REGISTRY, register_type
+from otcache._serialization.wire import WIRE_VERSION
 from otcache.exceptions import DecodeError, ValidationError
 
 __all__ = [
@@ -49,7 +49,7 @@ __all__ = [
 Codec = Literal["plain", "tagged", "signed"]
 
 # what nearly every hit starts with: plain JSON, not compressed; expiry, created-at and stamp before it
-_USUAL_START: Final = bytes((MAGIC, VERSION, PLAIN, CREATED_BIT | STAMP_BIT))
+_USUAL_START: Final = bytes((MAGIC, WIRE_VERSION, PLAIN, CREATED_BIT | STAMP_BIT))
 _USUAL_SIZE: Final = HEADER_SIZE + 16
 _usual_times: Final = struct.Struct(">QQQ").unpack_from
 _loads: Final = orjson.loads

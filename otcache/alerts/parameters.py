@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from typing import Any, Final, cast
 
+from otcache.config._nearest import did_you_mean
 from otcache.exceptions import LoadTimeout, ValidationError
 
 RUNBOOKS: Final = "docs/runbooks.md"
@@ -228,8 +228,7 @@ def threshold_named(name: str) -> Threshold:
     known = {threshold.name: threshold for threshold in thresholds()}
     if name in known:
         return known[name]
-    near = get_close_matches(name, known, 1, 0.4)
-    hint = f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(known)}"
+    hint = did_you_mean(name, known, otherwise=f"; there are: {', '.join(known)}", cutoff=0.4)
     raise ValidationError(f"there is no threshold {name!r}{hint}")
 
 

@@ -23,7 +23,7 @@ from otcache.benchmarks.worker import cache_config
 from otcache.config.sources import require_valid
 from otcache.config.url import mask_url
 from otcache.exceptions import CacheError, ConfigurationError, ValidationError
-from otcache.stores.redis.target import resolve_target
+from otcache.stores.registry import check_url
 
 FAILED: Final = 1
 USAGE: Final = 2
@@ -90,7 +90,7 @@ def _config(arguments: argparse.Namespace) -> BenchmarkConfig:
 def _check_place(redis_url: str | None) -> None:
     require_valid(cache_config(redis_url))
     if redis_url is not None:
-        resolve_target(redis_url)
+        check_url(redis_url)
 
 
 def _check_file(path: str | None) -> None:

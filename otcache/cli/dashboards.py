@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import math
 import sys
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+
+from otcache.config._nearest import did_you_mean
 
 FAILED: Final = 1
 USAGE: Final = 2
@@ -158,9 +159,8 @@ def parse(folder: Folder, given: list[str]) -> dict[str, float]:
 
 def _known(folder: Folder, name: str) -> Threshold:
     if name not in folder.thresholds:
-        near = difflib.get_close_matches(name, folder.thresholds, 1, 0.3)
-        hint = f"did you mean {near[0]}?" if near else "see otcache dashboards export --list"
-        raise DashboardsError(f"there is no threshold {name!r}: {hint}")
+        hint = did_you_mean(name, folder.thresholds, otherwise="; see otcache dashboards export --list", cutoff=0.3)
+        raise DashboardsError(f"there is no threshold {name!r}{hint}")
     return folder.thresholds[name]
 
 

@@ -10,7 +10,7 @@ from types import UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from otcache._serialization.keys import HASH_ALGORITHMS
-from otcache.config.url import SCHEMES, mask_url, scheme_of, with_tls
+from otcache.config.url import mask_url, scheme_of, scheme_problem, tls_of, with_tls
 
 ENVIRONMENTS: Final = ("development", "testing", "production")
 LONGEST_TTL: Final = 31_536_000
@@ -251,7 +251,7 @@ class CacheConfig:
     def uses_tls(self) -> bool:
         """Whether the connection is by TLS: asked for, in the URL, or implied by a TLS file."""
         wanted = self.use_tls or self.tls_cert_path is not None or self.tls_ca_path is not None
-        return wanted or scheme_of(self.redis_url or "").startswith("rediss")
+        return wanted or bool(tls_of(self.redis_url or ""))
 
     @property
     def shown_url(self) -> str | None:
@@ -350,12 +350,12 @@ def type_name(kind: Any) -> str:
 
 
 def _check_url(config: CacheConfig, result: ValidationResult) -> None:
-    scheme = scheme_of(config.redis_url or "")
-    if scheme not in SCHEMES:
-        result.add_error(f"redis_url does not start with one of {', '.join(f'{s}://' for s in SCHEMES)}")
-    elif scheme == "unix" and config.uses_tls:
-        result.add_error("use_tls does not go with a unix socket: redis_url starts with unix://")
-    elif config.environment == "production" and not config.uses_tls and scheme != "unix":
+    url = config.redis_url or ""
+    if (problem := scheme_problem(url)) is not None:
+        result.add_error(problem)
+    elif tls_of(url) is None and config.uses_tls:
+        result.add_error(f"use_tls does not go with {scheme_of(url)}://, which stays on this host: leave it out")
+    elif config.environment == "production" and tls_of(url) is False and not config.uses_tls:
         result.add_warning("redis_url has no TLS in production: what is cached can be read on the way")
 
 

@@ -6,9 +6,7 @@ import os
 from typing import Final
 
 from otcache.config.model import AICacheConfig, CacheConfig
-
-DEFAULT_URL: Final = "redis://redis:6379"
-"""Where a production preset expects Redis, unless the environment names one."""
+from otcache.config.url import DEFAULT_URL
 
 
 def _redis(default: str | None = None) -> str | None:

@@ -6,11 +6,11 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import Field, fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
+from otcache.config._nearest import did_you_mean
 from otcache.config.model import AICacheConfig, CacheConfig, ValidationResult, environment_name, problems_of, type_name
 from otcache.exceptions import ConfigurationError, ValidationError
 
@@ -104,12 +104,7 @@ def _without_aliases(options: Mapping[str, Any]) -> dict[str, Any]:
 def _refuse_unknown(options: Mapping[str, Any], known: Mapping[str, Any]) -> None:
     for name in options:
         if name not in known:
-            raise ValidationError(f"unknown option {name!r}{_nearest(str(name), known)}", {"option": str(name)})
-
-
-def _nearest(name: str, known: Mapping[str, Any]) -> str:
-    found = get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {found[0]!r}?" if found else ""
+            raise ValidationError(f"unknown option {name!r}{did_you_mean(str(name), known)}", {"option": str(name)})
 
 
 # --- files ----------------------------------------------------------------------------------------------
@@ -160,7 +155,7 @@ def read_environment(environ: Mapping[str, str] | None = None) -> dict[str, Any]
 def _refuse_unknown_variables(environ: Mapping[str, str], known: Mapping[str, Any]) -> None:
     for name in environ:
         if name.startswith("OTCACHE_") and name not in known and name not in OWN_VARIABLES:
-            raise ConfigurationError(f"unknown variable {name}{_nearest(name, known)}", {"variable": name})
+            raise ConfigurationError(f"unknown variable {name}{did_you_mean(name, known)}", {"variable": name})
 
 
 def _parsed(variable: str, option_field: Field[Any], kind: Any, text: str) -> Any:

@@ -1,1 +1,41 @@
-"""Where entries are kept: the bounded memory near the caller, and Redis."""
+"""Where entries are kept: what a store must do, and how a scheme of URLs gets one (docs/stores.md)."""
+
+from otcache._serialization.envelope import with_expiry
+from otcache._serialization.wire import WIRE_VERSION
+from otcache.stores.base import (
+    Backend,
+    ByteStore,
+    ChangeChannel,
+    ChangeMessage,
+    InvalidationRows,
+    Invalidations,
+    LocalClock,
+    Location,
+    LockAttempt,
+    Locks,
+    ServerFacts,
+    StoreClock,
+    Subscription,
+)
+from otcache.stores.registry import check_url, open_store, register_store
+
+__all__ = [
+    "WIRE_VERSION",
+    "Backend",
+    "ByteStore",
+    "ChangeChannel",
+    "ChangeMessage",
+    "InvalidationRows",
+    "Invalidations",
+    "LocalClock",
+    "Location",
+    "LockAttempt",
+    "Locks",
+    "ServerFacts",
+    "StoreClock",
+    "Subscription",
+    "check_url",
+    "open_store",
+    "register_store",
+    "with_expiry",
+]

@@ -1,26 +1,163 @@
-"""What a store of entries must do: bytes under keys, and what processes that share it tell each other."""
+"""What a store of entries must do, and what it may do besides: one protocol per capability.
+
+A `ByteStore` is enough for an L2. What a store lacks beyond that is named by `Backend.lacks`, and a cache does without
+that feature (docs/stores.md).
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from otcache.exceptions import StoreError
 
 ChangeMessage = Callable[[Sequence[str]], bytes]
-"""Makes the message that tells other processes about changed keys."""
+"""Makes the invalidation message for changed keys. Only a store that comes with a channel is ever given one."""
+
+
+class Location(NamedTuple):
+    """Where a store is.
+
+    Attributes:
+        url: Safe to show: no password.
+        system: `db.system.name` of the CLIENT spans, such as `redis`.
+        address: `server.address`: host name, or a path.
+        port: `server.port`; `None` where there is none.
+        database: `db.namespace`; `None` where there is none.
+    """
+
+    url: str
+    system: str
+    address: str
+    port: int | None = None
+    database: str | None = None
+
+
+class StoreClock(Protocol):
+    """The clock that dates a store's entries: one for all processes that share it."""
+
+    @property
+    def error_ms(self) -> int:
+        """How far `now_ms` may be off."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch, as last learnt; never a round trip."""
+
+    async def sync(self) -> None:
+        """Learn how far this process's clock is from the store's. May raise `StoreError`."""
+
+
+class LocalClock:
+    """The clock of this host, for a store that only processes of this host share."""
+
+    error_ms = 0
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    async def sync(self) -> None:
+        """There is no other clock."""
+
+
+class ByteStore(Protocol):
+    """Bytes under keys; every call is one round trip unless it says otherwise.
+
+    Every method may raise `StoreError` and nothing else. None retries, none has a time limit of its own: the caller's
+    deadline cancels the call, and a cancelled call must not leave its reply to the next one.
+
+    Keys are any text of 1 to 8192 bytes in UTF-8. A `message` is published in the same step as the change; without a
+    channel it is always `None`.
+    """
+
+    @property
+    def location(self) -> Location:
+        """Where the store is."""
+
+    @property
+    def clock(self) -> StoreClock:
+        """The clock of the store's entries."""
+
+    async def ping(self) -> None:
+        """Return if the store answers."""
+
+    async def read(self, key: str) -> bytes | None:
+        """Return the payload under `key`."""
+
+    async def read_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return the payloads under `keys`, in their order."""
+
+    async def write(self, key: str, payload: bytes, ttl_ms: int, message: ChangeMessage | None = None) -> None:
+        """Store `payload` for `ttl_ms` (0: for ever); return only when the store has it."""
+
+    async def write_many(
+        self, items: Sequence[tuple[str, bytes]], ttl_ms: int, message: ChangeMessage | None = None
+    ) -> list[StoreError | None]:
+        """Store all `items`; return per item `None` if the store has it, or its error."""
+
+    async def remove(self, keys: Sequence[str], message: ChangeMessage | None = None) -> int:
+        """Remove `keys`; return how many existed. The message is published also if none did."""
+
+    async def contains(self, key: str) -> bool:
+        """Return whether `key` exists."""
+
+    async def left_ms(self, key: str) -> int | None:
+        """Return the milliseconds until `key` expires, 0 if never, `None` if absent."""
+
+    async def touch(self, key: str, ttl_ms: int, message: ChangeMessage | None = None) -> bool:
+        """Give an existing entry a new time to live; return whether there was one.
+
+        The expiry inside of the payload moves too (`otcache.stores.with_expiry`). A payload that is none of ours, or of
+        another wire version, stays as it is: there is no such entry.
+        """
+
+    def scan(self, pattern: str) -> AsyncGenerator[list[str], None]:
+        """Yield the keys that match a Redis glob, a batch per round trip; each at least once."""
+
+    async def close(self) -> None:
+        """Close every connection. Idempotent, and never raises."""
+
+
+# --- invalidations ------------------------------------------------------------------------------------------
 
 
 class InvalidationRows(NamedTuple):
-    """Numbers of invalidations.
+    """Invalidation versions.
 
     Attributes:
-        id: 8 hex digits that change when the numbers begin anew.
-        rows: Targets (`t:tag`, `p:prefix`, `*`, and `#floor` for those trimmed) and their numbers, lowest first.
+        id: 8 hex digits, the epoch: another id means that the numbers began again.
+        rows: Targets (`t:tag`, `p:prefix`, `*`, and `#floor` for those trimmed) and their versions, lowest first.
     """
 
     id: str
     rows: list[tuple[str, int]]
+
+
+class Invalidations(Protocol):
+    """Invalidation of many entries at once: a number per target, which every reader compares with an entry's."""
+
+    async def versions(self, known_id: str, since: int, new_id: str) -> InvalidationRows:
+        """Return the invalidations above version `since`; all of them if the epoch is not `known_id`.
+
+        Args:
+            known_id: 8 hex digits, or nothing.
+            since: The highest version known.
+            new_id: 8 hex digits, the epoch if there is none yet.
+        """
+
+    async def invalidate(self, target: str, new_id: str, limit: int, head: bytes | None = None) -> tuple[str, int]:
+        """Give `target` the next version; return the epoch and the version.
+
+        Args:
+            target: `t:tag`, `p:prefix`, or `*`, which makes all other rows needless.
+            new_id: 8 hex digits, the epoch if there is none yet.
+            limit: Most rows kept, at least 1; above it the lowest are trimmed and `#floor` stands for them.
+            head: What the message begins with; version and target follow. `None` publishes nothing.
+        """
+
+
+# --- locks --------------------------------------------------------------------------------------------------
 
 
 class LockAttempt(NamedTuple):
@@ -37,8 +174,35 @@ class LockAttempt(NamedTuple):
     payload: bytes | None
 
 
+class Locks(Protocol):
+    """Locks of loading keys. Writing or removing a key with a message, or at all without a channel, ends its lock."""
+
+    async def lock(self, key: str, value: bytes, ms: int) -> LockAttempt:
+        """Take the lock of `key` for `ms` if it is free, and read the entry."""
+
+    async def seize(self, key: str, value: bytes, ms: int) -> None:
+        """Take the lock of `key` for `ms`, whoever has it: what others load meanwhile is older."""
+
+    async def renew(self, key: str, value: bytes, ms: int) -> bool:
+        """Hold the lock of `key` for `ms` from now; return whether it was still ours."""
+
+    async def unlock(self, key: str, value: bytes, message: bytes | None = None) -> bool:
+        """Give the lock of `key` back and publish `message`; return whether it was still ours."""
+
+    async def write_loaded(
+        self, key: str, payload: bytes, ttl_ms: int, lock: bytes, message: ChangeMessage | None = None
+    ) -> bool:
+        """Store the value of a load if its lock is still ours, and give the lock back; return whether it is stored.
+
+        A store that can't compare both in one step stores in any case.
+        """
+
+
+# --- messages between processes -----------------------------------------------------------------------------
+
+
 class Subscription(Protocol):
-    """News of a store's other users, on connections of its own. Lives once, in the event loop that opens it."""
+    """Messages of a store's other users, on connections of its own. Lives once, in the event loop that opens it."""
 
     async def open(self) -> None:
         """Connect and subscribe; returns when every server has confirmed.
@@ -51,135 +215,64 @@ class Subscription(Protocol):
         """Return when everything published before the call has been received.
 
         Raises:
-            StoreError: A connection has ended, or (`moved`) the news now come from other servers: open another one.
+            StoreError: A connection has ended, or (`moved`) messages now come from other servers: open another one.
         """
 
     async def close(self) -> None:
         """Close every connection. Idempotent, from any state, and never raises."""
 
 
-class Store(Protocol):
-    """A far tier: bytes under keys, every call one round trip unless it says otherwise.
-
-    Every method may raise `StoreError` and nothing else; none retries, none has a time limit of its
-    own (the caller's deadline cancels it, and a cancelled call never leaves a connection usable with
-    another's reply in it).
-    """
-
-    @property
-    def url(self) -> str:
-        """Where it is, safe to show: no password."""
-
-    @property
-    def address(self) -> str:
-        """`server.address` of the CLIENT spans: host name, or the path of a unix socket."""
-
-    @property
-    def port(self) -> int | None:
-        """`server.port`; `None` for a unix socket."""
-
-    @property
-    def database(self) -> str:
-        """`db.namespace`: the index of the database, as text."""
-
-    async def ping(self) -> None:
-        """Answer, or raise."""
-
-    async def sync_clock(self) -> None:
-        """Learn how far this process's clock is from the server's (`TIME`)."""
-
-    clock_error_ms: int
-    """How far `server_ms` may be off: half of the round trip that learnt it, and rounding."""
-
-    def server_ms(self) -> int:
-        """The server's clock now, in ms since the epoch, as last learnt; never a round trip."""
-
-    async def read(self, key: str) -> bytes | None:
-        """The payload under `key` (`GET`)."""
-
-    def place(self, key: str) -> Hashable:
-        """Where `key` is, as far as is known: keys of one place are read by one server. Never a round trip."""
-
-    async def read_many(self, keys: Sequence[str]) -> list[bytes | None]:
-        """The payloads under `keys`, in their order (`MGET`; per node on a cluster)."""
-
-    async def write(self, key: str, payload: bytes, ttl_ms: int, news: ChangeMessage | None = None) -> None:
-        """Store `payload` for `ttl_ms` (0: for ever), and return only on the server's OK (`SET`).
-
-        With `news`, the server publishes what it makes of the key in the same step (`EVAL`); so do the others.
-        """
-
-    async def write_loaded(self, key: str, payload: bytes, ttl_ms: int, lock: bytes, news: ChangeMessage) -> bool:
-        """Store the value of a load while its lock is still ours, and give that back (`EVAL`); whether it was.
-
-        Whoever writes or removes the key with news ends the lock. On a cluster a key whose braces are no hash tag is
-        stored in any case: its lock is on another node.
-        """
-
-    async def write_many(
-        self, items: Sequence[tuple[str, bytes]], ttl_ms: int, news: ChangeMessage | None = None
-    ) -> list[StoreError | None]:
-        """Store all `items` (`PIPELINE SET`); per item `None` for the server's OK, or its error."""
-
-    async def remove(self, keys: Sequence[str], news: ChangeMessage | None = None) -> int:
-        """Remove `keys`; how many existed (`UNLINK`; per node on a cluster). News also of what did not exist."""
-
-    async def contains(self, key: str) -> bool:
-        """Whether `key` exists (`EXISTS`)."""
-
-    async def left_ms(self, key: str) -> int | None:
-        """Milliseconds until `key` expires, 0 if never, `None` if absent (`PTTL`)."""
-
-    async def touch(self, key: str, ttl_ms: int, news: ChangeMessage | None = None) -> bool:
-        """Give an existing entry a new time to live, its payload's stamp included; whether it existed (`EVAL`)."""
-
-    async def stamps(self, known_id: str, since: int, new_id: str) -> InvalidationRows:
-        """The invalidations above number `since`; all of them if the id is not `known_id` (`EVAL`).
-
-        Args:
-            known_id: 8 hex digits, or nothing.
-            since: The highest number known.
-            new_id: 8 hex digits, the id if there are no stamps yet.
-        """
-
-    async def invalidate(self, target: str, new_id: str, limit: int, head: bytes) -> tuple[str, int]:
-        """Give `target` the next number and publish `head` with number and target; the id and the number (`EVAL`).
-
-        Args:
-            target: `t:tag`, `p:prefix`, or `*`, which makes all other rows needless.
-            new_id: 8 hex digits, the id if there are no stamps yet.
-            limit: Most rows kept, at least 1; above it the lowest are trimmed and `#floor` stands for them.
-            head: What the message begins with.
-        """
-
-    async def seize(self, key: str, value: bytes, ms: int) -> None:
-        """Take the lock of `key` for `ms`, whoever has it (`SET`): what others load meanwhile is older."""
-
-    async def lock(self, key: str, value: bytes, ms: int) -> LockAttempt:
-        """Take the lock of `key` for `ms`, if it is free, and read the entry (`PIPELINE EVAL`).
-
-        On a cluster, lock and entry may be on two nodes, which answer in any order.
-        """
-
-    async def renew_lock(self, key: str, value: bytes, ms: int) -> bool:
-        """Hold the lock of `key` for `ms` from now; whether it was still ours (`EVAL`)."""
-
-    async def unlock(self, key: str, value: bytes, news: bytes) -> bool:
-        """Give the lock of `key` back and publish `news`; whether it was still ours (`EVAL`)."""
+class ChangeChannel(Protocol):
+    """Messages about changes, to every process that shares the store."""
 
     def subscribe(self, receive: Callable[[bytes], None], lost: Callable[[StoreError], None]) -> Subscription:
-        """News, not opened yet. On a cluster every primary repeats every message, some later than others.
+        """Return a subscription that is not open yet.
 
         Args:
             receive: Called with every message, in the order of its server, in the event loop. It must not raise.
             lost: Called once, if a connection ends by itself after `open` has returned.
         """
 
-    def scan(self, pattern: str) -> AsyncGenerator[list[str], None]:
-        """Keys that match a Redis glob under this store's prefix, a batch per round trip (`SCAN`)."""
 
-    def pool_stats(self) -> tuple[int, int, int] | None:
+# --- all of it ----------------------------------------------------------------------------------------------
+
+
+class ServerFacts(Protocol):
+    """What a store on servers can say of them."""
+
+    def usage(self) -> tuple[int, int, int] | None:
         """Connections in use, open ones that wait, and the most there can be; `None` before the first call."""
 
-    async def close(self) -> None:
-        """Close every connection. Idempotent, and never raises."""
+    async def version(self) -> str:
+        """Which server answers: `redis 7.0.15`, `valkey 9.1.0`."""
+
+
+def one_place(key: str) -> Hashable:  # noqa: ARG001  the same for every key
+    """Where a key is, for a store whose keys are all in one place."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A store and what it can do besides; what an opener of `otcache.stores.register_store` returns.
+
+    Attributes:
+        store: The entries.
+        invalidations: By tag and prefix, in O(1).
+        locks: For one load per key among processes.
+        channel: Messages between processes; without it L1 copies live for `max_staleness` at most.
+        server: Its connections and version.
+        place: Where a key is, as far as is known: keys of one place are read together. Never a round trip.
+    """
+
+    store: ByteStore
+    invalidations: Invalidations | None = None
+    locks: Locks | None = None
+    channel: ChangeChannel | None = None
+    server: ServerFacts | None = None
+    place: Callable[[str], Hashable] = one_place
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """The features that a cache on this store does without."""
+        return tuple(name for name in ("invalidations", "locks", "channel") if getattr(self, name) is None)

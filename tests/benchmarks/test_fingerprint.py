@@ -16,7 +16,7 @@ from tests.servers import RedisServer
 
 
 async def test_every_kind_of_server_says_which_it_is(store: RedisStore) -> None:
-    version = await store.server_version()
+    version = await store.session.version()
 
     assert re.fullmatch(r"(redis|valkey) \d+\.\d+\.\d+", version)
 

@@ -43,7 +43,7 @@ def test_a_list_names_every_alert_and_marks_what_is_not_the_default(capsys: pyte
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ("slow=1", "there is no threshold 'slow'; did you mean slo?"),
+        ("slow=1", "there is no threshold 'slow'; did you mean 'slo'?"),
         ("zzzzzzzzzzzz=1", "there are: slo, slo_calls"),
         ("slo=most", "slo=most is not a number"),
         ("slo=nan", "slo=nan is not a finite number"),

@@ -82,8 +82,8 @@ def test_the_list_says_what_can_be_set(capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
-        ("hit_ratio_warnin=1", "there is no threshold 'hit_ratio_warnin': did you mean hit_ratio_warning?"),
-        ("???=1", "there is no threshold '???': see otcache dashboards export --list"),
+        ("hit_ratio_warnin=1", "there is no threshold 'hit_ratio_warnin'; did you mean 'hit_ratio_warning'?"),
+        ("???=1", "there is no threshold '???'; see otcache dashboards export --list"),
         ("pool_warning=lots", "pool_warning=lots is not a number"),
         ("pool_warning=", "pool_warning= is not a number"),
         ("pool_warning=nan", "pool_warning=nan is outside 0..1 (share)"),

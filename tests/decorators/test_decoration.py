@@ -24,7 +24,7 @@ def read(user_id: int, lang: str = "en") -> None:
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("user:{userid}:{lang}", "names userid, and .*read has user_id, lang: do you mean user_id?"),
+        ("user:{userid}:{lang}", "names userid, and .*read has user_id, lang; did you mean 'user_id'"),
         ("user:{x}", "names x, and .*read has user_id, lang$"),
         ("user:{user_id}", r"has a parameter lang that is not in its key template.*\{lang\}.*ignore=\('lang',\)"),
         ("user:{user_id}{lang}", r"nothing between \{user_id\} and \{lang\}"),
@@ -46,12 +46,12 @@ def test_a_template_that_can_not_be_meant_is_refused(template: str, message: str
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"ignore": ("langs",)}, "ignores langs, .*do you mean lang?"),
+        ({"ignore": ("langs",)}, "ignores langs, .*did you mean 'lang'"),
         ({"ignore": ("lang",)}, "ignores lang, and names it"),
         ({"ignore": "lang"}, "ignore= is not a tuple of strings"),
         ({"tags": "users"}, "tags= is not a tuple of strings"),
-        ({"tags": ("user:{user}",)}, "names user, .*do you mean user_id?"),
-        ({"tll": 5}, "no option tll: do you mean ttl?"),
+        ({"tags": ("user:{user}",)}, "names user, .*did you mean 'user_id'"),
+        ({"tll": 5}, "no option tll; did you mean 'ttl'"),
     ],
 )
 def test_an_option_that_can_not_be_meant_is_refused(options: dict[str, Any], message: str) -> None:

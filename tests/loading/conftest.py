@@ -52,13 +52,14 @@ async def make(telemetry: Capture, redis_server: RedisServer, prefix: str) -> As
         await until(lambda cache=cache: is_idle(cache))  # type: ignore[misc]
         await cache.close()
     assert asyncio.all_tasks() - before - {asyncio.current_task()} == set()
-    assert redis_server.command("KEYS", f"{prefix}*@lock:*") == []
+    assert redis_server.command("KEYS", f"{prefix}*@1:lock:*") == []
 
 
 def is_idle(cache: Cache) -> bool:
     """Whether nothing of a load is under way any more."""
     locks = cache._loads._locks
-    pool = cache._far.store.pool_stats() if cache._far is not None else None
+    server = cache._far.backend.server if cache._far is not None else None
+    pool = server.usage() if server is not None else None
     returning = len(locks._returning) if locks is not None else 0
     return not (len(cache._loads.flights) or returning or (pool[0] if pool is not None else 0))
 

@@ -63,7 +63,7 @@ async def test_a_cancelled_call_never_hands_its_reply_to_another(place: Place, c
 
     assert sum(compared) > ROUNDS  # many were answered, and each with its own key
     assert await store.read_many(KEYS) == [key.encode() for key in KEYS]
-    in_use, idle, limit = store.pool_stats() or (1, 0, 0)
+    in_use, idle, limit = store.session.usage() or (1, 0, 0)
     assert in_use == 0
     assert idle <= limit
     assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -145,8 +145,8 @@ def test_a_store_moves_from_an_event_loop_that_still_runs(redis_server: RedisSer
 def test_a_store_is_made_without_an_event_loop() -> None:
     store = RedisStore(resolve_target("redis://127.0.0.1:1"), "p:")
 
-    assert store.pool_stats() is None
-    assert store.server_ms() > 0
+    assert store.session.usage() is None
+    assert store.clock.now_ms() > 0
 
 
 async def test_a_stopped_server_does_not_hold_up_closing(private_place: Place, prefix: str) -> None:

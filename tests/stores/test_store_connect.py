@@ -160,11 +160,11 @@ def test_tls_files_are_read_once_and_imply_tls(tmp_path: Path) -> None:
 def test_a_store_is_what_its_configuration_says() -> None:
     config = CacheConfig(redis_url="redis://u:p@h:7/3", name="web", key_prefix="app:", max_connections=9, timeout=0.5)
 
-    store = RedisStore.from_config(config)
+    store = RedisStore.from_config(config, "p:")
 
-    assert (store.url, store.address, store.port, store.database) == ("redis://u@h:7/3", "h", 7, "3")
+    assert store.location == ("redis://u@h:7/3", "redis", "h", 7, "3")
 
 
 def test_a_configuration_without_a_url_makes_no_store() -> None:
     with pytest.raises(ConfigurationError, match="redis_url"):
-        RedisStore.from_config(CacheConfig())
+        RedisStore.from_config(CacheConfig(), "p:")

@@ -95,7 +95,7 @@ def _stamp(payload: bytes | None) -> int:
 
 async def test_touch_moves_the_expiry_and_the_stamp_together(store: RedisStore) -> None:
     await store.write("key", ENTRY, 1000)
-    await store.sync_clock()
+    await store.clock.sync()
 
     touched = await store.touch("key", 90_000)
 
@@ -103,7 +103,7 @@ async def test_touch_moves_the_expiry_and_the_stamp_together(store: RedisStore) 
     left = await store.left_ms("key") or 0
     assert touched
     assert 80_000 < left <= 90_000
-    assert abs(_stamp(payload) - (store.server_ms() + left)) < 2000
+    assert abs(_stamp(payload) - (store.clock.now_ms() + left)) < 2000
     assert payload == ENTRY[:4] + payload[4:12] + ENTRY[12:] if payload else False
 
 
@@ -179,13 +179,13 @@ async def test_a_foreign_key_that_is_not_text_can_be_removed(redis_server: Any, 
 
 
 async def test_the_servers_clock_is_learnt(store: RedisStore) -> None:
-    await store.sync_clock()
-    first = store.server_ms()
+    await store.clock.sync()
+    first = store.clock.now_ms()
 
     await asyncio.sleep(0.02)
 
     assert abs(first - time.time() * 1000) < 1500
-    assert store.server_ms() - first >= 15
+    assert store.clock.now_ms() - first >= 15
 
 
 async def test_a_ping_is_answered(store: RedisStore) -> None:
@@ -214,13 +214,13 @@ async def test_a_key_of_another_type_is_an_error_of_that_key_alone(
 
 
 async def test_it_says_where_it_is(redis_server: Any, place: Place, store: RedisStore) -> None:
-    assert store.url.split("://")[0] == place.url.split("://")[0]
-    assert store.database == "0"
+    assert store.location.url.split("://")[0] == place.url.split("://")[0]
+    assert store.location.database == "0"
     if place.url.startswith("unix"):
-        assert (store.address, store.port) == (str(place.servers.socket_path), None)
+        assert (store.location.address, store.location.port) == (str(place.servers.socket_path), None)
     else:
-        assert store.address == "127.0.0.1"
-        assert f":{store.port}" in place.url
+        assert store.location.address == "127.0.0.1"
+        assert f":{store.location.port}" in place.url
 
 
 async def test_a_closed_store_refuses_and_leaves_nothing_open(place: Place, prefix: str) -> None:
@@ -242,12 +242,12 @@ async def test_a_closed_store_refuses_and_leaves_nothing_open(place: Place, pref
 
 async def test_the_pool_is_bounded_and_told(place: Place, prefix: str) -> None:
     store = place.store(prefix, max_connections=4)
-    assert store.pool_stats() is None
+    assert store.session.usage() is None
     await store.ping()
 
     await asyncio.gather(*(store.read(f"key{number}") for number in range(4)))
 
-    in_use, idle, limit = store.pool_stats() or (0, 0, 0)
+    in_use, idle, limit = store.session.usage() or (0, 0, 0)
     assert in_use == 0
     assert 1 <= idle <= limit
     assert limit % 4 == 0
@@ -270,10 +270,10 @@ async def test_a_full_pool_is_no_sign_of_an_outage(redis_server: Any, prefix: st
 
 async def test_a_clock_learnt_slowly_is_known_to_be_less_sure(connect: Connect, redis_server: RedisServer) -> None:
     store = connect(redis_server.url)
-    await store.sync_clock()
-    quick = store.clock_error_ms
+    await store.clock.sync()
+    quick = store.clock.error_ms
     redis_server.command("CLIENT", "PAUSE", "80", "ALL")
 
-    await store.sync_clock()
+    await store.clock.sync()
 
-    assert store.clock_error_ms >= quick + 20, "half of a round trip of 80 ms"
+    assert store.clock.error_ms >= quick + 20, "half of a round trip of 80 ms"

@@ -53,7 +53,7 @@ def _calls(store: RedisStore) -> list[Callable[[], Awaitable[Any]]]:
 
     return [
         store.ping,
-        store.sync_clock,
+        store.clock.sync,
         lambda: store.read("key"),
         lambda: store.read_many(["a", "b", "c", "d"]),
         lambda: store.write("key", ENTRY, 60_000),
@@ -64,9 +64,9 @@ def _calls(store: RedisStore) -> list[Callable[[], Awaitable[Any]]]:
         lambda: store.touch("key", 60_000),
         lambda: store.write("key", ENTRY, 60_000, news),
         lambda: store.remove(["a", "b", "c"], news),
-        lambda: store.stamps("", 0, "0" * 8),
-        lambda: store.invalidate("t:tag", "0" * 8, 10, b""),
-        lambda: store.lock("key", b"me", 1000),
+        lambda: store.coordination.versions("", 0, "0" * 8),
+        lambda: store.coordination.invalidate("t:tag", "0" * 8, 10, b""),
+        lambda: store.coordination.lock("key", b"me", 1000),
         scan,
     ]
 
@@ -283,7 +283,7 @@ async def test_a_client_certificate_is_shown(start: Any, connect: Connect) -> No
 
     assert (reason, counts) == ("connection", True)
     assert await shown.read("key") is None
-    assert shown.url.startswith("rediss://")
+    assert shown.location.url.startswith("rediss://")
 
 
 # --- it hangs -------------------------------------------------------------------------------------------
@@ -305,7 +305,7 @@ async def test_a_stopped_server_costs_the_deadline_and_works_when_it_goes_on(
     assert await _eventually(lambda: store.read("key")) == ENTRY
     for call in _calls(store):
         await _eventually(call)
-    assert (store.pool_stats() or (1,))[0] == 0
+    assert (store.session.usage() or (1,))[0] == 0
 
 
 async def _waited(call: Callable[[], Awaitable[Any]]) -> float:
@@ -355,7 +355,7 @@ async def test_a_cancelled_call_gives_its_place_back(private_server: RedisServer
 
     assert await store.read("key") is None
 
-    assert (store.pool_stats() or (1,))[0] == 0
+    assert (store.session.usage() or (1,))[0] == 0
 
 
 async def test_a_cancelled_call_of_a_cluster_gives_its_place_back(start: Any, connect: Connect, prefix: str) -> None:

@@ -160,7 +160,7 @@ async def two_processes(stage: Stage) -> None:
         await invalidate
         await until(lambda: other._tiers.stamps.newest == mine._tiers.stamps.newest)
         await other.get("k")
-    stage.server.command("PUBLISH", f"{stage.key(mine, '')[:-1]}@news", "not ours")
+    stage.server.command("PUBLISH", f"{stage.key(mine, '')[:-1]}@1:news", "not ours")
     await mine.delete("k")
     await until(lambda: other._near.reason("k") == "deleted")
 

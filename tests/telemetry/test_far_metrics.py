@@ -64,8 +64,8 @@ async def test_the_far_tier_says_how_old_a_value_was(
 ) -> None:
     await cache.set("k", 1)
     assert cache._far is not None
-    now = cache._far.store.server_ms()
-    monkeypatch.setattr(cache._far.store, "server_ms", lambda: now + 70_000)
+    now = cache._far.store.clock.now_ms()
+    monkeypatch.setattr(cache._far.store.clock, "now_ms", lambda: now + 70_000)
 
     await cache.get("k")
     (point,) = by(telemetry, catalog.ENTRY_AGE, catalog.RESULT).values()

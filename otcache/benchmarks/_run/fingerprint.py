@@ -15,7 +15,7 @@ from typing import Final
 from otcache.base import CacheInterface
 from otcache.cache import Cache
 from otcache.exceptions import StoreError
-from otcache.stores.redis.store import RedisStore
+from otcache.stores.registry import open_store
 from otcache.version import __version__
 
 _ANSWER_SECONDS: Final = 5.0
@@ -35,14 +35,16 @@ async def fingerprint(cache: CacheInterface) -> dict[str, str]:
 async def _server(cache: CacheInterface) -> dict[str, str]:
     if not isinstance(cache, Cache) or cache.config.redis_url is None:
         return {}
-    store = RedisStore.from_config(cache.config)
+    backend = open_store(cache.config)
+    if backend.server is None:
+        return {}
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
-            version = await store.server_version()
+            version = await backend.server.version()
     except (StoreError, TimeoutError):
         return {}
     finally:
-        await store.close()
+        await backend.store.close()
     return {"server": version}
 
 

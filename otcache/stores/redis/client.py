@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from redis.asyncio import ConnectionPool, Redis
@@ -24,10 +24,7 @@ Command = tuple[Any, ...]
 class Link(Protocol):
     """The connections of one event loop. Its methods raise whatever redis-py raises."""
 
-    spread: bool
-    """Whether keys live on several servers, so that no command may name two of them."""
-
-    async def execute(self, *command: Any) -> Any:
+    def execute(self, *command: Any) -> Awaitable[Any]:
         """The answer to one command, from the server of its key if it has one."""
 
     async def batch(self, commands: Sequence[Command]) -> list[Any]:
@@ -43,7 +40,7 @@ class Link(Protocol):
         """The answer of one of `places`."""
 
     async def primaries(self) -> list[Address]:
-        """Every server that news come from, asked for anew; of a server that can't change, no round trip."""
+        """Every server that messages come from, looked up again; no round trip for a server that can't change."""
 
     def usage(self) -> tuple[int, int, int]:
         """Connections in use, open ones that wait, and the most there can be."""
@@ -68,9 +65,11 @@ async def pipeline(client: Redis, commands: Sequence[Command]) -> list[Any]:
 
 
 class ServerLink:
-    """One server behind one pool."""
+    """One server behind one pool.
 
-    spread = False
+    Attributes:
+        execute: redis-py's own method: a GET is to pass through no function more than it must.
+    """
 
     def __init__(self, target: RedisTarget) -> None:
         self._target = target
@@ -80,9 +79,7 @@ class ServerLink:
         else:
             self._client = new_client(target)
             self._pools = [self._client.connection_pool]
-
-    async def execute(self, *command: Any) -> Any:
-        return await run(self._client, *command)
+        self.execute: Callable[..., Awaitable[Any]] = self._client.execute_command
 
     async def batch(self, commands: Sequence[Command]) -> list[Any]:
         return await pipeline(self._client, commands)

@@ -46,8 +46,6 @@ class ClusterLink:
     failure is the oldest, so one that hangs costs one call and not every call.
     """
 
-    spread = True
-
     def __init__(self, target: RedisTarget) -> None:
         self._target = target
         self._clients: dict[Address, Redis] = {}

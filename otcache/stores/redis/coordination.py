@@ -1,85 +1,87 @@
-"""What the processes that share a cache tell each other by Redis: stamps of invalidations, locks of loads, news."""
+"""What the processes that share a cache tell each other by Redis: invalidation versions, locks of loads, messages."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import Any, Final
-
-from redis.exceptions import ResponseError
+from typing import Any
 
 from otcache.exceptions import StoreError
-from otcache.stores.base import InvalidationRows, LockAttempt, Subscription
+from otcache.stores.base import ChangeMessage, InvalidationRows, LockAttempt, Subscription
 from otcache.stores.redis import scripts
-from otcache.stores.redis.errors import server_prefix
-from otcache.stores.redis.session import LinkedStore, to_bytes
+from otcache.stores.redis.commands import as_mget, expiry, is_ok, not_ok, or_raise, write_command
+from otcache.stores.redis.session import RedisSession
 from otcache.stores.redis.subscription import RedisSubscription
-from otcache.stores.redis.target import RedisTarget
-
-_TAG: Final = re.compile(rb"^[^{]*\{[^}]+\}")
-"""A name that is placed by a part of it: the first braces, if there is something in them."""
 
 
-class CoherentStore(LinkedStore):
-    """The channel, the stamps and the locks of one cache, beside its entries."""
+class RedisCoordination:
+    """`Invalidations`, `Locks` and `ChangeChannel` of a Redis store.
 
-    def __init__(self, target: RedisTarget, prefix: str) -> None:
-        super().__init__(target, prefix)
-        self._channel = self._beside("news")
-        self._stamps = self._beside("stamps")
+    Args:
+        session: The store's.
+    """
 
-    # --- stamps -------------------------------------------------------------------------------------
+    def __init__(self, session: RedisSession) -> None:
+        self._session = session
+        self._names = session.names
 
-    async def stamps(self, known_id: str, since: int, new_id: str) -> InvalidationRows:
-        with self._link() as link:
-            name, rows = await link.execute("EVAL", scripts.STAMPS, 1, self._stamps, known_id, since, new_id)
+    # --- invalidations ------------------------------------------------------------------------------
+
+    async def versions(self, known_id: str, since: int, new_id: str) -> InvalidationRows:
+        with self._session.use() as link:
+            name, rows = await link.execute("EVAL", scripts.VERSIONS, 1, self._names.versions, known_id, since, new_id)
         targets = [target.decode(errors="surrogateescape") for target in rows[::2]]
         return InvalidationRows(_id(name), list(zip(targets, map(int, rows[1::2]), strict=True)))
 
-    async def invalidate(self, target: str, new_id: str, limit: int, head: bytes) -> tuple[str, int]:
-        arguments = (to_bytes(target), new_id, limit, self._channel, head)
-        with self._link() as link:
-            name, number = await link.execute("EVAL", scripts.INVALIDATE, 1, self._stamps, *arguments)
+    async def invalidate(self, target: str, new_id: str, limit: int, head: bytes | None = None) -> tuple[str, int]:
+        told = () if head is None else (self._names.channel, head)
+        arguments = (target.encode(errors="surrogateescape"), new_id, limit, *told)
+        with self._session.use() as link:
+            name, number = await link.execute("EVAL", scripts.INVALIDATE, 1, self._names.versions, *arguments)
         return _id(name), number
 
     # --- locks --------------------------------------------------------------------------------------
 
     async def lock(self, key: str, value: bytes, ms: int) -> LockAttempt:
-        take = ("EVAL", scripts.LOCK, 1, self._lock(key), value, ms)
-        with self._link() as link:
-            answer, payload = await link.batch([take, ("GET", self._name(key))])
+        # on a cluster, lock and entry may be on two nodes, which answer in any order
+        take = ("EVAL", scripts.LOCK, 1, self._names.lock(key), value, ms)
+        with self._session.use() as link:
+            answer, payload = await link.batch([take, ("GET", self._names.entry(key))])
             holder, left = _holder(or_raise(answer))
             return LockAttempt(holder, left, as_mget(payload))
 
     async def seize(self, key: str, value: bytes, ms: int) -> None:
-        with self._link() as link:
-            await link.execute("SET", self._lock(key), value, "PX", ms)
+        with self._session.use() as link:
+            await link.execute("SET", self._names.lock(key), value, "PX", ms)
 
-    async def renew_lock(self, key: str, value: bytes, ms: int) -> bool:
-        with self._link() as link:
-            return bool(await link.execute("EVAL", scripts.RENEW, 1, self._lock(key), value, ms))
+    async def renew(self, key: str, value: bytes, ms: int) -> bool:
+        with self._session.use() as link:
+            return bool(await link.execute("EVAL", scripts.RENEW, 1, self._names.lock(key), value, ms))
 
-    async def unlock(self, key: str, value: bytes, news: bytes) -> bool:
-        arguments = (value, self._channel, news)
-        with self._link() as link:
-            return bool(await link.execute("EVAL", scripts.UNLOCK, 1, self._lock(key), *arguments))
+    async def unlock(self, key: str, value: bytes, message: bytes | None = None) -> bool:
+        told = () if message is None else (self._names.channel, message)
+        with self._session.use() as link:
+            return bool(await link.execute("EVAL", scripts.UNLOCK, 1, self._names.lock(key), value, *told))
 
-    def _lock(self, key: str) -> bytes:
-        """The name of a key's lock; on a cluster in the slot of its entry, whose name or tag becomes its tag."""
-        name = self._name(key)
-        if self._target.kind != "cluster" or _TAG.search(name):
-            return self._beside(f"lock:{key}")
-        return self._beside("lock:") + b"{" + name + b"}"
+    async def write_loaded(
+        self, key: str, payload: bytes, ttl_ms: int, lock: bytes, message: ChangeMessage | None = None
+    ) -> bool:
+        names = self._names.entries_and_locks([key])
+        if len(names) == 1:  # its lock is on another node: nothing compares it in one step
+            command = write_command(self._names, key, payload, ttl_ms, message)
+        else:
+            told = (b"", b"") if message is None else (self._names.channel, message([key]))
+            command = ("EVAL", scripts.WRITE_LOADED, 2, *names, *told, lock, payload, *expiry(ttl_ms))
+        with self._session.use() as link:
+            answer = await link.execute(*command)
+        if answer != 0 and not is_ok(answer):
+            raise not_ok()
+        return bool(answer != 0)
 
-    def _is_beside(self, key: str) -> bool:
-        """Whether the lock is where its entry is: not for a key of a cluster whose braces are no tag."""
-        name = self._name(key)
-        return self._target.kind != "cluster" or bool(_TAG.search(name)) or not (b"{" in name or b"}" in name)
-
-    # --- news ---------------------------------------------------------------------------------------
+    # --- messages -----------------------------------------------------------------------------------
 
     def subscribe(self, receive: Callable[[bytes], None], lost: Callable[[StoreError], None]) -> Subscription:
-        return RedisSubscription(self._target, self._channel, receive, lost)
+        # on a cluster every primary repeats every message, some later than others
+        return RedisSubscription(self._session.target, self._names.channel, receive, lost)
 
 
 def _id(name: bytes) -> str:
@@ -91,18 +93,3 @@ def _holder(answer: Any) -> tuple[bytes | None, int]:
         return None, 0
     holder, left = answer
     return holder, max(left, 0)
-
-
-def or_raise(answer: Any) -> Any:
-    """One answer of a batch."""
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
-
-
-def as_mget(answer: Any) -> bytes | None:
-    """The answer to a GET as MGET would give it: a key of another type is nothing."""
-    if isinstance(answer, ResponseError) and server_prefix(answer) == "WRONGTYPE":
-        return None
-    payload: bytes | None = or_raise(answer)
-    return payload

@@ -1,12 +1,15 @@
-"""The links of a store to its servers, one event loop at a time, and its names there."""
+"""The links of a store to its servers, one event loop at a time, and the names of what it keeps there."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
+from collections.abc import Hashable, Sequence
 from types import TracebackType
 from typing import Final
 
+from otcache._serialization.wire import WIRE_VERSION
 from otcache.exceptions import StoreError
 from otcache.stores.redis.client import Link, ServerLink
 from otcache.stores.redis.cluster import ClusterLink
@@ -16,28 +19,104 @@ from otcache.stores.redis.target import RedisTarget
 READONLY_SECONDS: Final = 1.0
 """Least life of a client that a READONLY answer may end: a replica by mistake must not cost a connect per call."""
 
+_GLOB: Final = re.compile(rb"[\\*?\[\]^-]")
+_TAG: Final = re.compile(rb"^[^{]*\{[^}]+\}")
+"""A name that is placed by a part of it: the first braces, if there is something in them."""
+
 
 def new_link(target: RedisTarget) -> Link:
     """A link for the running event loop; opens no connection yet."""
     return ClusterLink(target) if target.kind == "cluster" else ServerLink(target)
 
 
-class _Session:
-    """The link of one event loop, and the calls that are under way on it."""
+class RedisNames:
+    """What the entries of a store, and the rows beside them, are called in Redis.
 
-    __slots__ = ("born", "link", "loop", "retired", "users")
+    Args:
+        prefix: Put before every key.
+        clustered: Whether names have slots, so that an entry and its lock must share one.
+
+    Attributes:
+        channel: Where changes are published.
+        versions: The sorted set of invalidation versions.
+    """
+
+    def __init__(self, prefix: str, *, clustered: bool) -> None:
+        self._prefix = prefix.encode()
+        # outside of the prefix, where no scan for entries finds them: `web:` has `web@1:news`
+        self._root = self._prefix.removesuffix(b":") + b"@%d:" % WIRE_VERSION
+        self._clustered = clustered
+        self.channel = self._root + b"news"
+        self.versions = self._root + b"stamps"
+
+    def entry(self, key: str) -> bytes:
+        """The name of an entry. A foreign key that is no UTF-8 comes back as it was, so `clear` can remove it."""
+        return self._prefix + key.encode(errors="surrogateescape")
+
+    def key(self, name: bytes) -> str:
+        """The key of an entry's name."""
+        return name[len(self._prefix) :].decode(errors="surrogateescape")
+
+    def match(self, pattern: str) -> bytes:
+        """The glob of all entries whose keys match `pattern`; the prefix is taken literally."""
+        return _GLOB.sub(rb"\\\g<0>", self._prefix) + pattern.encode(errors="surrogateescape")
+
+    def lock(self, key: str) -> bytes:
+        """The name of a key's lock; on a cluster in the slot of its entry, whose name or tag becomes its tag."""
+        name = self.entry(key)
+        if not self._clustered or _TAG.search(name):
+            return self._root + b"lock:" + key.encode(errors="surrogateescape")
+        return self._root + b"lock:{" + name + b"}"
+
+    def entries_and_locks(self, keys: Sequence[str]) -> list[bytes]:
+        """The names of the entries, then those of their locks as far as they are on the same node."""
+        return [*map(self.entry, keys), *(self.lock(key) for key in keys if self._has_lock_beside(key))]
+
+    def _has_lock_beside(self, key: str) -> bool:
+        """Not so for a key of a cluster whose braces are no hash tag: no name can be given its slot."""
+        name = self.entry(key)
+        return not self._clustered or bool(_TAG.search(name)) or not (b"{" in name or b"}" in name)
+
+
+class _LoopLink:
+    """The link of one event loop; `with` is one use of it, and what goes wrong in that leaves as a `StoreError`.
+
+    It holds nothing of a single use, so that a call pays for no object and any number of calls may be in it.
+    """
+
+    __slots__ = ("_born", "_users", "link", "loop", "retired")
 
     def __init__(self, target: RedisTarget) -> None:
         self.loop = asyncio.get_running_loop()
         self.link = new_link(target)
-        self.born = time.monotonic()
-        self.users = 0
         self.retired = False
+        self._born = time.monotonic()
+        self._users = 0
+
+    def __enter__(self) -> Link:
+        self._users += 1
+        return self.link
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._users -= 1
+        if self.retired and not self._users:
+            self.link.drop()
+        if isinstance(error, Exception) and not isinstance(error, StoreError):
+            translated = translate(error)
+            if translated.error_type == "READONLY":
+                self.retire()
+            raise translated from error
 
     def retire(self) -> None:
-        """Cut what waits; calls under way end first, and their connections after them."""
-        self.retired = True
-        self.link.drop(idle_only=self.users > 0)
+        """The master has become a replica: let the next call connect again and find its successor.
+
+        Calls under way end first, and their connections after them.
+        """
+        if time.monotonic() - self._born >= READONLY_SECONDS:
+            self.retired = True
+            self.link.drop(idle_only=self._users > 0)
 
     def end(self) -> None:
         """Cut everything, from whatever event loop or thread this is."""
@@ -52,101 +131,69 @@ class _Session:
             self.link.drop()
 
 
-class LinkedStore:
-    """What every part of a Redis store needs: the link, and the names of keys.
+class RedisSession:
+    """What every part of a Redis store needs: the link of this event loop, and the names.
 
     Opens no connection before the first call. Belongs to the event loop that uses it: used from another one, it
-    starts anew there and cuts the connections of the first.
+    connects again there and cuts the connections of the first.
 
     Args:
-        target: Where it is.
+        target: Where Redis is.
         prefix: Put before every key.
     """
 
     def __init__(self, target: RedisTarget, prefix: str) -> None:
-        self._target = target
-        self._prefix = prefix.encode()
-        self._root = self._prefix.removesuffix(b":") + b"@"
-        self._session: _Session | None = None
+        self.target = target
+        self.spread = target.kind == "cluster"
+        self.names = RedisNames(prefix, clustered=self.spread)
+        self._current: _LoopLink | None = None
         self._closed = False
 
-    # --- connections --------------------------------------------------------------------------------
+    def use(self) -> _LoopLink:
+        """The link of this event loop, for a `with`.
 
-    def pool_stats(self) -> tuple[int, int, int] | None:
-        """Connections in use, open ones that wait, and the limit (a cluster's summed); `None` before the first call."""
-        session = self._session
-        return None if session is None else session.link.usage()
+        Raises:
+            StoreError: The session is closed.
+        """
+        current = self._current
+        if current is not None and current.loop is asyncio.get_running_loop() and not current.retired:
+            return current
+        return self._connect()
 
-    async def close(self) -> None:
-        self._closed = True
-        session, self._session = self._session, None
-        if session is not None:
-            session.end()
-            await asyncio.sleep(0)  # the transports close their sockets in the next turn of the loop
-
-    def _link(self) -> _Use:
-        """The link of this event loop, for a `with`; what goes wrong on it leaves as a `StoreError`."""
-        return _Use(self, self._current())
-
-    def _current(self) -> _Session:
+    def _connect(self) -> _LoopLink:
         if self._closed:
             raise StoreError("connection", "closed", counts=False)
-        session = self._session
-        if session is not None and session.loop is asyncio.get_running_loop():
-            return session
-        if session is not None:
-            session.end()
-        self._session = session = _Session(self._target)
-        return session
+        if self._current is not None and not self._current.retired:
+            self._current.end()  # it belongs to another event loop
+        self._current = _LoopLink(self.target)
+        return self._current
 
-    def leave(self, session: _Session | None) -> None:
-        """The master has become a replica: connect anew, by name or by Sentinel, to find its successor."""
-        if session is None or self._session is not session:
-            return
-        if time.monotonic() - session.born >= READONLY_SECONDS:
-            self._session = None
-            session.retire()
+    def retire(self) -> None:
+        """Connect again with the next call, because the server is no master any more."""
+        if self._current is not None:
+            self._current.retire()
 
-    # --- names --------------------------------------------------------------------------------------
+    def usage(self) -> tuple[int, int, int] | None:
+        """Connections in use, open ones that wait, and the limit (a cluster's summed); `None` before the first call."""
+        current = self._current
+        return None if current is None or current.retired else current.link.usage()
 
-    def _name(self, key: str) -> bytes:
-        return self._prefix + to_bytes(key)
+    async def version(self) -> str:
+        """Which server answers: `redis 7.0.15`, `valkey 9.1.0`; of a cluster the first."""
+        with self.use() as link:
+            facts = await link.execute_at((await link.places())[0], "INFO", "server")
+        name = facts.get("server_name", "redis")
+        return f"{name} {facts.get(f'{name}_version') or facts.get('redis_version', 'unknown')}"
 
-    def _key(self, name: bytes) -> str:
-        return name[len(self._prefix) :].decode(errors="surrogateescape")
+    def place(self, key: str) -> Hashable:
+        """Which server has `key`, as far as is known."""
+        current = self._current
+        return current.link.place(self.names.entry(key)) if current is not None and self.spread else None
 
-    def _beside(self, name: str) -> bytes:
-        """A name of ours outside of the prefix, where no scan for entries finds it: `web:` has `web@news`."""
-        return self._root + to_bytes(name)
-
-
-class _Use:
-    """One use of a session; a third of the price of a generator."""
-
-    __slots__ = ("_session", "_store")
-
-    def __init__(self, store: LinkedStore, session: _Session) -> None:
-        self._store = store
-        self._session = session
-
-    def __enter__(self) -> Link:
-        self._session.users += 1
-        return self._session.link
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        session = self._session
-        session.users -= 1
-        if session.retired and not session.users:
-            session.link.drop()
-        if isinstance(error, Exception) and not isinstance(error, StoreError):
-            translated = translate(error)
-            if translated.error_type == "READONLY":
-                self._store.leave(session)
-            raise translated from error
-
-
-def to_bytes(text: str) -> bytes:
-    """UTF-8; a foreign key under our prefix that is not comes back as it was, so `clear` can remove it."""
-    return text.encode(errors="surrogateescape")
+    async def close(self) -> None:
+        """Cut every connection. Idempotent, and never raises."""
+        self._closed = True
+        current, self._current = self._current, None
+        if current is not None:
+            current.end()
+            await asyncio.sleep(0)  # the transports close their sockets in the next turn of the loop

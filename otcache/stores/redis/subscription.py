@@ -1,4 +1,4 @@
-"""News by Redis pub/sub: one connection per server, outside of the pools, that is never repaired in silence."""
+"""Messages by Redis pub/sub: one connection per server, outside of the pools, that is never repaired in silence."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ class _Line:
         self._numbers = count(1)
         self._pongs: dict[bytes, asyncio.Future[None]] = {}
         self.ready: asyncio.Future[None] = loop.create_future()
-        # a context of its own: news belong to no request's trace
+        # empty context: keep the listener out of the request's trace
         self.task = quiet(loop.create_task(self._run(channel), name="otcache-subscription", context=Context()))
 
     def ping(self) -> asyncio.Future[None]:

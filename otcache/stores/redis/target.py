@@ -18,21 +18,13 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
 from redis.backoff import NoBackoff
 
+from otcache.config.url import scheme_problem, tls_of
 from otcache.exceptions import ConfigurationError
 from otcache.version import __version__
 
 Address = tuple[str, int]
 Kind = Literal["standalone", "unix", "sentinel", "cluster"]
 
-_SCHEMES: Final[Mapping[str, tuple[Kind, bool]]] = {
-    "redis": ("standalone", False),
-    "rediss": ("standalone", True),
-    "unix": ("unix", False),
-    "redis+sentinel": ("sentinel", False),
-    "rediss+sentinel": ("sentinel", True),
-    "redis+cluster": ("cluster", False),
-    "rediss+cluster": ("cluster", True),
-}
 _PARAMETERS: Final = ("db", "username", "password", "sentinel_username", "sentinel_password")
 _HOST: Final = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[^:\[\]@/\s]*))(?::(?P<port>[0-9]{1,5}))?")
 _MAX_DATABASE: Final = 2**31 - 1
@@ -109,9 +101,9 @@ def resolve_target(
         ConfigurationError: The URL or a TLS file can't be used. The message never repeats the URL.
     """
     parts = _split(url)
-    kind, scheme_tls = _SCHEMES[parts.scheme]
+    kind = _kind(parts.scheme)
     query = _parameters(parts.query)
-    secure = use_tls or scheme_tls or any((tls_ca_path, tls_cert_path, tls_key_path))
+    secure = use_tls or bool(tls_of(url)) or any((tls_ca_path, tls_cert_path, tls_key_path))
     if secure and kind == "unix":
         raise ConfigurationError("redis_url is a unix socket, which can't use TLS")
     credentials, _, hosts = parts.netloc.rpartition("@")
@@ -140,11 +132,17 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
     if parts is None:
         raise ConfigurationError("redis_url is not a URL (percent-encode special characters of a password)")
-    if parts.scheme not in _SCHEMES:
-        raise ConfigurationError(f"redis_url must start with one of {', '.join(f'{name}://' for name in _SCHEMES)}")
+    if (problem := scheme_problem(url)) is not None:
+        raise ConfigurationError(problem)
     if parts.fragment:
         raise ConfigurationError("redis_url contains '#'; write it as %23 in a password")
     return parts
+
+
+def _kind(scheme: str) -> Kind:
+    """`rediss+sentinel` is a Sentinel, `redis` one server."""
+    kinds: dict[str, Kind] = {"unix": "unix", "redis+sentinel": "sentinel", "redis+cluster": "cluster"}
+    return kinds.get(scheme.replace("rediss", "redis"), "standalone")
 
 
 def _parameters(query: str) -> dict[str, str]:

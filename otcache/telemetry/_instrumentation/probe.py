@@ -7,7 +7,7 @@ guarded: what fails in here is counted, and never changes an answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -343,10 +343,13 @@ class Probe:
 
     # --- what belongs to no call --------------------------------------------------------------------
 
-    def started(self, configuration: str) -> None:
-        """A cache is ready."""
+    def started(self, configuration: str, lacks: Sequence[str] = ()) -> None:
+        """A cache is ready; a warning if its store lacks a feature."""
         body = f"cache {self.name} is ready: {redact(configuration)}"
-        self.events.emit(catalog.STARTED, body, {catalog.CACHE.name: self.name})
+        if lacks:
+            body += f"; the store of its L2 has no {', no '.join(lacks)} (docs/stores.md)"
+        facts = {catalog.CACHE.name: self.name}
+        self.events.emit(catalog.STARTED, body, facts, severity="WARN" if lacks else None)
 
     def breaker_moved(self, previous: str, state: str, reason: DegradedReason | None) -> None:
         """Count the transition of the circuit breaker; emit an event when L2 went away or came back."""

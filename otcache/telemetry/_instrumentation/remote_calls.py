@@ -40,7 +40,6 @@ class RemoteCalls:
         self._signals = signals
         self._start_operation = start_operation
         self._server: dict[str, Any] = {}
-        self._system = "redis"
         self._late = signals.tracing.policy == "io"
 
     def begin(self, outcome: Outcome | None, command: str, purpose: Purpose, batch: int | None) -> RemoteCall:
@@ -75,7 +74,6 @@ class RemoteCalls:
 
     def _client_span(self, parent: trace.Span, trip: RemoteCall) -> trace.Span:
         attributes: dict[str, Any] = {
-            catalog.DB_SYSTEM.name: self._system,
             catalog.DB_OPERATION.name: trip.command,
             catalog.CACHE.name: self._signals.name,
             catalog.PURPOSE.name: trip.purpose,
@@ -93,10 +91,10 @@ class RemoteCalls:
             set_status_on_exception=False,
         )
 
-    def set_server(self, address: str, port: int | None, database: str, system: str = "redis") -> None:
-        """Where L2 is and what it is (`db.system.name`), for CLIENT spans."""
-        self._system = system
+    def set_server(self, system: str, address: str, port: int | None, database: str | None) -> None:
+        """What L2 is and where, for CLIENT spans."""
         found = {
+            catalog.DB_SYSTEM.name: system,
             catalog.SERVER_ADDRESS.name: address,
             catalog.SERVER_PORT.name: port,
             catalog.DB_NAMESPACE.name: database,

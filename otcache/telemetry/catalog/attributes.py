@@ -139,7 +139,7 @@ BENCHMARK_STATISTIC = Attribute("otcache.benchmark.statistic", "string", "Which 
 REVISION = Attribute("vcs.ref.head.revision", "string", "The commit that was measured.")
 ITERATIONS = Attribute("otcache.benchmark.iterations", "int", "Operations that were measured.")
 
-DB_SYSTEM = Attribute("db.system.name", "string", "The database behind L2, as its store names it: redis.")
+DB_SYSTEM = Attribute("db.system.name", "string", "What L2 is: redis, or the name of another store.", cap=32)
 DB_OPERATION = Attribute("db.operation.name", "string", "The command, as the database conventions write it.", cap=32)
 DB_NAMESPACE = Attribute("db.namespace", "string", "Index of the database.")
 DB_BATCH_SIZE = Attribute("db.operation.batch.size", "int", "Commands in a pipeline of two or more.")

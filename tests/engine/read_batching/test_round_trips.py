@@ -107,7 +107,7 @@ async def test_on_a_cluster_each_node_is_asked_once(make: Make, cluster: RedisCl
     await cache.connect()
     await cache.set_many({f"k{number}": number for number in range(30)})
     assert cache._far is not None
-    places = {cache._far.store.place(f"k{number}") for number in range(30)}
+    places = {cache._far.backend.place(f"k{number}") for number in range(30)}
 
     found = await asyncio.gather(*(cache.get(f"k{number}") for number in range(30)))
 
