@@ -113,12 +113,17 @@ class Signals:
             self.exemplar(row, value, values, span)
 
     def measure(self, measured: list[Measurement]) -> None:
-        """Count what a call has measured."""
+        """Count what a call has measured, in one function: two calls per measurement would cost a set 5%."""
         for row, amount, values in measured:
-            if row.kind == "histogram":
-                self.observe(row, amount, *values)
+            try:
+                cell, grid = self._cells[row][values]
+            except KeyError:
+                cell, grid = self._find(row, values)
+            if grid:
+                cell[bisect_left(grid, amount)] += 1
+                cell[-1] += amount
             else:
-                self.count(row, *values, n=amount)
+                cell[0] += amount
 
     def exemplar(self, row: Instrument, value: int, values: Values, span: trace.Span) -> None:
         """Let `span`, if it is sampled, be the example of a value that was counted."""
