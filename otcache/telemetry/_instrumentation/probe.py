@@ -44,6 +44,7 @@ from otcache.telemetry.record import (
     ResponseResult,
 )
 
+_LOOKING: Final = frozenset(("get", "get_many", "get_or_set"))
 _SKIPPED: Final = (
     f"callback {{name}} for {{event}}: skipped for {QUARANTINE_NS // catalog.NS} s after {MOST_FAILURES} consecutive "
     f"errors or {MOST_SLOW} slow runs"
@@ -238,10 +239,10 @@ class Probe:
         if operation == "get" and error is None and outcome.ai is None:
             if outcome.tier != "l1" or outcome.result != "hit":  # the histogram has those
                 signals.count(catalog.LOOKUPS, outcome.result, outcome.tier, outcome.reason)
-        else:
+        elif operation in _LOOKING:
             self._count_lookups(outcome)
-            if outcome.ai is not None:
-                self._savings.count(outcome.ai, outcome, duration)
+        if outcome.ai is not None:
+            self._savings.count(outcome.ai, outcome, duration)
         if outcome.degraded is not None:
             signals.count(catalog.DEGRADED_OPERATIONS, outcome.degraded)
         if outcome.measured:
