@@ -24,7 +24,6 @@ from otcache._serialization.serializer import Decoded, DecodeError
 from otcache.exceptions import StoreError, UnsupportedError
 from otcache.stores.base import LocalClock
 from otcache.stores.memory import NEVER
-from otcache.telemetry._instrumentation.coherence import CoherenceReport
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.signals import clock
 from otcache.telemetry.record import Lookup, Outcome, StaleCandidate
@@ -62,7 +61,7 @@ class Tiers:
         self._memory = l1.store
         self._store_clock = l2.store.clock if l2 is not None else LocalClock()
         self._probe = probe
-        self._report = CoherenceReport(probe)
+        self._report = probe.coherence
         self._clock: Callable[[], int] = clock
         # What `_loading` calls them.
         self.near_tier, self.far, self.coding, self.stamp = l1, l2, codec, self.version
