@@ -17,7 +17,7 @@ from otcache._engine.write_options import WriteOptions
 from otcache._loading.coordinator import LoadCoordinator
 from otcache._serialization.keys import check_key, check_tags
 from otcache._serialization.serializer import Facts
-from otcache.base import MISSING, Answer, CacheInterface, as_answer, as_get_or_set
+from otcache.base import MISSING, Answer, CacheInterface, _as_answer, _as_get_or_set
 from otcache.config import CacheConfig
 from otcache.exceptions import StoreError, ValidationError
 from otcache.stores.memory import Entry
@@ -97,7 +97,7 @@ class Cache(CacheInterface):
                 return entry.value
         return await self._fetch(key, default, type, started)
 
-    @as_get_or_set
+    @_as_get_or_set
     async def get_or_set(
         self,
         key: str,
@@ -222,7 +222,7 @@ class Cache(CacheInterface):
             outcome.age = found.age
         return default if outcome.value is MISSING else outcome.value
 
-    @as_answer
+    @_as_answer
     async def answer(
         self,
         key: str,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,9 +29,6 @@ class Foreign(CacheInterface):
         raise NotImplementedError
 
     async def delete(self, key: str) -> None:
-        raise NotImplementedError
-
-    def register_callback(self, event: str, callback: Callable[..., Any]) -> None:
         raise NotImplementedError
 
 

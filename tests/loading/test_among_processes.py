@@ -26,7 +26,7 @@ async def pair(make: Make) -> Any:
 
 def is_waiting(cache: Any) -> bool:
     """Whether a load of this process waits for another process's."""
-    return any(flight.scope == "distributed" for flight in cache._loads.flights._all)
+    return any(flight.load.scope == "distributed" for flight in cache._loads.flights._all)
 
 
 async def test_the_other_process_waits_and_is_given_what_the_first_has_loaded(pair: Any, telemetry: Capture) -> None:

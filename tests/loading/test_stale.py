@@ -159,3 +159,17 @@ async def test_a_hot_value_is_loaded_before_its_time_is_over(make: Make, telemet
 
     assert (answer.status, loader.calls) == ("fresh", 2)
     assert telemetry.metric_value(catalog.LOADS.name, otcache_loader_trigger="eager") == 1
+
+
+async def test_a_caller_who_accepts_less_stale_values_than_the_caller_it_joined_loads(make: Make) -> None:
+    cache, loader = make(stale_ttl=100, enable_l1_cache=False), Loader("old")
+    await cache.get_or_set("k", loader, TTL)
+    ahead, now = (TTL + 5) * 1000, cache._tiers.coding.server_ms
+    cache._tiers.coding.server_ms = lambda: now() + ahead
+    cache._loads._failures.note("k", "loader_error")
+    loader.value = "new"
+
+    lax, strict = await asyncio.gather(cache.answer("k", loader), cache.answer("k", loader, stale_ttl=1))
+
+    assert (lax.value, lax.status, lax.stale_reason) == ("old", "stale", "loader_error")
+    assert (strict.value, strict.status, loader.calls) == ("new", "loaded", 2)
