@@ -205,7 +205,8 @@ class LoadTask:
 
     def close(self, error: BaseException | None) -> None:
         """End that trace."""
-        self._reports.close_refresh(self._refresh, error, self.key)
+        if self._refresh is not None:
+            self._reports.close_refresh(self._refresh, error, self.key)
 
     # --- lock ---------------------------------------------------------------------------------------
 

@@ -77,10 +77,11 @@ class Flight:
 
     def land(self, result: LoadResult | None) -> None:
         """Give the callers the result; a later caller of the key starts a new load. Only the first result counts."""
+        if self.landed.done():
+            return
         self.forget()
-        self.show(TierRead(Lookup(self.load.key, "miss")))
-        if not self.landed.done():
-            self.landed.set_result(result)
+        self.show(self.load.read or TierRead(Lookup(self.load.key, "miss")))
+        self.landed.set_result(result)
 
     def forget(self) -> None:
         """Let no further caller join."""
