@@ -108,6 +108,9 @@ class LoadTask:
         age: Seconds since the value was made that an early refresh replaces.
 
     Attributes:
+        key: The key.
+        tags: The tags that are known before the loader has returned.
+        outcome: The record.
         trigger: Why it runs: `miss` becomes `revalidate` if the callers are served stale and no one waits.
         read: What the tiers hold; `None` before anyone looked.
         run: The run of the loader; a write of the key from here on makes the loaded value old.
@@ -278,10 +281,10 @@ class LoadTask:
 
     async def _load_and_store(self) -> LoadResult:
         tiers = self._env.tiers
-        stamp = await tiers.stamp(self.outcome)  # before the loader reads: what is invalidated meanwhile is newer
+        version = await tiers.stamp(self.outcome)  # before the loader reads: what is invalidated meanwhile is newer
         token = tiers.inflight.begin_load(self.key)
         try:
-            made = await self._make(stamp)
+            made = await self._make(version)
         finally:
             is_newest = tiers.inflight.end_load(self.key, token)
         if made.payload is None:
@@ -292,7 +295,7 @@ class LoadTask:
         await self._store(made, made.payload)
         return LoadResult(made.value, made.terms.ttl or None, payload)
 
-    async def _make(self, stamp: int) -> _Prepared:
+    async def _make(self, version: int) -> _Prepared:
         """Run the loader within the deadline, and encode its value."""
         span = self._span or self._reports.announce(self.outcome.span, self.trigger, self._request.loader)
         run = self.run = self._reports.begin(span, self.trigger)
@@ -302,7 +305,7 @@ class LoadTask:
             with self._reports.inside(run):
                 loaded = await self._call_loader()
                 run.ended, value = clock(), loaded.value
-                return self._prepare(loaded, stamp, run)
+                return self._prepare(loaded, version, run)
         except BaseException as exc:
             error = exc
             raise
@@ -319,13 +322,13 @@ class LoadTask:
                 raise  # the loader's own
         raise LoadTimeout(f"the load took longer than timeout={self._request.policy.timeout:g} s")
 
-    def _prepare(self, loaded: Loaded[Any], stamp: int, run: OpenLoad) -> _Prepared:
+    def _prepare(self, loaded: Loaded[Any], version: int, run: OpenLoad) -> _Prepared:
         record, request, policy = self.outcome, self._request, self._request.policy
         tags = check_tags((*request.tags, *loaded.tags))
         reason: WriteReason = "refresh" if self.in_background else "load"
         seconds, duration = _seconds(policy, loaded), run.ended - run.started
         terms = WriteOptions(
-            seconds, stamp, tags, policy.stale_ttl, duration, reason, policy.early_refresh, run.started
+            seconds, version, tags, policy.stale_ttl, duration, reason, policy.early_refresh, run.started
         )
         if not loaded.store:
             return _Prepared(loaded.value, terms, None)

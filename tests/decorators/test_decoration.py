@@ -172,7 +172,7 @@ def test_a_service_that_fastapi_injects_is_no_part_of_a_key(annotation: Any, def
         (foreign("app.sessions", "Session"), None),
     ],
 )
-def test_data_is_part_of_a_key_whoever_injects_it(annotation: Any, default: Any) -> None:
+def test_data_is_part_of_a_key_even_if_injected(annotation: Any, default: Any) -> None:
     with pytest.raises(ConfigurationError, match="a parameter other that is not in its key template"):
         keyed("x:{user_id}", takes(annotation, default))
 

@@ -16,7 +16,7 @@ from otcache.memory import InMemoryCache
 
 
 class Foreign(CacheInterface):
-    """Somebody's own cache: nothing but the documented interface."""
+    """A user's own cache: nothing but the documented interface."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self._error = error

@@ -1,4 +1,4 @@
-"""Who runs the endpoint: the request as long as it waits, and nobody with what a request has left behind."""
+"""The request runs the endpoint as long as it waits; no run uses what a request that has left was injected."""
 
 from __future__ import annotations
 

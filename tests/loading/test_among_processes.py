@@ -257,7 +257,7 @@ async def test_a_forced_load_is_newer_than_what_another_process_loads(pair: Any)
     await there.get_or_set("k", Loader("newer"), refresh=True)
     slow.release()
 
-    assert await loading == "older"  # its own caller's; nobody else gets it
+    assert await loading == "older"  # for its own caller alone
     assert [await cache.get("k") for cache in pair] == ["newer", "newer"]
 
 

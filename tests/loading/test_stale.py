@@ -1,4 +1,4 @@
-"""What is past its time to live is given where no new value is to be had, and is loaded anew in the background."""
+"""A stale value is served where no fresh one is to be had, and is refreshed in the background."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def past(aged: Any, loader: Loader, seconds: float = TTL + 5) -> Any:
     return cache
 
 
-async def test_a_stale_value_is_given_at_once_and_loaded_anew_in_the_background(aged: Any) -> None:
+async def test_a_stale_value_is_served_at_once_and_refreshed_in_the_background(aged: Any) -> None:
     loader = Loader("old")
     cache = await past(aged, loader)
     loader.value = "new"

@@ -64,3 +64,17 @@ def test_what_is_shared_is_frozen(cls: type[Any]) -> None:
 
 def test_a_flight_holds_what_concerns_sharing_and_no_more() -> None:
     assert len(fields(Flight)) <= FLIGHT_FIELDS
+
+
+def test_a_fact_of_a_calls_record_has_one_writer() -> None:
+    """A miss's reason has a second one: a call that raises or is cancelled while it waits has missed, too."""
+    writers: dict[str, set[str]] = {}
+    for function in ast.walk(TREES["coordinator"]):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            for node in ast.walk(function):
+                if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                    writers.setdefault(ast.unparse(node), set()).add(function.name)
+
+    facts = {fact: names for fact, names in writers.items() if fact.startswith("outcome.")}
+    assert {fact for fact, names in facts.items() if len(names) > 1} == {"outcome.reason"}
+    assert facts["outcome.result"] == facts["outcome.value"] == facts["outcome.tier"] == {"_close_with"}
