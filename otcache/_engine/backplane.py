@@ -102,7 +102,7 @@ class Backplane:
             if not is_complete:  # a version before it is missing: the next heartbeat, now, asks the store
                 self._broken.set()
 
-    def lock_news(self, key: str) -> bytes:
+    def lock_message(self, key: str) -> bytes:
         """Make the message that the lock of `key` is free."""
         return self._messages.unlocked(key)
 

@@ -63,8 +63,6 @@ class Tiers:
         self._probe = probe
         self._report = probe.coherence
         self._clock: Callable[[], int] = clock
-        # What `_loading` calls them.
-        self.near_tier, self.far, self.coding, self.stamp = l1, l2, codec, self.version
 
     async def listen(self) -> None:
         """Hear other processes from now on; waits for the first answer, at most one deadline."""
@@ -155,8 +153,8 @@ class Tiers:
             copy: Whether the entry may be copied to L1.
         """
         if payload is None:
-            if seen.kept is not None and seen.kept.reason == "backend_unavailable":
-                seen.kept = None  # L2 has answered: the entry in L1 was only kept for want of an answer
+            if seen.candidate is not None and seen.candidate.reason == "backend_unavailable":
+                seen.candidate = None  # L2 has answered: the entry in L1 was only kept for want of an answer
             return seen
         key = seen.key
         self._probe.payload("read", len(payload))
@@ -184,7 +182,7 @@ class Tiers:
         left = None if fresh_until == NEVER else (fresh_until - now) / _SECOND
         if left is not None and left <= 0:
             candidate = StaleCandidate(found.value, "l2", -left, age, "revalidating")
-            return Lookup(key, "miss", reason="expired", kept=candidate)
+            return Lookup(key, "miss", reason="expired", candidate=candidate)
         if age is not None:
             self._probe.aged("hit", age)
         return Lookup(key, "hit", "l2", value=found.value, facts=found.facts, due=expires <= now, age=age, left=left)

@@ -59,8 +59,13 @@ class LoadCoordinator:
         self._reports = probe.loads
         self._failures = FailedLoads(config.stale_retry_seconds, clock)
         self._locks: DistributedLocks | None = None
-        if tiers.far is not None and tiers.backplane is not None and config.single_flight == "distributed":
-            self._locks = DistributedLocks(tiers.far, tiers.inflight, tiers.backplane, config.lock_seconds)
+        if (
+            tiers.l2 is not None
+            and tiers.l2.has_locks
+            and tiers.backplane is not None
+            and config.single_flight == "distributed"
+        ):
+            self._locks = DistributedLocks(tiers.l2, tiers.inflight, tiers.backplane, config.lock_seconds)
         self._environment = LoadEnvironment(tiers, probe, self._failures, self._locks)
 
     async def close(self) -> None:
@@ -95,10 +100,10 @@ class LoadCoordinator:
         """Answer from L1 if it has a value that may be served now; else wait for what L2 or a load brings."""
         if request.forced:
             return await self._fly(outcome, request, Lookup(request.key, "bypass"))
-        near = self._tiers.near_tier.look(request.key, request.kind)
-        if near.result == "hit":
-            return self._hit(outcome, request, near)
-        candidate = request.policy.allowed(near.kept)
+        seen = self._tiers.l1.look(request.key, request.kind)
+        if seen.result == "hit":
+            return self._hit(outcome, request, seen)
+        candidate = request.policy.allowed(seen.candidate)
         # past its ttl, but L1 hears what changes: L2 has no newer one
         if candidate is not None and candidate.reason == "revalidating":
             held = self._failures.reason(request.key)
@@ -107,11 +112,11 @@ class LoadCoordinator:
             if not request.policy.soft_timeout:
                 self._refresh(outcome, request, "revalidate", candidate.age)
                 return self._stale(outcome, candidate, candidate.reason)
-        return await self._fly(outcome, request, near)
+        return await self._fly(outcome, request, seen)
 
     # --- a flight -----------------------------------------------------------------------------------
 
-    async def _fly(self, outcome: Outcome, request: Request, near: Lookup) -> Answer[Any]:
+    async def _fly(self, outcome: Outcome, request: Request, seen: Lookup) -> Answer[Any]:
         """Join the flight of the key, or open one, and answer with what it brings."""
         if self.flights.is_inside(request.key):
             raise ConfigurationError(
@@ -124,9 +129,9 @@ class LoadCoordinator:
             if request.forced:
                 self.flights.launch(flight)
         with self._counted(outcome, flight, first=first):
-            answer = await self._wait(outcome, request, flight, await self.flights.look(flight), near)
+            answer = await self._wait(outcome, request, flight, await self.flights.look(flight), seen)
         # the flight served a stale value to its first caller, and this one accepts only a less stale one
-        return answer if answer is not None else await self._fly(outcome, request, near)
+        return answer if answer is not None else await self._fly(outcome, request, seen)
 
     def _joinable(self, request: Request) -> Flight | None:
         flight = self.flights.find(request.key)
@@ -148,16 +153,16 @@ class LoadCoordinator:
         return self.flights.open(LoadTask(self._environment, request, trigger, record, age))
 
     async def _wait(
-        self, outcome: Outcome, request: Request, flight: Flight, read: TierRead, near: Lookup
+        self, outcome: Outcome, request: Request, flight: Flight, read: TierRead, seen: Lookup
     ) -> Answer[Any] | None:
         """Answer with a cached, stale or loaded value; `None` if the flight has none that this caller accepts."""
         look, policy = read.lookup, request.policy
         if look.result == "hit":
             value = self._own(request, look.value, read.payload)
             return self._hit(outcome, request, look if value is look.value else replace(look, value=value), read.size)
-        outcome.reason = near.reason if look.reason == "none" else look.reason  # until there is an answer
-        trusted = near.kept if near.kept is not None and near.kept.reason == "revalidating" else None
-        candidate = policy.allowed(look.kept or trusted)
+        outcome.reason = seen.reason if look.reason == "none" else look.reason  # until there is an answer
+        trusted = seen.candidate if seen.candidate is not None and seen.candidate.reason == "revalidating" else None
+        candidate = policy.allowed(look.candidate or trusted)
         if candidate is None:
             return await self._wait_for_load(outcome, request, flight)
         if read.held is not None or not policy.soft_timeout:
@@ -209,7 +214,7 @@ class LoadCoordinator:
         if payload is None:
             return value
         try:
-            return self._tiers.coding.decode(payload, request.key, request.kind).value
+            return self._tiers.codec.decode(payload, request.key, request.kind).value
         except (ValidationError, DecodeError):  # of a type that this caller does not declare
             return value
 

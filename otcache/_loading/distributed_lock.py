@@ -57,13 +57,13 @@ class Lease:
         is_returned: Whether the release has begun.
     """
 
-    def __init__(self, far: L2, attempt: LockAttempt, value: bytes, seconds: float) -> None:
+    def __init__(self, l2: L2, attempt: LockAttempt, value: bytes, seconds: float) -> None:
         self.is_certain = True
         self.is_returned = False
         self.key = attempt.key
         self.value = value
         self._outcome = attempt.outcome
-        self._far = far
+        self._l2 = l2
         self._seconds = seconds
         self._is_free = False
         self._renewal: asyncio.Task[None] | None = None
@@ -74,9 +74,9 @@ class Lease:
 
     async def _renew(self) -> None:
         """Renew the lock every third of its life; nearly every load ends before the first time."""
-        while not self._far.breaker.is_open:
+        while not self._l2.breaker.is_open:
             with suppress(StoreError):  # the next one may get through in time
-                if not await self._far.renew_lock(self.key, self.value, round(self._seconds * 1000)):
+                if not await self._l2.renew_lock(self.key, self.value, round(self._seconds * 1000)):
                     return
             await asyncio.sleep(self._seconds / 3)
 
@@ -93,7 +93,7 @@ class Lease:
         if self._is_free:
             return
         with suppress(StoreError):  # the lock expires by itself
-            await self._far.unlock(self._outcome, self.key, self.value, message)
+            await self._l2.unlock(self._outcome, self.key, self.value, message)
 
 
 class Wakes(Protocol):
@@ -106,7 +106,7 @@ class Wakes(Protocol):
     def wait(self, key: str) -> asyncio.Future[None]:
         """A future that is done at the next message about `key`, lock messages included; cancel it to stop waiting."""
 
-    def lock_news(self, key: str) -> bytes:
+    def lock_message(self, key: str) -> bytes:
         """The lock message of `key`."""
 
 
@@ -114,14 +114,14 @@ class DistributedLocks:
     """The locks of one cache.
 
     Args:
-        far: L2, which holds the locks.
+        l2: L2, which holds the locks.
         inflight: The reads and writes under way: a lock's answer brings the key's value along.
         wakes: The backplane, which tells that a lock is free.
         seconds: How long a lock outlives a process that died with it.
     """
 
-    def __init__(self, far: L2, inflight: Inflight, wakes: Wakes, seconds: float) -> None:
-        self._far = far
+    def __init__(self, l2: L2, inflight: Inflight, wakes: Wakes, seconds: float) -> None:
+        self._l2 = l2
         self._inflight = inflight
         self._wakes = wakes
         self._seconds = seconds
@@ -156,7 +156,7 @@ class DistributedLocks:
             return None
         lease = self._lease(attempt, secrets.token_hex(_TOKEN).encode() + b" " + place())
         try:
-            await self._far.seize(attempt.outcome, attempt.key, lease.value, self._life_ms)
+            await self._l2.seize(attempt.outcome, attempt.key, lease.value, self._life_ms)
         except StoreError:
             lease.is_certain = False
         except BaseException:
@@ -165,20 +165,20 @@ class DistributedLocks:
         return lease
 
     def _is_usable(self) -> bool:
-        return self._wakes.is_live and not self._far.breaker.is_open
+        return self._wakes.is_live and not self._l2.breaker.is_open
 
     @property
     def _life_ms(self) -> int:
         return round(self._seconds * 1000)
 
     def _lease(self, attempt: LockAttempt, value: bytes) -> Lease:
-        return Lease(self._far, attempt, value, self._seconds)
+        return Lease(self._l2, attempt, value, self._seconds)
 
     async def _try(self, attempt: LockAttempt, value: bytes, fresh: Fresh) -> Lease | Lookup | float:
         """As `take`, once; a number is how many seconds another process has the lock at most."""
         read = self._inflight.begin_read(attempt.key)
         try:
-            answer = await self._far.lock(attempt.outcome, attempt.key, value, self._life_ms)
+            answer = await self._l2.lock(attempt.outcome, attempt.key, value, self._life_ms)
         except StoreError:  # Redis may hold our lock although the reply was lost
             lease = self._lease(attempt, value)
             lease.is_certain = False
@@ -213,7 +213,7 @@ class DistributedLocks:
         if lease.is_returned:
             return
         lease.is_returned = True
-        task = asyncio.get_running_loop().create_task(lease.release(self._wakes.lock_news(lease.key)))
+        task = asyncio.get_running_loop().create_task(lease.release(self._wakes.lock_message(lease.key)))
         self._returning.add(task)
         task.add_done_callback(self._returning.discard)
 

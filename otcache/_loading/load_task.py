@@ -92,7 +92,7 @@ class _Prepared(NamedTuple):
     """A loaded value and how to store it; `payload` is `None` if it must not be stored."""
 
     value: Any
-    terms: WriteOptions
+    options: WriteOptions
     payload: bytes | None
 
 
@@ -176,7 +176,7 @@ class LoadTask:
         if lookup.result == "hit":
             self.read = TierRead(lookup, None, self.outcome.size, self._encoded(lookup.value))
         else:
-            has_stale = self._request.policy.allowed(lookup.kept) is not None
+            has_stale = self._request.policy.allowed(lookup.candidate) is not None
             self.read = TierRead(lookup, self._env.failures.reason(self.key) if has_stale else None)
         return self.read
 
@@ -185,13 +185,13 @@ class LoadTask:
         if not self._env.tiers.copies:
             return None
         try:
-            return self._env.tiers.coding.encode(self.key, value, WriteOptions(0, 0), self._request.kind).payload
+            return self._env.tiers.codec.encode(self.key, value, WriteOptions(0, 0), self._request.kind).payload
         except ValidationError:  # the callers share the one object: there is no second
             return None
 
     @property
     def _has_stale(self) -> bool:
-        return self.read is not None and self._request.policy.allowed(self.read.lookup.kept) is not None
+        return self.read is not None and self._request.policy.allowed(self.read.lookup.candidate) is not None
 
     # --- start and close ----------------------------------------------------------------------------
 
@@ -280,7 +280,7 @@ class LoadTask:
 
     async def _load_and_store(self) -> LoadResult:
         tiers = self._env.tiers
-        version = await tiers.stamp(self.outcome)  # before the loader reads: what is invalidated meanwhile is newer
+        version = await tiers.version(self.outcome)  # before the loader reads: what is invalidated meanwhile is newer
         token = tiers.inflight.begin_load(self.key)
         try:
             made = await self._make(version)
@@ -292,7 +292,7 @@ class LoadTask:
         if not is_newest or self._is_outdated:
             return LoadResult(made.value, 0.0, payload)
         await self._store(made, made.payload)
-        return LoadResult(made.value, made.terms.ttl or None, payload)
+        return LoadResult(made.value, made.options.ttl or None, payload)
 
     async def _make(self, version: int) -> _Prepared:
         """Run the loader within the deadline, and encode its value."""
@@ -326,15 +326,15 @@ class LoadTask:
         tags = self._env.tiers.check_tags((*request.tags, *loaded.tags))
         reason: WriteReason = "refresh" if self.in_background else "load"
         seconds, duration = _seconds(policy, loaded), run.ended - run.started
-        terms = WriteOptions(
+        options = WriteOptions(
             seconds, version, tags, policy.stale_ttl, duration, reason, policy.early_refresh, run.started
         )
         if not loaded.store:
-            return _Prepared(loaded.value, terms, None)
+            return _Prepared(loaded.value, options, None)
         record.facts = facts = self._env.probe.with_writer(record, None)
-        payload = self._env.tiers.coding.encode(request.key, loaded.value, terms, request.kind, facts).payload
+        payload = self._env.tiers.codec.encode(request.key, loaded.value, options, request.kind, facts).payload
         record.ttl, record.size = float(seconds), len(payload)
-        return _Prepared(loaded.value, terms, payload)
+        return _Prepared(loaded.value, options, payload)
 
     def _report(self, run: OpenLoad, value: Any, error: BaseException | None) -> None:
         """Call the callbacks, then end the run's span: the callbacks may add to it."""
@@ -355,7 +355,7 @@ class LoadTask:
         lease = self._lease
         lock = lease.value if lease is not None and lease.is_certain else None
         values, payloads = {self.key: made.value}, {self.key: payload}
-        stored = await self._env.tiers.write(self.outcome, values, payloads, made.terms, clock(), lock)
+        stored = await self._env.tiers.write(self.outcome, values, payloads, made.options, clock(), lock)
         if stored and lock is not None and lease is not None:
             lease.note_free()
 

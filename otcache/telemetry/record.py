@@ -65,7 +65,7 @@ class Lookup:
         due: Whether a hit should be refreshed now.
         age: Seconds since the value was made, if that is known.
         left: Seconds it stays fresh; `None` for ever.
-        kept: For a miss, a stale candidate.
+        candidate: For a miss, a stale candidate.
     """
 
     key: str
@@ -77,7 +77,7 @@ class Lookup:
     due: bool = False
     age: float | None = None
     left: float | None = None
-    kept: StaleCandidate | None = None
+    candidate: StaleCandidate | None = None
 
 
 @dataclass(slots=True)
