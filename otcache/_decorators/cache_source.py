@@ -25,7 +25,7 @@ class ForeignCache:
         self.delete = cache.delete
         self._get = cache.get
 
-    def hit(self, key: str) -> Any:  # noqa: ARG002  as `Cache.hit`
+    def hit(self, key: str, template: str | None = None) -> Any:  # noqa: ARG002  as `Cache.hit`
         """Return `MISSING`: only `get_or_set` knows what the cache holds."""
         return MISSING
 

@@ -164,8 +164,9 @@ async def test_a_hot_value_is_loaded_before_its_time_is_over(make: Make, telemet
 async def test_a_caller_who_accepts_less_stale_values_than_the_caller_it_joined_loads(make: Make) -> None:
     cache, loader = make(stale_ttl=100, enable_l1_cache=False), Loader("old")
     await cache.get_or_set("k", loader, TTL)
-    ahead, now = (TTL + 5) * 1000, cache._tiers.coding.server_ms
-    cache._tiers.coding.server_ms = lambda: now() + ahead
+    clock, ahead = cache._l2.store.clock, (TTL + 5) * 1000
+    now = clock.now_ms
+    clock.now_ms = lambda: now() + ahead
     cache._loads._failures.note("k", "loader_error")
     loader.value = "new"
 
