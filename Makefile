@@ -1,6 +1,6 @@
 # Everything sets itself up: `make test` in a fresh clone needs python3 (>= 3.11), git and make.
 #   PYTHON=/path/to/python3   another interpreter
-#   ARGS="..."                arguments of the command behind demo, test, bench, bench-full and duet
+#   ARGS="..."                arguments of the command behind demo, test, bench, bench-full and ab
 #   JOBS=2                    processes that share the tests
 
 ARGS ?=
@@ -11,7 +11,7 @@ export PYTHON
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint bench bench-full duet dashboards dashboards-preview docs-tables clean venv-demo venv-dev
+.PHONY: help demo test lint bench bench-full ab dashboards dashboards-preview docs-tables clean venv-demo venv-dev
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -41,8 +41,8 @@ dashboards: venv-dev ## Write the generated dashboards and alert rules
 dashboards-preview: venv-dev ## Draw the dashboards with Grafana's own panels, as pictures
 	@$(RUN) -m dashboards.preview $(ARGS)
 
-duet: venv-dev ## Measure the working tree against HEAD, in turns; ARGS="--baseline main --target set"
-	@$(RUN) -m otcache regress duet $(if $(ARGS),$(ARGS),--baseline HEAD)
+ab: venv-dev ## Measure the working tree against HEAD, in turns; ARGS="--baseline main --target set"
+	@$(RUN) -m otcache regress ab $(if $(ARGS),$(ARGS),--baseline HEAD)
 
 docs-tables: venv-dev ## Write the generated tables of docs/
 	@$(RUN) docs/tables.py

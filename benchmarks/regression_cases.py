@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 from random import Random
 from typing import Final
 
-from otcache.regression.model import (
+from otcache.regression._model import (
     CounterWindow,
     Dataset,
     Explicit,
@@ -26,7 +26,7 @@ from otcache.regression.model import (
     Run,
     SeriesKey,
 )
-from otcache.regression.specs import ERROR_RATIO, HIT_RATIO, MEMORY, OPERATION_TIME
+from otcache.regression._specs import ERROR_RATIO, HIT_RATIO, MEMORY, OPERATION_TIME
 
 FINE: Final = Explicit(
     tuple(step * 10.0**power for power in range(-6, 2) for step in (1, 1.25, 1.5, 1.75, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8))
@@ -313,7 +313,7 @@ def benchmark(
     return before, processes(draw, machine, factor * (1 + drift), number, drift=drift)
 
 
-def duet(draw: Random, factor: float, bouts: int = 10) -> Sides:
+def paired(draw: Random, factor: float, bouts: int = 10) -> Sides:
     """Ten bouts of 20 rounds taken in turn under a load that both sides feel."""
     sides: tuple[list[Run], list[Run]] = ([], [])
     for bout in range(bouts):

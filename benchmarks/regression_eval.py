@@ -28,19 +28,19 @@ from benchmarks.regression_cases import (
     WIDE,
     Effect,
     benchmark,
-    duet,
     errors,
     hits,
     memory,
     pair,
+    paired,
     season,
     series,
 )
 from benchmarks.regression_streams import Stream, watch
-from otcache.regression._statistics.change_points import find
-from otcache.regression.detector import compare
-from otcache.regression.model import Dataset, Layout, Verdict
-from otcache.regression.runs import compare_runs
+from otcache.regression._detector import compare
+from otcache.regression._model import Dataset, Layout, Verdict
+from otcache.regression._runs import compare_runs
+from otcache.regression._statistics.change_points import find_steps
 
 ALARMS: Final[frozenset[Verdict]] = frozenset({"warning", "critical"})
 Z: Final = 1.96
@@ -137,8 +137,8 @@ def _benchmark(draw: Random, machine: str, factor: float, number: int = 10) -> b
     return compare_runs(*benchmark(draw, MACHINES[machine], factor, number)).verdict in ALARMS
 
 
-def _duet(draw: Random, factor: float) -> bool:
-    return compare_runs(*duet(draw, factor)).verdict in ALARMS
+def _paired(draw: Random, factor: float) -> bool:
+    return compare_runs(*paired(draw, factor)).verdict in ALARMS
 
 
 def _season(draw: Random, effect: Effect) -> bool:
@@ -152,7 +152,7 @@ def _stream(draw: Random, factor: float, counts: Callable[[Stream], bool]) -> bo
 
 def _series(draw: Random, step: float, memory: float = 0.0, outliers: float = 0.0) -> bool:
     values, place = series(draw, step, memory=memory, outliers=outliers)
-    found = [change.index for change in find(values)]
+    found = [change.index for change in find_steps(values)]
     return bool(found) if step == 1.0 else any(abs(index - place) <= 5 for index in found)
 
 
@@ -179,7 +179,7 @@ def _quiet_rows() -> Iterator[Row]:
         ("errors .001", partial(_errors, before=0.001, after=0.001)),
         ("memory sawtooth", partial(_memory, factor=1.0)),
         *((f"benchmark, {machine}", partial(_benchmark, machine=machine, factor=1.0)) for machine in MACHINES),
-        ("duet", partial(_duet, factor=1.0)),
+        ("A/B run", partial(_paired, factor=1.0)),
         ("season, 3 references", partial(_season, effect=NONE)),
     ):
         yield Row("nothing changed", name, "alarm", 0.01, "at most", quiet)
@@ -216,8 +216,8 @@ def _other_rows() -> Iterator[Row]:
         yield Row("benchmark +25 %", machine, "alarm", 0.99, "at least", partial(check, factor=1.25))
     more = partial(_benchmark, machine="bimodal", factor=1.1, number=20)
     yield Row("benchmark +10 %", "bimodal, 20 processes", "alarm", 0.85, "at least", more)
-    yield Row("duet", "+10 %", "alarm", 0.95, "at least", partial(_duet, factor=1.1))
-    yield Row("duet", "+25 %", "alarm", 0.99, "at least", partial(_duet, factor=1.25))
+    yield Row("A/B run", "+10 %", "alarm", 0.95, "at least", partial(_paired, factor=1.1))
+    yield Row("A/B run", "+25 %", "alarm", 0.99, "at least", partial(_paired, factor=1.25))
     yield Row("season", "+25 %", "alarm", 0.95, "at least", partial(_season, effect=Effect(1.25)))
 
 

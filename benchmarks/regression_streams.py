@@ -8,9 +8,9 @@ from random import Random
 from typing import Final
 
 from benchmarks.regression_cases import OPERATION_SERIES, Effect, Profile, service
-from otcache.regression.detector import compare
-from otcache.regression.hysteresis import State, step
-from otcache.regression.model import Dataset, HistogramWindow
+from otcache.regression._detector import compare
+from otcache.regression._hysteresis import State, step
+from otcache.regression._model import Dataset, HistogramWindow
 
 MINUTES: Final = 240
 CHANGE_AT: Final = 120

@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.results import BASELINE, Results
 from otcache.alerts import Parameters, alerts, thresholds
-from otcache.cli import dashboards
+from otcache.cli import _dashboards as dashboards
 from otcache.config.model import options_table
 from otcache.telemetry.catalog import tables
 

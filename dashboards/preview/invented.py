@@ -6,11 +6,11 @@ import random
 import time
 from typing import Final
 
-from otcache.benchmarks.metrics import emit
-from otcache.benchmarks.result import BenchmarkResult
+from otcache.benchmarks._run.metrics import emit
+from otcache.benchmarks._run.result import BenchmarkResult
+from otcache.regression._hysteresis import LEVELS, State, identity
+from otcache.regression._model import SEVERITY, Finding, Report, SeriesKey, Statistic, Verdict
 from otcache.regression._reporting.metrics import Verdicts
-from otcache.regression.hysteresis import LEVELS, State, identity
-from otcache.regression.model import SEVERITY, Finding, Report, SeriesKey, Statistic, Verdict
 from otcache.telemetry import catalog
 from otcache.telemetry.catalog import Attribute, Instrument
 from otcache.telemetry.providers import Providers

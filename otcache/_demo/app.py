@@ -97,7 +97,7 @@ async def change_price(product_id: int, body: Price, cache: Cache, database: Pro
 
 @router.get("/stock/{product_id}")
 async def read_stock(product_id: int, cache: Cache, database: Products) -> dict[str, int]:
-    """Pieces left, for two seconds; after them the last number, while the next one is asked for."""
+    """Pieces left, for two seconds; after them the last number, while the next one is loaded."""
     left = await cache.get_or_set(f"stock:{product_id}", partial(database.stock, product_id), ttl=2, stale_ttl=60)
     return {"id": product_id, "left": left}
 
@@ -129,7 +129,7 @@ async def cards(cache: GenericRedisCache | InMemoryCache, database: Database) ->
 @router.get("/reports/{number}")
 @cache_response(ttl=300, stale_ttl=600, cache=get_cache_service)
 async def read_report(number: int, database: Products) -> dict[str, int]:
-    """What takes so long that a crowd comes for it: one request makes it, in one of all processes."""
+    """What takes so long that many callers wait for it: one request makes it, in one of all processes."""
     return await database.report(number)
 
 

@@ -34,10 +34,9 @@ _ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo; 0 unless a client saw an error or the demo itself failed, 2 for numbers that it can't show."""
-    outage = not arguments.no_outage
-    options = Options(arguments.seconds, arguments.rate, arguments.port, outage, arguments.plain)
+    options = Options(arguments.seconds, arguments.rate, arguments.port, plain=arguments.plain)
     if arguments.regression:
-        options = replace(options, seconds=options.seconds or USUAL_LENGTH, outage=False, regression=True)
+        options = replace(options, seconds=options.seconds or USUAL_LENGTH, regression=True)
         if not (SHORTEST <= (options.seconds or 0.0) <= LONGEST and options.rate >= SLOWEST_RATE):
             sys.stderr.write(f"otcache demo: --regression takes --seconds {SHORTEST:g}..{LONGEST:g} ")
             sys.stderr.write(f"and --rate {SLOWEST_RATE:g} or more: the detector needs so much to see\n")
@@ -47,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         errors = asyncio.run(_run(options, _Terminal(highlight=False))).errors
     except* DemoError as group:  # a group, if a task found it
         sys.stderr.write(f"otcache demo: {group.exceptions[0]}\n")
-    except* BrokenPipeError:  # nobody reads any more, `| head` for example
+    except* BrokenPipeError:  # the reader has closed the pipe, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         errors = 0
     return 1 if errors else 0
@@ -83,11 +82,11 @@ async def _stage(options: Options, directory: Path) -> AsyncIterator[Play]:
     link = Link()
     redis: RedisServer | None = None
     try:
-        redis, far_tier = await start_redis(directory)
+        redis, l2 = await start_redis(directory)
         url = redis.url if redis is not None else None
         if options.regression:
             if redis is None:
-                raise DemoError(f"--regression slows down the way to Redis, and there is none: {far_tier}")
+                raise DemoError(f"--regression slows down the way to Redis, and there is none: {l2}")
             url = await link.start(redis.port, USUAL)
         alone = redis is None or options.regression  # without a Redis they could not hear each other
         apps += [AppServer(directory / f"app-{number}.log") for number in range(1 if alone else PROCESSES)]
@@ -96,7 +95,7 @@ async def _stage(options: Options, directory: Path) -> AsyncIterator[Play]:
             processes = await _start(apps, environment, options, held)
             http = processes[0].http
             slowing = Slowing(Script.of(options.seconds or 0.0), link, http) if options.regression else None
-            yield Play(options, redis, far_tier, processes, slowing)
+            yield Play(options, redis, l2, processes, slowing)
     finally:
         await asyncio.gather(*(app.stop() for app in apps))
         await link.stop()
@@ -122,6 +121,6 @@ def _environment(redis_url: str | None, options: Options) -> dict[str, str]:
     """How an application is configured: by its environment. Memory is small, so that Redis has something to do."""
     where = {"OTCACHE_REDIS_URL": redis_url} if redis_url is not None else {}
     where["OTCACHE_MAX_STALENESS"] = str(STALENESS)
-    # the detector needs more to judge; and a machine that is too busy is not what this is about
+    # the detector needs more L2 reads; a long timeout keeps a busy machine from looking like an outage
     more = {"OTCACHE_MEMORY_CACHE_SIZE": "20", "OTCACHE_TIMEOUT": "2"} if options.regression else {}
     return {"OTCACHE_MEMORY_CACHE_SIZE": "40", "OTCACHE_AI__TOKEN_PRICES": json.dumps(PRICES), **where, **more}

@@ -1,11 +1,11 @@
-"""The demo from its first request to its summary: who acts when."""
+"""The demo from its first request to its summary: what happens when."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,7 +13,6 @@ import httpx
 from rich.console import Console, RenderableType
 from rich.live import Live
 
-from otcache._demo.prices import Prices
 from otcache._demo.screen import View, alarm, event, heading, line, live
 from otcache._demo.servers import AppServer, DemoError, RedisServer
 from otcache._demo.slowdown import Slowing
@@ -27,8 +26,7 @@ from otcache._demo.traffic import Traffic
 _REFRESH: Final = 0.5
 _RECENT: Final = 3.0
 _COLD_PRODUCT: Final = 249
-"""Asked for by hardly anybody: its page is a miss, and its best sellers are hits."""
-_PRICE_EVERY: Final = 0.5
+"""Hardly ever requested: its page is a miss, and its best sellers are hits."""
 _LAST_CHANGES: Final = 0.3
 """Seconds in which the changes that are under way end."""
 _MINUTE: Final = 60.0
@@ -43,7 +41,6 @@ class Options:
         seconds: How long; `None` until Ctrl-C.
         rate: Requests per second.
         port: Of the application; 0 for a free one.
-        outage: Whether Redis is killed on the way.
         plain: A line per second instead of a live table.
         regression: Whether the network to Redis slows down on the way, and the detector watches.
     """
@@ -51,7 +48,6 @@ class Options:
     seconds: float | None = None
     rate: float = 200.0
     port: int = 0
-    outage: bool = True
     plain: bool = False
     regression: bool = False
 
@@ -99,7 +95,7 @@ class Play:
     Args:
         options: What the command line says.
         redis: The server that will be killed, or `None`.
-        far_tier: What the far tier is, in words.
+        l2: What L2 is, in words.
         processes: Of the application.
         slowing: The regression to play, if any.
     """
@@ -108,31 +104,30 @@ class Play:
         self,
         options: Options,
         redis: RedisServer | None,
-        far_tier: str,
+        l2: str,
         processes: Sequence[Process],
         slowing: Slowing | None = None,
     ) -> None:
         self._options = options
         self._redis = redis
-        self._far_tier = far_tier
+        self._l2 = l2
         self._processes = processes
         self._slowing = slowing
         clients = [process.http for process in processes]
         rate = options.rate / len(clients)
         self._traffic = [Traffic(http, rate, seed) for seed, http in enumerate(clients, 1)]
-        self._prices = Prices(clients, lambda: self._outage is not None) if len(clients) > 1 else None
         self._stampedes: list[Stampede] = []
         self._snapshots: deque[Snapshot] = deque(maxlen=int(_RECENT / _REFRESH) + 1)
         self._first: Snapshot | None = None
         self._outages: list[Outage] = []
         self._outage: Outage | None = None
         self._now = "starting"
-        self._untold: list[RenderableType] = []
+        self._pending: list[RenderableType] = []
 
     async def run(self, stop: asyncio.Event, console: Console) -> None:
         """Run until the time is over or `stop` is set, showing it on `console`."""
         self._first = await self._look()
-        self._say("clients ask; the caches fill")
+        self._say("clients send requests; the caches fill")
         async with asyncio.TaskGroup() as tasks:
             traffic = [tasks.create_task(each.run()) for each in self._traffic]
             acting = [tasks.create_task(self._show(console)), tasks.create_task(self._trace_a_page())]
@@ -153,10 +148,8 @@ class Play:
             yield self._slowing.follow()
             return
         yield self._crowd()
-        if self._prices is not None:
-            yield self._change_prices(self._prices)
-        if self._options.outage and self._redis is not None and self._prices is not None:
-            yield self._break(self._redis, self._prices)
+        if self._redis is not None:
+            yield self._break(self._redis)
 
     # --- looking ------------------------------------------------------------------------------------
 
@@ -180,9 +173,8 @@ class Play:
         slow_down = self._slowing.slow_down if self._slowing is not None else None
         trouble = self._outage is not None or (slow_down is not None and slow_down.is_on)
         return View(
-            whole.seconds, self._options.seconds, self._far_tier, [process.urls for process in self._processes],
+            whole.seconds, self._options.seconds, self._l2, [process.urls for process in self._processes],
             self._now, trouble, Window(self._snapshots[0], newest), whole, sum(each.errors for each in self._traffic),
-            self._prices.changes if self._prices is not None else None,
             slow_down.found if slow_down is not None else None,
         )  # fmt: skip
 
@@ -207,26 +199,27 @@ class Play:
                 await asyncio.sleep(_REFRESH)
 
     async def _show_lines(self, console: Console) -> None:
-        told, judged = "", ""
+        printed, state = "", ""
         urls = [url for process in self._processes for url in process.urls.values()]
-        console.print(f"Redis: {self._far_tier}", *urls, heading(), sep="\n", soft_wrap=True)
+        console.print(f"Redis: {self._l2}", *urls, heading(), sep="\n", soft_wrap=True)
         while True:
             for _ in range(2):
                 await asyncio.sleep(_REFRESH)
                 await self._observe()
-            if self._now != told:
-                told = self._now
+            if self._now != printed:
+                printed = self._now
                 console.print(event(self._view()), style="bold", soft_wrap=True)
-            if (verdict := alarm(self._view())) != judged:
-                judged = verdict
-                console.print(f"      detector: {verdict}", style="bold", soft_wrap=True)
+            found = self._view().found
+            if found is not None and alarm(found) != state:
+                state = alarm(found)
+                console.print(f"      detector: {state}", style="bold", soft_wrap=True)
             console.print(line(self._view()), soft_wrap=True)
             self._tell(console)
 
     def _tell(self, console: Console) -> None:
         """Print what stays: in a terminal it goes above the table."""
-        while self._untold:
-            console.print(self._untold.pop(0))
+        while self._pending:
+            console.print(self._pending.pop(0))
 
     async def _observe(self) -> None:
         newest = await self._look()
@@ -239,53 +232,40 @@ class Play:
     # --- acting -------------------------------------------------------------------------------------
 
     async def _crowd(self) -> None:
-        """Let everybody want the same at the same time, and nobody have it."""
+        """Let many callers request the same cold key at the same time."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         for number, start in enumerate(stampedes(self._options.seconds), 1):
             await asyncio.sleep(began + start - loop.time())
             self._say(f"{CALLERS} callers want one cold key")
-            async with self._prices_stand_still():
+            async with self._no_price_changes():
                 made = await stampede([process.http for process in self._processes], number)
             self._stampedes.append(made)
             self._say(f"{made.callers} callers of one cold key: {made.loads} load, {made.waited} waited for it")
             if number == 1:
-                self._untold.append(forest(made.traces))
+                self._pending.append(forest(made.traces))
 
     @asynccontextmanager
-    async def _prices_stand_still(self) -> AsyncIterator[None]:
-        """An invalidation by tag overtakes every load under way, so this is about the crowd alone."""
-        self._let_change(False)
-        try:
-            async with self._prices.one if self._prices is not None else nullcontext():
-                await asyncio.sleep(_LAST_CHANGES)
-                yield
-        finally:
-            self._let_change(True)
-
-    def _let_change(self, changes: bool) -> None:
+    async def _no_price_changes(self) -> AsyncIterator[None]:
+        """An invalidation by tag overtakes every load under way, and this is about the crowd alone."""
         for each in self._traffic:
-            each.changes_prices = changes
+            each.changes_prices = False
+        await asyncio.sleep(_LAST_CHANGES)
+        try:
+            yield
+        finally:
+            for each in self._traffic:
+                each.changes_prices = True
 
-    async def _change_prices(self, prices: Prices) -> None:
-        """Change a price here, and see how long it takes to be known there."""
-        while True:
-            await asyncio.sleep(_PRICE_EVERY)
-            if self._outage is None:
-                await prices.change()
-
-    async def _break(self, redis: RedisServer, prices: Prices) -> None:
+    async def _break(self, redis: RedisServer) -> None:
         """Kill Redis, wait, start it again, and see how long the caches need to notice."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         for start, length in outages(self._options.seconds):
             await asyncio.sleep(began + start - loop.time())
-            await prices.prepare()
             self._outage = outage = Outage()
             self._outages.append(outage)
-            async with asyncio.TaskGroup() as both:  # a price is changed that the other process can't be told of
-                both.create_task(self._be_without(redis, length, outage))
-                both.create_task(prices.change())
+            await self._be_without(redis, length, outage)
             self._say(f"Redis is used again, {outage.recovered_after:.2f} s after it came back")
             self._outage = None
 
@@ -304,7 +284,7 @@ class Play:
         await self._recover(outage)
 
     async def _recover(self, outage: Outage) -> None:
-        """Wait until every cache uses it, and hears of the others by it."""
+        """Wait until every cache uses it, and its backplane is up."""
         loop = asyncio.get_running_loop()
         back = loop.time()
         while not (await self._read_state()).is_whole:  # noqa: ASYNC110  another process changes it
@@ -317,15 +297,14 @@ class Play:
         trace_id, header = new_trace()
         http = self._processes[0].http
         await http.get(f"/pages/{_COLD_PRODUCT}", headers={"traceparent": header})
-        self._untold.append(tree(await fetch(http, trace_id)))
+        self._pending.append(tree(await fetch(http, trace_id)))
 
     def summary(self) -> Summary:
         """What has happened."""
         slow_down = self._slowing.slow_down if self._slowing is not None else None
         last_errors = [each.last_error for each in self._traffic if each.last_error is not None]
         return Summary(
-            self._far_tier, len(self._processes), self.whole, sum(each.requests for each in self._traffic),
+            self._l2, len(self._processes), self.whole, sum(each.requests for each in self._traffic),
             sum(each.errors for each in self._traffic), last_errors[-1] if last_errors else None,
-            tuple(self._outages), tuple(self._stampedes),
-            tuple(self._prices.changes) if self._prices is not None else (), slow_down,
+            tuple(self._outages), tuple(self._stampedes), slow_down,
         )  # fmt: skip

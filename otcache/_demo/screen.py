@@ -10,12 +10,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from otcache._demo.prices import PriceChange
+from otcache._demo.detector import Found
 from otcache._demo.snapshot import TIERS, Window, count, quantile
-from otcache._demo.verdicts import Judgement
+from otcache.regression._reporting import report
 
 _LABELS: Final = {"l1": "L1 hit", "l2": "L2 hit", "loader": "loaded", "none": "missed"}
-_NEWS: Final = {"available": "green", "none": "dim"}
+_BACKPLANE: Final = {"available": "green", "none": "dim"}
 _LEVELS: Final = {"ok": "green", "warning": "bold yellow", "critical": "bold red"}
 _COLOURS: Final = {"closed": "green", "half_open": "yellow", "open": "red"}
 
@@ -27,28 +27,26 @@ class View:
     Attributes:
         elapsed: Seconds since the first request.
         seconds: How long it will run; `None` until Ctrl-C.
-        redis: What the far tier is.
+        l2: What L2 is.
         urls: The pages of each process of the application.
         now: What happens at this moment.
-        trouble: Whether that is bad news.
+        trouble: Whether that is trouble, to be shown in red.
         recent: The last few seconds.
         whole: Everything so far.
         errors: Requests that failed, as clients see it.
-        changes: The prices that were changed in one process and asked for in another; `None` where there is only one.
-        judgement: What the detector has found; `None` where none watches.
+        found: What the detector has found; `None` where there is none.
     """
 
     elapsed: float
     seconds: float | None
-    redis: str
+    l2: str
     urls: Sequence[Mapping[str, str]]
     now: str
     trouble: bool
     recent: Window
     whole: Window
     errors: int
-    changes: Sequence[PriceChange] | None
-    judgement: Judgement | None = None
+    found: Found | None = None
 
 
 # --- numbers as text --------------------------------------------------------------------------------
@@ -56,16 +54,7 @@ class View:
 
 def duration(seconds: float | None) -> str:
     """Three digits and the unit that fits."""
-    if seconds is None:
-        return "-"
-    for scale, unit in ((1e9, "ns"), (1e6, "µs"), (1e3, "ms")):
-        if seconds * scale < 999.5:
-            return f"{_three_digits(seconds * scale)} {unit}"
-    return f"{_three_digits(seconds)} s"
-
-
-def _three_digits(number: float) -> str:
-    return f"{number:.0f}" if number >= 99.5 else f"{number:.1f}" if number >= 9.95 else f"{number:.2f}"
+    return "-" if seconds is None else report.duration(seconds)
 
 
 def percent(share: float | None) -> str:
@@ -102,7 +91,7 @@ def _title(view: View) -> RenderableType:
 
 def _facts(view: View) -> RenderableType:
     processes = [(f"process {number}", _pages(urls)) for number, urls in enumerate(view.urls, 1)]
-    return _rows(("Redis", Text(view.redis)), *processes, ("now", Text(view.now, style=_mood(view))))
+    return _rows(("Redis", Text(view.l2)), *processes, ("now", Text(view.now, style=_mood(view))))
 
 
 def _pages(urls: Mapping[str, str]) -> Text:
@@ -146,22 +135,24 @@ def _keys(window: Window, tier: str) -> int:
     loaded = count(window.reads("loader"))
     if tier == "loader":
         return loaded
-    return window.hits(tier) if tier != "none" else max(0, sum(window.misses.values()) - loaded)
+    return window.counts("hits").get(tier, 0) if tier != "none" else max(0, window.total("misses") - loaded)
 
 
 def _state(view: View) -> Table:
     recent, newest = view.recent, view.recent.new
+    stale = recent.counts("stale")
     errors = Text(f"{view.errors} errors", style="bold red" if view.errors else "green")
     ratio = Text(f"{percent(recent.hit_ratio())} now   {percent(view.whole.hit_ratio())} since the start")
     requests = Text(f"{_rate(count(recent.requests), recent)} per second   p99 {_p99(recent.requests)}   ") + errors
     breaker = Text(newest.breaker, style=_COLOURS.get(newest.breaker, "dim"))
-    degraded = Text(f"   degraded {percent(recent.degraded_share)}   L1 {newest.entries} of {newest.limit} entries")
+    entries = f"L1 {newest.level('l1', 'entries')} of {newest.level('l1', 'limit')} entries"
+    degraded = Text(f"   degraded {percent(recent.degraded_share)}   {entries}")
     return _rows(
         ("hit ratio", ratio),
-        ("misses", Text(counts(recent.misses))),
+        ("misses", Text(counts(recent.counts("misses")))),
         ("loads", _loads(recent)),
-        ("stale", Text(counts(recent.stale), style="yellow" if recent.stale else "")),
-        ("responses", Text(counts(recent.responses))),
+        ("stale", Text(counts(stale), style="yellow" if stale else "")),
+        ("responses", Text(counts(recent.counts("responses")))),
         ("requests", requests),
         ("breaker", breaker + degraded),
         *_between_processes(view),
@@ -169,48 +160,29 @@ def _state(view: View) -> Table:
 
 
 def _loads(window: Window) -> Text:
-    made, waited = sum(window.loads.values()), sum(window.waited.values())
-    elsewhere = window.waited.get("distributed", 0)
-    waits = f"   {waited} callers waited instead, {elsewhere} on another process"
-    return Text(f"{made}{waits}   {window.new.waiting} wait now")
+    elsewhere, now = window.counts("waited").get("distributed", 0), window.new.level("waiting", "callers")
+    waited = f"{window.total('waited')} callers waited instead, {elsewhere} on another process"
+    return Text(f"{window.total('loads')}   {waited}   {now} wait now")
 
 
 def _between_processes(view: View) -> Iterator[tuple[str, Text]]:
-    newest, recent = view.recent.new, view.recent
-    heard, sent = recent.news.get("receive", 0), recent.news.get("publish", 0)
-    lag = f"   99 % heard within {duration(recent.heard_within(0.99))}" if heard else ""
-    yield "news", Text(newest.backplane, style=_NEWS.get(newest.backplane, "red")) + Text(f"   {sent} sent{lag}")
-    if view.changes is not None:
-        yield "coherence", Text(f"{_invalidations(recent)}   {prices(view.changes)}", no_wrap=True, overflow="ellipsis")
-    if view.judgement is not None:
-        yield "detector", _alarm(view)
+    state, found = view.recent.new.backplane, view.found
+    yield "backplane", Text(state, style=_BACKPLANE.get(state, "red")) + Text(f"   {messages(view.recent)}")
+    if found is not None:
+        yield "detector", Text(alarm(found), style=_LEVELS[found.level], no_wrap=True, overflow="ellipsis")
 
 
-def _invalidations(window: Window) -> str:
-    """What other processes have invalidated here."""
-    return f"{window.invalidations.get('backplane', 0)} invalidated"
+def messages(window: Window) -> str:
+    """Invalidation messages between processes, and how fast they are."""
+    sent, applied = window.counts("messages").get("publish", 0), window.counts("invalidations").get("backplane", 0)
+    return f"{sent} sent, {applied} applied, 99 % within {duration(window.arrived_within(0.99))}"
 
 
-def prices(changes: Sequence[PriceChange]) -> str:
-    """What became of the prices that were changed in one process while the other could be told."""
-    told = [change for change in changes if not change.in_outage]
-    old = sum(change.old_answers for change in told)
-    return f"{len(told)} prices changed, {old} old ones seen elsewhere"
-
-
-def _alarm(view: View) -> Text:
-    level = view.judgement.level if view.judgement is not None else "ok"
-    return Text(alarm(view), style=_LEVELS[level], no_wrap=True, overflow="ellipsis")
-
-
-def alarm(view: View) -> str:
-    """What the detector says; empty where none watches."""
-    found = view.judgement
-    if found is None:
-        return ""
+def alarm(found: Found) -> str:
+    """What the detector has found, in half a line."""
     if not found.alarms:
-        over = found.changes[-1].said if found.changes else ""
-        return f"no alarm any more: {over}" if over else "no alarm" if found.looks else "no baseline yet"
+        over = found.changes[-1].text if found.changes else ""
+        return f"no alarm any more: {over}" if over else "no alarm" if found.evaluations else "no baseline yet"
     more = f", {found.alarms - 1} more" if found.alarms > 1 else ""
     return f"{found.level}: {found.worst}{more}"
 
@@ -236,7 +208,7 @@ def line(view: View) -> str:
     """The same moment in one line of less than 80 columns."""
     recent = view.recent
     p99s = [_p99(recent.reads(tier)) for tier in TIERS if tier != "none"]
-    loads, stale = (_rate(sum(counted.values()), recent) for counted in (recent.loads, recent.stale))
+    loads, stale = (_rate(recent.total(subject), recent) for subject in ("loads", "stale"))
     rate = _rate(count(recent.requests), recent)
     first = [f"{view.elapsed:.0f} s", rate, percent(recent.hit_ratio()), *p99s, loads, stale]
     return _columns([*first, recent.new.breaker, percent(recent.degraded_share)])
@@ -244,7 +216,7 @@ def line(view: View) -> str:
 
 def event(view: View) -> str:
     """What has begun, and why keys have not been found until then."""
-    return f"{view.elapsed:3.0f} s  {view.now} (misses: {counts(view.recent.misses, ', ')})"
+    return f"{view.elapsed:3.0f} s  {view.now} (misses: {counts(view.recent.counts('misses'), ', ')})"
 
 
 def _columns(texts: Sequence[str]) -> str:

@@ -112,7 +112,7 @@ class RedisServer:
 
 
 def _free_port() -> int:
-    """A loopback port that nobody listens on."""
+    """A free loopback port."""
     for port in random.sample(_PORTS, len(_PORTS)):
         with socket.socket() as candidate, suppress(OSError):
             candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -176,7 +176,7 @@ class Link:
 
 
 class AppServer:
-    """The application under uvicorn, in a process of its own: its numbers are nobody else's.
+    """The application under uvicorn, in a process of its own: its numbers hold no other program's.
 
     Args:
         log: Where its output goes.

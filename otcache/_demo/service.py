@@ -16,10 +16,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from otcache._demo.app import create_app
+from otcache._demo.detector import Detector, Found
 from otcache._demo.snapshot import Snapshot, take
 from otcache._demo.traces import Span, TraceBook
-from otcache._demo.verdicts import Judge, Judgement
-from otcache.regression.sources.sdk import WindowReader
+from otcache.regression._sources.sdk import WindowReader
 from otcache.telemetry import setup
 from otcache.telemetry._instrumentation.metrics import metrics_for
 from otcache.version import __version__
@@ -27,7 +27,7 @@ from otcache.version import __version__
 TRACED: Final = 0.1
 """Share of requests that are traced, as in production; a caller that traces is always followed."""
 KEPT: Final = 700
-"""Windows of a second that the detector can look back on."""
+"""Windows of a second that the reader keeps."""
 
 
 class Lengths(BaseModel):
@@ -50,16 +50,16 @@ def observe(app: FastAPI, book: TraceBook) -> None:
         return book.spans(trace_id)
 
 
-def be_watched(app: FastAPI, judge: Judge) -> None:
-    """Add what `--regression` asks for: that the detector begins, and what it has found."""
+def add_detector(app: FastAPI, detector: Detector) -> None:
+    """Add the routes of `--regression`: one starts the detector, one reads what it has found."""
 
-    @app.post("/demo/watch", include_in_schema=False, status_code=204)
-    async def watch(body: Lengths) -> None:
-        judge.begin(body.window, body.baseline)
+    @app.post("/demo/detector", include_in_schema=False, status_code=204)
+    async def begin(body: Lengths) -> None:
+        detector.begin(body.window, body.baseline)
 
-    @app.get("/demo/judgement", include_in_schema=False)
-    async def read_judgement() -> Judgement:
-        return judge.judgement
+    @app.get("/demo/detector", include_in_schema=False)
+    async def read_found() -> Found:
+        return detector.found
 
 
 class Page:
@@ -96,7 +96,7 @@ def main() -> None:
     app.router.routes.append(Route("/metrics", Page(telemetry.metrics_app()), include_in_schema=False))
     observe(app, book)
     for reader in readers:
-        be_watched(app, Judge(reader.read))
+        add_detector(app, Detector(reader.read))
     FastAPIInstrumentor.instrument_app(app, excluded_urls="/demo/,/metrics,/health", exclude_spans=["receive", "send"])
     asyncio.run(_serve(app, int(sys.argv[1])))
 

@@ -10,9 +10,9 @@ from typing import Final
 
 import httpx
 
+from otcache._demo.detector import Change, Found
 from otcache._demo.servers import Link
-from otcache._demo.verdicts import Change, Judgement
-from otcache.regression.model import SEVERITY
+from otcache.regression._model import SEVERITY
 
 USUAL: Final = 0.050
 """Seconds to Redis: far away. So much that what a busy machine does besides is little beside it."""
@@ -22,7 +22,7 @@ USUAL_LENGTH: Final = 75.0
 LONGEST: Final = 600.0
 """Seconds of a demo that shows it all."""
 SLOWEST_RATE: Final = 100.0
-"""Requests per second below which a window of a second holds too little to judge."""
+"""Requests per second below which a window of a second holds too little for a verdict."""
 _POLL: Final = 0.5
 
 
@@ -33,14 +33,14 @@ class Script:
     Attributes:
         baseline: Length of the baseline; the caches fill before it.
         window: Length of what is compared with it.
-        look: When the detector looks for the first time.
+        start: When the detector starts.
         slow: When the network slows down.
         well: When that is over.
     """
 
     baseline: float
     window: float
-    look: float
+    start: float
     slow: float
     well: float
 
@@ -48,9 +48,9 @@ class Script:
     def of(cls, seconds: float) -> Script:
         """The script of a demo of `seconds`, 60..600."""
         baseline, window = 0.2 * seconds, max(8.0, 0.12 * seconds)
-        look = 0.08 * seconds + baseline + window
-        slow = look + 0.04 * seconds
-        return cls(baseline, window, look, slow, slow + max(14.0, 0.22 * seconds))
+        start = 0.08 * seconds + baseline + window
+        slow = start + 0.04 * seconds
+        return cls(baseline, window, start, slow, slow + max(14.0, 0.22 * seconds))
 
 
 @dataclass(slots=True)
@@ -60,12 +60,12 @@ class SlowDown:
     Attributes:
         began: When it began, seconds since the epoch; 0: not yet.
         ended: When it ended; 0: not yet.
-        found: What the detector says.
+        found: What the detector has found.
     """
 
     began: float = 0.0
     ended: float = 0.0
-    found: Judgement = field(default_factory=Judgement)
+    found: Found = field(default_factory=Found)
 
     @property
     def is_on(self) -> bool:
@@ -73,28 +73,29 @@ class SlowDown:
         return self.began > self.ended
 
     @property
+    def _meant(self) -> list[Change]:
+        """Alarms that came, changed or went after it began."""
+        return [change for change in self.found.changes if 0 < self.began <= change.at]
+
+    @property
     def raised(self) -> Change | None:
         """The first alarm after it began."""
-        changes = (change for change in self.found.changes if self.began and change.at >= self.began)
-        return next((change for change in changes if change.before == "ok"), None)
+        return next((change for change in self._meant if change.before == "ok"), None)
 
     @property
     def worst(self) -> Change | None:
-        """The loudest alarm after it began."""
-        changes = (change for change in self.found.changes if self.began and change.at >= self.began)
-        return max(changes, key=lambda change: SEVERITY[change.after], default=None)
-
-    @property
-    def early(self) -> int:
-        """Alarms before it began."""
-        return sum(change.before == "ok" and not 0 < self.began <= change.at for change in self.found.changes)
+        """The most severe alarm after it began."""
+        return max(self._meant, key=lambda change: SEVERITY[change.after], default=None)
 
     @property
     def cleared(self) -> Change | None:
         """The end of the last alarm, if none is in force."""
-        if self.raised is None or self.found.level != "ok":
-            return None
-        return self.found.changes[-1]
+        return self._meant[-1] if self.raised is not None and self.found.level == "ok" else None
+
+    @property
+    def early(self) -> int:
+        """Alarms before it began."""
+        return sum(change.before == "ok" and change not in self._meant for change in self.found.changes)
 
 
 class Slowing:
@@ -115,10 +116,10 @@ class Slowing:
     async def run(self, say: Callable[[str], None]) -> None:
         """Play it, from the first request on."""
         script, began = self._script, asyncio.get_running_loop().time()
-        await _until(began + script.look)
+        await _until(began + script.start)
         lengths = {"window": script.window, "baseline": script.baseline}
-        (await self._http.post("/demo/watch", json=lengths)).raise_for_status()
-        say("the baseline is known; the detector looks once a second")
+        (await self._http.post("/demo/detector", json=lengths)).raise_for_status()
+        say("the baseline is known; the detector evaluates once a second")
         await _until(began + script.slow)
         self._link.slow_down(SLOW)
         self.slow_down.began = time.time()
@@ -129,11 +130,11 @@ class Slowing:
         say(f"the network to Redis takes {USUAL * 1000:g} ms again")
 
     async def follow(self) -> None:
-        """Ask the detector, again and again, what it has found."""
+        """Poll what the detector has found."""
         while True:
-            answer = (await self._http.get("/demo/judgement")).raise_for_status().json()
+            answer = (await self._http.get("/demo/detector")).raise_for_status().json()
             changes = tuple(Change(**each) for each in answer.pop("changes"))
-            self.slow_down.found = Judgement(**answer, changes=changes)
+            self.slow_down.found = Found(**answer, changes=changes)
             await asyncio.sleep(_POLL)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import Any, Final
 
@@ -13,6 +13,9 @@ from otcache.telemetry._instrumentation.metrics import GRID, Metrics, grid_of
 
 TIERS: Final = ("l1", "l2", "loader", "none")
 _READS: Final = ("get", "get_many", "get_or_set")
+_WORST_FIRST: Final = ("open", "half_open", "closed"), ("unavailable", "degraded", "available")
+
+Counts = dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,115 +24,75 @@ class Snapshot:
 
     Attributes:
         at: Seconds of the monotonic clock.
-        reads: Per tier, the histogram of the durations of reads; `loader` are loads and those who waited for one,
-            `none` are other misses.
-        hits: Keys found, per tier.
-        misses: Keys not found, per reason.
-        operations: Calls of a cache.
-        degraded: Those that had to do without a tier.
-        breakers: How many far tiers' breakers are in each state.
-        entries: Entries in memory.
-        limit: Most entries in memory.
+        counts: Per subject its counts by a closed set of names: `hits` by tier, `misses` by reason, `loads` by
+            trigger, `waited` by scope, `stale` by reason, `responses` by result, `invalidations` by source,
+            `messages` by direction, `operations` (`all`, `degraded`), `dollars` by disposition, scaled.
+        levels: The same for what rises and falls: `breakers` and `backplanes` by state, `l1` (`entries`, `limit`),
+            `waiting`.
+        reads: Per tier, the histogram of the durations of reads; `none` are misses that were not loaded.
+        lag: The histogram of the time until invalidation messages arrived.
         requests: The histogram of the durations of requests, as clients see them.
-        dollars: What AI responses cost (`spent`) and what keeping them saved (`saved`), in US dollars.
-        loads: Runs of loaders, per trigger.
-        waited: Callers that waited for another's load, per scope.
-        waiting: Callers that wait now.
-        stale: Stale answers, per reason.
-        responses: HTTP responses that a cache has decided on, per result.
-        invalidations: Keys, tags and everything that were invalidated, per source.
-        news: Messages between processes, per direction.
-        lag: The histogram of the time until they were heard.
-        backplanes: How many connections for news are in each state.
     """
 
     at: float
+    counts: dict[str, Counts] = field(default_factory=dict)
+    levels: dict[str, Counts] = field(default_factory=dict)
     reads: dict[str, list[int]] = field(default_factory=dict)
-    hits: dict[str, int] = field(default_factory=dict)
-    misses: dict[str, int] = field(default_factory=dict)
-    operations: int = 0
-    degraded: int = 0
-    breakers: dict[str, int] = field(default_factory=dict)
-    entries: int = 0
-    limit: int = 0
-    requests: list[int] = field(default_factory=list)
-    dollars: dict[str, float] = field(default_factory=dict)
-    loads: dict[str, int] = field(default_factory=dict)
-    waited: dict[str, int] = field(default_factory=dict)
-    waiting: int = 0
-    stale: dict[str, int] = field(default_factory=dict)
-    responses: dict[str, int] = field(default_factory=dict)
-    invalidations: dict[str, int] = field(default_factory=dict)
-    news: dict[str, int] = field(default_factory=dict)
     lag: list[int] = field(default_factory=list)
-    backplanes: dict[str, int] = field(default_factory=dict)
+    requests: list[int] = field(default_factory=list)
 
-    @property
-    def backplane(self) -> str:
-        """The worst state of any connection for news; `none` where there is no far tier."""
-        return next((state for state in ("unavailable", "degraded", "available") if self.backplanes.get(state)), "none")
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether every cache uses its far tier, and hears of other processes."""
-        return self.breaker == "closed" and self.backplane == "available"
+    def level(self, subject: str, name: str) -> int:
+        """One level; 0 where there is none."""
+        return self.levels.get(subject, {}).get(name, 0)
 
     @property
     def breaker(self) -> str:
-        """The worst state of any breaker; `none` where there is no far tier."""
-        return next((state for state in ("open", "half_open", "closed") if self.breakers.get(state)), "none")
+        """The worst state of any breaker; `none` without L2."""
+        return self._worst("breakers", _WORST_FIRST[0])
+
+    @property
+    def backplane(self) -> str:
+        """The worst state of any backplane; `none` without L2."""
+        return self._worst("backplanes", _WORST_FIRST[1])
+
+    def _worst(self, subject: str, states: Sequence[str]) -> str:
+        return next((state for state in states if self.level(subject, state)), "none")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every cache uses L2, and its backplane is up."""
+        return self.breaker == "closed" and self.backplane == "available"
 
 
 def take(metrics: Metrics) -> Snapshot:
     """What `metrics` have counted so far."""
-    lookups = metrics.totals(catalog.LOOKUPS)
-    return Snapshot(
-        time.monotonic(),
-        _reads(metrics),
-        _by((tier, count) for (_, result, tier, *_), count in lookups.items() if result in ("hit", "stale")),
-        _by((reason, count) for (_, result, _, reason, _), count in lookups.items() if result == "miss"),
-        sum(metrics.totals(catalog.OPERATIONS).values()),
-        sum(metrics.totals(catalog.DEGRADED_OPERATIONS).values()),
-        _by((state, count) for (*_, state), count in metrics.totals(catalog.CIRCUIT_STATUS).items()),
-        sum(metrics.totals(catalog.L1_COUNT).values()),
-        sum(metrics.totals(catalog.L1_LIMIT).values()),
-        dollars=_dollars(metrics),
-        loads=_by((trigger, count) for (_, trigger, _), count in metrics.totals(catalog.LOADS).items()),
-        waited=_by((scope, count) for (_, scope, _), count in metrics.totals(catalog.COALESCE_REQUESTS).items()),
-        waiting=sum(metrics.totals(catalog.COALESCE_WAITING).values()),
-        stale=_by((reason, count) for (_, result, _, _, reason), count in lookups.items() if result == "stale"),
-        **_between_processes(metrics),
-    )
-
-
-def _between_processes(metrics: Metrics) -> dict[str, Any]:
-    states = metrics.totals(catalog.COMPONENT_STATUS).items()
-    return {
-        "responses": _by((result, count) for (*_, result), count in metrics.totals(catalog.HTTP_RESPONSES).items()),
-        "invalidations": _by((source, count) for (*_, source), count in metrics.totals(catalog.INVALIDATIONS).items()),
-        "news": _by((direction, count) for (_, direction, *_), count in metrics.totals(catalog.NEWS).items()),
-        "lag": _sum(metrics.histogram(catalog.NEWS_LAG).values()),
-        "backplanes": _by((state, count) for (_, part, state), count in states if part == "backplane"),
+    lookups, states = metrics.totals(catalog.LOOKUPS), metrics.totals(catalog.COMPONENT_STATUS)
+    counts = {
+        "hits": _by((tier, n) for (_, result, tier, *_), n in lookups.items() if result in ("hit", "stale")),
+        "misses": _by((reason, n) for (_, result, _, reason, _), n in lookups.items() if result == "miss"),
+        "stale": _by((reason, n) for (_, result, _, _, reason), n in lookups.items() if result == "stale"),
+        "loads": _by((trigger, n) for (_, trigger, _), n in metrics.totals(catalog.LOADS).items()),
+        "waited": _by((scope, n) for (_, scope, _), n in metrics.totals(catalog.COALESCE_REQUESTS).items()),
+        "responses": _by((result, n) for (*_, result), n in metrics.totals(catalog.HTTP_RESPONSES).items()),
+        "invalidations": _by((source, n) for (*_, source), n in metrics.totals(catalog.INVALIDATIONS).items()),
+        "messages": _by((direction, n) for (_, direction, *_), n in metrics.totals(catalog.NEWS).items()),
+        "dollars": _by((kind, n) for (_, _, _, kind, _), n in metrics.totals(catalog.AI_COST).items()),
+        "operations": {
+            "all": sum(metrics.totals(catalog.OPERATIONS).values()),
+            "degraded": sum(metrics.totals(catalog.DEGRADED_OPERATIONS).values()),
+        },
     }
-
-
-def together(snapshots: Sequence[Snapshot]) -> Snapshot:
-    """All processes as one, at the moment of the last."""
-    added = {each.name: _added([getattr(snapshot, each.name) for snapshot in snapshots]) for each in fields(Snapshot)}
-    return Snapshot(**added | {"at": max(snapshot.at for snapshot in snapshots)})
-
-
-def _added(values: list[Any]) -> Any:
-    if isinstance(values[0], dict):
-        names = dict.fromkeys(name for value in values for name in value)
-        return {name: _added([value[name] for value in values if name in value]) for name in names}
-    return _sum(values) if isinstance(values[0], list) else sum(values)
-
-
-def _dollars(metrics: Metrics) -> dict[str, float]:
-    costs = metrics.totals(catalog.AI_COST).items()
-    amounts = _by((disposition, amount) for (_, _, _, disposition, _), amount in costs)
-    return {name: amount / catalog.AI_COST.scale for name, amount in amounts.items()}
+    levels = {
+        "breakers": _by((state, n) for (*_, state), n in metrics.totals(catalog.CIRCUIT_STATUS).items()),
+        "backplanes": _by((state, n) for (_, part, state), n in states.items() if part == "backplane"),
+        "l1": {
+            "entries": sum(metrics.totals(catalog.L1_COUNT).values()),
+            "limit": sum(metrics.totals(catalog.L1_LIMIT).values()),
+        },
+        "waiting": {"callers": sum(metrics.totals(catalog.COALESCE_WAITING).values())},
+    }
+    lag = _sum(metrics.histogram(catalog.NEWS_LAG).values())
+    return Snapshot(time.monotonic(), counts, levels, _reads(metrics), lag)
 
 
 def _reads(metrics: Metrics) -> dict[str, list[int]]:
@@ -140,8 +103,8 @@ def _reads(metrics: Metrics) -> dict[str, list[int]]:
     return reads
 
 
-def _by(counts: Iterable[tuple[Any, int]]) -> dict[str, int]:
-    totals: dict[str, int] = {}
+def _by(counts: Iterable[tuple[Any, int]]) -> Counts:
+    totals: Counts = {}
     for name, count in counts:
         totals[str(name)] = totals.get(str(name), 0) + count
     return totals
@@ -150,6 +113,24 @@ def _by(counts: Iterable[tuple[Any, int]]) -> dict[str, int]:
 def _sum(cells: Iterable[list[int]]) -> list[int]:
     filled = [cell for cell in cells if cell]
     return [sum(column) for column in zip(*filled, strict=True)]
+
+
+def together(snapshots: Sequence[Snapshot]) -> Snapshot:
+    """All processes as one, at the moment of the last."""
+    parts = (_added([getattr(each, name) for each in snapshots]) for name in Snapshot.__slots__[1:])
+    return Snapshot(max(each.at for each in snapshots), *parts)
+
+
+def _added(values: list[Any]) -> Any:
+    if isinstance(values[0], dict):
+        names = dict.fromkeys(name for value in values for name in value)
+        return {name: _added([value[name] for value in values if name in value]) for name in names}
+    return _sum(values) if isinstance(values[0], list) else sum(values)
+
+
+def with_requests(snapshot: Snapshot, cells: Iterable[list[int]]) -> Snapshot:
+    """The same snapshot with what the clients have seen."""
+    return replace(snapshot, requests=_sum(cells))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,73 +145,36 @@ class Window:
         """Its length."""
         return max(self.new.at - self.old.at, 1e-9)
 
-    @property
-    def misses(self) -> dict[str, int]:
-        """Keys not found, per reason, reasons that did not occur left out."""
-        return _rise(self.old.misses, self.new.misses)
+    def counts(self, subject: str) -> Counts:
+        """What was counted, by name; names that did not occur are left out."""
+        old = self.old.counts.get(subject, {})
+        rises = {name: n - old.get(name, 0) for name, n in self.new.counts.get(subject, {}).items()}
+        return {name: n for name, n in rises.items() if n}
 
-    @property
-    def loads(self) -> dict[str, int]:
-        """Runs of loaders, per trigger."""
-        return _rise(self.old.loads, self.new.loads)
-
-    @property
-    def waited(self) -> dict[str, int]:
-        """Callers that waited for another's load, per scope: `process` or `distributed`."""
-        return _rise(self.old.waited, self.new.waited)
-
-    @property
-    def stale(self) -> dict[str, int]:
-        """Stale answers, per reason."""
-        return _rise(self.old.stale, self.new.stale)
-
-    @property
-    def responses(self) -> dict[str, int]:
-        """HTTP responses that a cache has decided on, per result."""
-        return _rise(self.old.responses, self.new.responses)
-
-    @property
-    def invalidations(self) -> dict[str, int]:
-        """What was invalidated, per source: `local`, or `backplane` for another process."""
-        return _rise(self.old.invalidations, self.new.invalidations)
-
-    @property
-    def news(self) -> dict[str, int]:
-        """Messages between processes, per direction: `publish` or `receive`."""
-        return _rise(self.old.news, self.new.news)
-
-    def heard_within(self, share: float) -> float | None:
-        """Seconds within which `share` of the news were heard, as the metric's buckets tell it."""
-        cell, grid = _less(self.new.lag, self.old.lag), grid_of(catalog.NEWS_LAG)
-        if not count(cell):
-            return None
-        totals = list(accumulate(cell[:-1]))
-        index = next(i for i, total in enumerate(totals) if total >= share * count(cell))
-        return grid[min(index, len(grid) - 1)] / catalog.NEWS_LAG.scale
-
-    def hits(self, tier: str) -> int:
-        """Keys found in a tier."""
-        return self.new.hits.get(tier, 0) - self.old.hits.get(tier, 0)
+    def total(self, subject: str) -> int:
+        """What was counted, over all names."""
+        return sum(self.counts(subject).values())
 
     @property
     def lookups(self) -> int:
         """Keys looked up."""
-        return sum(map(self.hits, self.new.hits)) + sum(self.misses.values())
+        return self.total("hits") + self.total("misses")
 
     def hit_ratio(self, *tiers: str) -> float | None:
         """Share of lookups answered by `tiers` (by any, if none is given); `None` without a lookup."""
-        found = sum(map(self.hits, tiers or self.new.hits))
+        hits = self.counts("hits")
+        found = sum(hits.get(tier, 0) for tier in tiers or hits)
         return found / self.lookups if self.lookups else None
 
     @property
     def degraded_share(self) -> float | None:
-        """Share of operations that had to do without a tier."""
-        operations = self.new.operations - self.old.operations
-        return (self.new.degraded - self.old.degraded) / operations if operations else None
+        """Share of operations that completed without a tier that they needed."""
+        operations = self.counts("operations")
+        return operations.get("degraded", 0) / operations["all"] if operations.get("all") else None
 
     def dollars(self, disposition: str) -> float:
         """US dollars of AI responses, `spent` or `saved`."""
-        return self.new.dollars.get(disposition, 0.0) - self.old.dollars.get(disposition, 0.0)
+        return self.counts("dollars").get(disposition, 0) / catalog.AI_COST.scale
 
     def reads(self, *tiers: str) -> list[int]:
         """The histogram of the reads answered by `tiers`, or by any."""
@@ -241,10 +185,14 @@ class Window:
         """The histogram of requests, as clients see them."""
         return _less(self.new.requests, self.old.requests)
 
-
-def _rise(old: dict[str, int], new: dict[str, int]) -> dict[str, int]:
-    counts = {name: n - old.get(name, 0) for name, n in new.items()}
-    return {name: n for name, n in counts.items() if n}
+    def arrived_within(self, share: float) -> float | None:
+        """Seconds within which `share` of the invalidation messages arrived, as the metric's buckets tell it."""
+        cell, grid = _less(self.new.lag, self.old.lag), grid_of(catalog.NEWS_LAG)
+        if not count(cell):
+            return None
+        totals = list(accumulate(cell[:-1]))
+        index = next(i for i, total in enumerate(totals) if total >= share * count(cell))
+        return grid[min(index, len(grid) - 1)] / catalog.NEWS_LAG.scale
 
 
 def _less(new: list[int], old: list[int]) -> list[int]:
@@ -268,8 +216,3 @@ def quantile(cell: list[int], share: float) -> float | None:
     low, high = float(GRID[index - 1] if index else 0), float(GRID[index])
     inside = 1 - (totals[index] - wanted) / cell[index]
     return (low + (high - low) * inside) / 1e9
-
-
-def with_requests(snapshot: Snapshot, cells: Iterable[list[int]]) -> Snapshot:
-    """The same snapshot with what the clients have seen."""
-    return replace(snapshot, requests=_sum(cells))

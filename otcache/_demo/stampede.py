@@ -22,9 +22,9 @@ class Stampede:
     """What became of it.
 
     Attributes:
-        callers: How many asked.
+        callers: How many requests.
         processes: Of how many processes.
-        loads: How often what they asked for was made, as the database has counted it.
+        loads: How often the report was made, as the database has counted it.
         waited: How many say that they have waited for another's load.
         slowest: Seconds that the last of them took.
         traces: Of the first caller, and of one more in each process: they waited.
@@ -39,7 +39,7 @@ class Stampede:
 
 
 async def stampede(clients: Sequence[httpx.AsyncClient], number: int) -> Stampede:
-    """Let a crowd ask for report `number`, which nobody has asked for before.
+    """Request a new report from many callers at once.
 
     Args:
         clients: One per process.

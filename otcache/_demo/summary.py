@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from rich.console import RenderableType
 from rich.table import Table
 
-from otcache._demo.prices import PriceChange
-from otcache._demo.screen import counts, duration, percent, prices
+from otcache._demo.screen import counts, duration, messages, percent
 from otcache._demo.slowdown import SLOW, USUAL, SlowDown
 from otcache._demo.snapshot import Window, quantile
 from otcache._demo.stampede import Stampede
@@ -23,8 +22,8 @@ class Outage:
         length: Seconds the server was gone.
         read_p99: The worst p99 of the cache's reads in any second until recovery, in seconds.
         request_p99: The same of whole requests, as clients see them.
-        recovered_after: Seconds from the server's first answer until every cache used it again, and heard of the
-            others by it; `None`: not yet.
+        recovered_after: Seconds from the server's first answer until every cache used it again, and its backplane
+            was up; `None`: not yet.
     """
 
     length: float = 0.0
@@ -43,7 +42,7 @@ class Summary:
     """The end.
 
     Attributes:
-        redis: What the far tier was.
+        l2: What L2 was.
         processes: Of the application.
         whole: From the first request to the last.
         requests: How many.
@@ -51,11 +50,10 @@ class Summary:
         last_error: What the last failed one said.
         outages: Each one.
         stampedes: Each one.
-        changes: Prices that were changed in one process and asked for in another.
         slow_down: The regression that was played, if any.
     """
 
-    redis: str
+    l2: str
     processes: int
     whole: Window
     requests: int
@@ -63,7 +61,6 @@ class Summary:
     last_error: str | None
     outages: tuple[Outage, ...]
     stampedes: tuple[Stampede, ...] = ()
-    changes: tuple[PriceChange, ...] = ()
     slow_down: SlowDown | None = None
 
 
@@ -86,30 +83,29 @@ def _totals(summary: Summary) -> dict[str, str]:
     )
     errors = str(summary.errors) + (f" (last: {summary.last_error})" if summary.last_error else "")
     return {
-        "far tier": summary.redis,
+        "L2": summary.l2,
         "seconds": f"{whole.seconds:.1f}",
         "requests": f"{summary.requests} ({summary.requests / whole.seconds:.0f} per second, "
         f"{summary.processes} process{'es' * (summary.processes > 1)})",
         "client errors": errors,
         "hit ratio": f"{percent(whole.hit_ratio())} (L1 {percent(whole.hit_ratio('l1'))}, "
         f"L2 {percent(whole.hit_ratio('l2'))})",
-        "misses": counts(whole.misses, ", "),
+        "misses": counts(whole.counts("misses"), ", "),
         "p99 of reads": p99s,
         "AI responses": f"${whole.dollars('saved'):.4f} saved, ${whole.dollars('spent'):.4f} spent",
-        "degraded": f"{whole.new.degraded - whole.old.degraded} operations ({percent(whole.degraded_share)})",
+        "degraded": f"{whole.counts('operations').get('degraded', 0)} operations ({percent(whole.degraded_share)})",
     }
 
 
 def _loads(summary: Summary) -> dict[str, str]:
     whole = summary.whole
-    made, waited = sum(whole.loads.values()), sum(whole.waited.values())
-    elsewhere = whole.waited.get("distributed", 0)
+    elsewhere = whole.counts("waited").get("distributed", 0)
     return {
-        "loads": f"{made} ({counts(whole.loads, ', ')}); {waited} callers waited instead, "
-        f"{elsewhere} of them on another process",
+        "loads": f"{whole.total('loads')} ({counts(whole.counts('loads'), ', ')}); {whole.total('waited')} callers "
+        f"waited instead, {elsewhere} of them on another process",
         **_crowd(summary.stampedes),
-        "stale answers": counts(whole.stale, ", "),
-        "responses": counts(whole.responses, ", "),
+        "stale answers": counts(whole.counts("stale"), ", "),
+        "responses": counts(whole.counts("responses"), ", "),
     }
 
 
@@ -127,17 +123,10 @@ def _crowd(stampedes: Sequence[Stampede]) -> dict[str, str]:
 
 
 def _coherence(summary: Summary) -> dict[str, str]:
-    whole = summary.whole
+    local = summary.whole.counts("invalidations").get("local", 0)
     if summary.processes < 2:
         return {}
-    told = [change for change in summary.changes if not change.in_outage]
-    known = f"; the new one known within {duration(max(change.known_after for change in told))}" if told else ""
-    applied = whole.invalidations
-    return {
-        "news": f"{whole.news.get('publish', 0)} sent, 99 % heard within {duration(whole.heard_within(0.99))}",
-        "invalidations": f"{applied.get('local', 0)} in the process itself, {applied.get('backplane', 0)} by others",
-        "coherence": prices(summary.changes) + known,
-    }
+    return {"invalidations": f"{local} in the process itself; messages to the other: {messages(summary.whole)}"}
 
 
 def _trouble(summary: Summary) -> dict[str, str]:
@@ -150,17 +139,8 @@ def _trouble(summary: Summary) -> dict[str, str]:
         "outages": f"{len(summary.outages)} ({', '.join(f'{o.length:.1f} s' for o in summary.outages)})",
         "outage p99": f"reads {duration(max(o.read_p99 for o in summary.outages))}, "
         f"requests {duration(max(o.request_p99 for o in summary.outages))}",
-        **_old_prices(summary),
         "recovered after": after + (f" ({missing} not before the end)" if missing else ""),
     }
-
-
-def _old_prices(summary: Summary) -> dict[str, str]:
-    changes = [change for change in summary.changes if change.in_outage]
-    if not changes:
-        return {}
-    longest = max(change.old_for for change in changes)
-    return {"outage prices": f"{len(changes)} changed, an old one seen elsewhere for {duration(longest)} at most"}
 
 
 def _regression(slow_down: SlowDown | None) -> dict[str, str]:
@@ -169,7 +149,7 @@ def _regression(slow_down: SlowDown | None) -> dict[str, str]:
     raised, worst, cleared, missing = slow_down.raised, slow_down.worst, slow_down.cleared, "not before the end"
     length = f"{slow_down.ended - slow_down.began:.1f} s" if slow_down.ended else "not over before the end"
     found = f"{raised.at - slow_down.began:.1f} s after it began" if raised else missing
-    found += f"; at worst {worst.after}: {worst.said}" if raised and worst else ""
+    found += f"; at worst {worst.after}: {worst.text}" if raised and worst else ""
     over = f"{cleared.at - slow_down.ended:.1f} s after it ended" if cleared and slow_down.ended else missing
     return {
         "slow-down": f"{length} of {SLOW * 1000:g} ms to Redis instead of {USUAL * 1000:g}"
@@ -177,5 +157,5 @@ def _regression(slow_down: SlowDown | None) -> dict[str, str]:
         else missing,
         "alarm raised": found,
         "alarm cleared": over,
-        "detector": f"{slow_down.found.looks} looks, {slow_down.early} alarms before the slow-down",
+        "detector": f"{slow_down.found.evaluations} evaluations, {slow_down.early} alarms before the slow-down",
     }

@@ -1,4 +1,4 @@
-"""One trace of a real request: asked for by its id, kept as its spans end, handed over as data."""
+"""Traces of real requests: marked by their id, kept as their spans end, read as data."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class TraceBook:
         """Nothing to do."""
 
     def on_end(self, span: Any) -> None:
-        """Keep the span if its trace was asked for."""
+        """Keep the span if its trace is marked."""
         if span.context.trace_id >> 104 != _MARK:
             return
         parent = f"{span.parent.span_id:016x}" if span.parent is not None else None
@@ -116,7 +116,7 @@ class Trace:
 
 
 async def fetch(http: httpx.AsyncClient, trace_id: str) -> Trace:
-    """A trace that was asked of this process, as soon as its request is over."""
+    """A trace of this process, as soon as its request is over."""
     while True:
         found: list[dict[str, Any]] = (await http.get(f"/demo/traces/{trace_id}")).json()
         trace = Trace(trace_id, tuple(Span(**span) for span in found))

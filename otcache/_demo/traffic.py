@@ -1,4 +1,4 @@
-"""The demo's own clients: several at once, popular things asked for more often than others."""
+"""The demo's own clients: several at once; popular keys are requested more often."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Request:
 
 
 class Zipf:
-    """Numbers from 1 to `size`; number k is asked for in proportion to 1 / k ** `exponent`."""
+    """Numbers from 1 to `size`; number k is picked in proportion to 1 / k ** `exponent`."""
 
     def __init__(self, size: int, exponent: float) -> None:
         self._numbers: Sequence[int] = range(1, size + 1)
@@ -79,7 +79,7 @@ class Mix:
 
 
 class Traffic:
-    """Clients that ask until they are told to stop.
+    """Clients that send requests until `stop`.
 
     Args:
         http: How they reach the application.
@@ -90,7 +90,7 @@ class Traffic:
         requests: Answered or failed so far.
         errors: How many of them failed: no answer, or a status of 400 and above.
         last_error: What the last failed one said.
-        changes_prices: Whether they change prices now; otherwise they only ask.
+        changes_prices: Whether they change prices now, beside their reads.
         durations: Cell of a histogram over `GRID`, as the clients see them.
     """
 
@@ -106,13 +106,13 @@ class Traffic:
         self.durations = [0] * (len(GRID) + 2)
 
     async def run(self) -> None:
-        """Ask until `stop`; returns when the last answer is there."""
+        """Send requests until `stop`; returns when the last answer is there."""
         async with asyncio.TaskGroup() as clients:
             for _ in range(CLIENTS):
                 clients.create_task(self._client())
 
     def stop(self) -> None:
-        """Ask no more."""
+        """Send no more requests."""
         self._stopped.set()
 
     async def _client(self) -> None:

@@ -22,7 +22,7 @@ Finding = tuple[Kind, str]
 """What is different and how, of one sample."""
 
 MOST: Final = 1000
-"""Differences that are told apart; the rest is counted."""
+"""Differences that are listed; the rest is counted."""
 _LONGEST_VALUE: Final = 80
 
 
@@ -98,11 +98,11 @@ def compare(lines: Iterable[str], *, complete: bool = False, labels: Collection[
 
 def _read(lines: Iterable[str]) -> tuple[Spelling, Iterator[Sample]]:
     """What kind of text it is, and its samples."""
-    filled = ((number, line) for number, line in enumerate(lines, 1) if not line.isspace())
-    first = next(filled, None)
+    numbered = source.filled(lines)
+    first = next(numbered, None)
     if first is None:
         raise SourceError("it is empty")
-    start, every = first[1].lstrip()[0], chain([first], filled)
+    start, every = first[1].lstrip()[0], chain([first], numbered)
     if start == "<":
         raise SourceError("it is HTML or XML, not a metrics page")
     if start in "{[":
@@ -213,6 +213,6 @@ _PRESENT: Final = {
 
 
 def _shown(text: str) -> str:
-    """Somebody else's text: bounded, without what would move a terminal's cursor."""
+    """Text from outside: bounded, without what would move a terminal's cursor."""
     cut = text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + "..."
     return cut if cut.isprintable() and cut and " " not in cut else ascii(cut)

@@ -1,18 +1,93 @@
-"""OTLP JSON as samples: one request per line, as the collector's file exporter writes them, or one document."""
+"""OTLP JSON: requests, the metrics in them, and what the fields of a point may look like."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from itertools import chain
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
 
-from otcache._exports.read import LONGEST, SourceError
+from otcache._exports.json_objects import objects
+from otcache._exports.read import SourceError
 from otcache._exports.samples import PREFIX, Sample, Spelling
 from otcache.telemetry import catalog
 
-_OVERFLOW: Final = "otel.metric.overflow"
-_OTHER_SIGNALS: Final = frozenset(("resourceSpans", "resourceLogs", "resourceProfiles"))
+OVERFLOW: Final = "otel.metric.overflow"
+"""Attribute of the one series into which the SDK folds those beyond its limit."""
+_METRICS: Final = "resourceMetrics"
+_SIGNALS: Final = frozenset((_METRICS, "resourceSpans", "resourceLogs", "resourceProfiles"))
+
+
+# --- any OTLP JSON --------------------------------------------------------------------------------------
+
+
+class Metric(NamedTuple):
+    """One metric of a request.
+
+    Attributes:
+        data: Its JSON.
+        scope: Name of the instrumentation scope; empty where there is none.
+        resource: Attributes of the process.
+    """
+
+    data: Mapping[str, Any]
+    scope: str
+    resource: Mapping[str, Mapping[str, Any]]
+
+
+def requests(found: Iterable[tuple[int, dict[str, Any]]]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The requests with metrics, and the lines they begin in; those of other signals are passed over.
+
+    Raises:
+        SourceError: One is no OTLP, or there are no metrics at all.
+    """
+    has_metrics = False
+    for number, request in found:
+        if not request.keys() <= _SIGNALS:
+            raise SourceError(f"line {number} is JSON, and not OTLP")
+        if _METRICS in request:
+            has_metrics = True
+            yield number, request
+    if not has_metrics:
+        raise SourceError("it is OTLP without metrics")
+
+
+@contextmanager
+def line(number: int) -> Iterator[None]:
+    """Turn what goes wrong with the metrics of a line into a `SourceError` that names the line."""
+    try:
+        yield
+    except ValueError as exc:
+        raise SourceError(f"line {number}: {exc}") from exc
+    except (AttributeError, KeyError, TypeError) as exc:
+        raise SourceError(f"line {number} is not OTLP: its metrics have another shape") from exc
+
+
+def metrics(request: Mapping[str, Any]) -> Iterator[Metric]:
+    """Every metric of a request."""
+    for resource in repeated(request, _METRICS):
+        process = attributes(resource.get("resource") or {})
+        for scoped in repeated(resource, "scopeMetrics"):
+            scope = (scoped.get("scope") or {}).get("name") or ""
+            for metric in repeated(scoped, "metrics"):
+                yield Metric(metric, scope, process)
+
+
+def repeated(data: Mapping[str, Any], field: str) -> Sequence[Any]:
+    """A repeated field: what is empty may be missing, or null."""
+    values = data.get(field) or ()
+    if not isinstance(values, (list, tuple)):
+        raise TypeError
+    return values
+
+
+def attributes(data: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Attributes as OTLP has them: a value is an object with one field, which names its type."""
+    return {pair["key"]: pair.get("value") or {} for pair in repeated(data, "attributes")}
+
+
+# --- as samples, to be checked ---------------------------------------------------------------------------
+
 _KINDS: Final = {
     "gauge": "gauge",
     "sum": "updowncounter",
@@ -32,92 +107,40 @@ def samples(lines: Iterator[tuple[int, str]]) -> Iterator[Sample]:
     Raises:
         SourceError: It is not JSON, not OTLP, cut off, or has no metrics at all.
     """
-    found = False
-    for number, request in _requests(lines):
-        if "resourceMetrics" not in request:
-            if not request.keys() <= _OTHER_SIGNALS:
-                raise SourceError(f"line {number} is JSON, and not OTLP")
-            continue
-        found = True
-        try:
+    for number, request in requests(objects(lines)):
+        with line(number):
             yield from _of_request(request)
-        except (AttributeError, KeyError, TypeError, ValueError) as exc:
-            raise SourceError(f"line {number} is not OTLP: its metrics have another shape") from exc
-    if not found:
-        raise SourceError("it is OTLP without metrics")
-
-
-def _requests(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The JSON objects, with the lines they begin in."""
-    start, first = next(lines, (1, ""))
-    try:
-        yield start, _object(first, start)
-    except ValueError:  # one document over many lines, then
-        yield start, _document(start, chain([first], (line for _, line in lines)))
-        return
-    for number, line in lines:
-        try:
-            yield number, _object(line, number)
-        except ValueError as exc:
-            raise SourceError(f"line {number} is not JSON, or is cut off") from exc
-
-
-def _document(start: int, lines: Iterator[str]) -> dict[str, Any]:
-    parts, size = [], 0
-    for line in lines:
-        parts.append(line)
-        size += len(line)
-        if size > LONGEST:
-            raise SourceError(f"it is neither one JSON object per line nor shorter than {LONGEST} characters")
-    try:
-        return _object("".join(parts), start)
-    except ValueError as exc:
-        raise SourceError("it is not JSON, or is cut off") from exc
-
-
-def _object(text: str, number: int) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except RecursionError:
-        raise SourceError(f"line {number} is nested too deep") from None
-    if not isinstance(found, dict):
-        raise SourceError(f"line {number} is JSON, and not OTLP")
-    return found
 
 
 def _of_request(request: Mapping[str, Any]) -> Iterator[Sample]:
-    for resource in _list(request, "resourceMetrics"):
-        process = json.dumps(_attributes(resource.get("resource") or {}), sort_keys=True)
-        for scoped in _list(resource, "scopeMetrics"):
-            scope = (scoped.get("scope") or {}).get("name") or ""
-            for metric in _list(scoped, "metrics"):
-                if (metric.get("name") or "").startswith(PREFIX):
-                    yield from _of_metric(metric, scope, process)
+    for metric in metrics(request):
+        if (metric.data.get("name") or "").startswith(PREFIX):
+            yield from _of_metric(metric.data, metric.scope, json.dumps(_texts(metric.resource), sort_keys=True))
 
 
 def _of_metric(metric: Mapping[str, Any], scope: str, process: str) -> Iterator[Sample]:
     for field in _KINDS.keys() & metric.keys():
         data = metric[field] or {}
         kind = "counter" if data.get("isMonotonic") else _KINDS[field]
-        for point in _list(data, "dataPoints"):
-            labels = _attributes(point)
-            folded = _OVERFLOW in labels
+        for point in repeated(data, "dataPoints"):
+            labels = _texts(attributes(point))
+            folded = OVERFLOW in labels
             yield Sample(metric["name"], labels, _number(point), process, kind, metric.get("unit") or "", scope, folded)
 
 
-def _list(data: Mapping[str, Any], field: str) -> Any:
-    """Objects of a repeated field: what is empty may be missing, or null."""
-    return data.get(field) or ()
-
-
-def _attributes(data: Mapping[str, Any]) -> dict[str, str | None]:
-    pairs = {pair["key"]: (pair.get("value") or {}).get("stringValue") for pair in _list(data, "attributes")}
-    return {name: value if isinstance(value, str) else None for name, value in pairs.items()}
+def _texts(found: Mapping[str, Mapping[str, Any]]) -> dict[str, str | None]:
+    """Values that are texts; `None` for any other."""
+    texts = ((name, value.get("stringValue")) for name, value in found.items())
+    return {name: text if isinstance(text, str) else None for name, text in texts}
 
 
 def _number(point: Mapping[str, Any]) -> float:
     """Whole numbers come as text or numbers, NaN and infinities as text; 0 is left out."""
-    return float(next((point[field] for field in ("asInt", "asDouble", "sum") if field in point), 0))
+    found = next((point[field] for field in ("asInt", "asDouble", "sum") if field in point), 0)
+    try:
+        return float(found)
+    except ValueError:
+        raise TypeError from None
 
 
 SPELLING: Final = Spelling(

@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from itertools import chain
 from queue import Empty, Queue
@@ -26,6 +26,7 @@ _BLOCK: Final = 65_536
 _AHEAD: Final = 4
 """Blocks of a URL that wait to be read."""
 _GZIP: Final = b"\x1f\x8b"
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _ACCEPT: Final = "application/openmetrics-text; version=1.0.0, text/plain; version=0.0.4; q=0.5, */*; q=0.1"
 
 
@@ -34,7 +35,7 @@ class SourceError(Exception):
 
 
 def is_url(where: str) -> bool:
-    """Whether `where` is asked by HTTP."""
+    """Whether `where` is fetched by HTTP."""
     return where.lower().startswith(("http://", "https://"))
 
 
@@ -48,14 +49,24 @@ def lines(where: str, timeout: float) -> Iterator[str]:
     Raises:
         SourceError: It can't be opened, is cut off, is not UTF-8, or takes too long.
     """
+    if not is_url(where):
+        return file_lines(where)
+    return _translated(_lines(_within(timeout, _asked(where, timeout))), timeout)
+
+
+def file_lines(where: str) -> Iterator[str]:
+    """The lines of a file, or of standard input (`-`); see `lines`."""
+    return _translated(_lines(_of_file(where)), 0.0)
+
+
+def filled(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """The lines that are not blank, and their numbers."""
+    return ((number, line) for number, line in enumerate(lines, 1) if not line.isspace())
+
+
+def _translated(lines: Iterator[str], timeout: float) -> Iterator[str]:
     try:
-        if is_url(where):
-            yield from _lines(_within(timeout, _asked(where, timeout)))
-        elif where == "-":
-            yield from _lines(_read(cast("io.BufferedReader", sys.stdin.buffer)))
-        else:
-            with open(where, "rb") as file:
-                yield from _lines(_read(file))
+        yield from lines
     except (OSError, http.client.HTTPException, ValueError, EOFError, zlib.error) as exc:
         raise SourceError(f"it can't be read: {_reason(exc, timeout)}") from exc
 
@@ -93,7 +104,17 @@ def _lines(blocks: Iterator[bytes]) -> Iterator[str]:
         yield last
 
 
+def _of_file(where: str) -> Iterator[bytes]:
+    if where == "-":
+        yield from _read(cast("io.BufferedReader", sys.stdin.buffer))
+        return
+    with open(where, "rb") as file:
+        yield from _read(file)
+
+
 def _read(file: io.BufferedReader) -> Iterator[bytes]:
+    if file.peek(4)[:4] == _ZSTD:
+        raise SourceError("it is compressed with zstd, which is not supported; gzip is")
     plain: Any = gzip.GzipFile(fileobj=file) if file.peek(2)[:2] == _GZIP else file
     while block := plain.read1(_BLOCK):
         yield block
@@ -105,7 +126,7 @@ Blocks = Generator[bytes, None, None]
 
 
 def _within(seconds: float, blocks: Blocks) -> Iterator[bytes]:
-    """`blocks`, taken by a thread: a socket's timeout begins anew with every byte, and looking a host up has none."""
+    """`blocks`, taken by a thread: a socket's timeout starts again with every byte, and a DNS lookup has none."""
     taken: Queue[bytes | Exception | None] = Queue(_AHEAD)
     over = Event()
     ends = time.monotonic() + seconds
@@ -123,7 +144,7 @@ def _within(seconds: float, blocks: Blocks) -> Iterator[bytes]:
 
 def _take(blocks: Blocks, taken: Queue[bytes | Exception | None], over: Event) -> None:
     try:
-        with closing(blocks):  # here: who reads may keep it, and so the connection, by the traceback of an error
+        with closing(blocks):  # in this thread: an error's traceback may keep the reader alive, and its connection
             for block in chain(blocks, [None]):
                 taken.put(block)
                 if over.is_set():
@@ -160,7 +181,7 @@ def _opened(url: str, timeout: float) -> Any:
         exc.close()
         raise SourceError(f"the answer is {exc.code} {http.client.responses.get(exc.code, '')}".rstrip()) from None
     except (ValueError, http.client.InvalidURL):  # the message may show the password
-        raise SourceError("it is not a URL that can be asked") from None
+        raise SourceError("it is not a URL that can be fetched") from None
 
 
 def _request(url: str) -> urllib.request.Request:
@@ -175,7 +196,7 @@ def _request(url: str) -> urllib.request.Request:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows, as a mounted /metrics needs; a password goes to nobody but the server it is for."""
+    """Follows, as a mounted /metrics needs; a password goes to no other server than the one it is for."""
 
     def redirect_request(self, req: urllib.request.Request, *answer: Any) -> urllib.request.Request | None:
         further = super().redirect_request(req, *answer)

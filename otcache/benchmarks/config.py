@@ -35,7 +35,7 @@ class BenchmarkConfig:
         warmup_iterations: Operations before the first that counts, 0..1 000 000.
         rounds: Into how many parts the operations are divided, 1..10 000; each is one figure of `metadata["runs"]`.
         data_size: Bytes of a value, 1..16 777 216.
-        key_count: Keys that are looked up in turn, 1..1 000 000. More than the near tier holds measures evictions.
+        key_count: Keys that are looked up in turn, 1..1 000 000. More than L1 holds measures evictions.
         batch_size: Keys of one `get_many` or `set_many`, 1..10 000, and no more than `key_count`.
         operations: What a comprehensive benchmark measures; `None` is everything that the cache can do.
         processes: Fresh processes per operation of `otcache bench`, 1..1000; a comparison needs 6.
@@ -43,7 +43,7 @@ class BenchmarkConfig:
             from a cache that hangs is given up after half a minute more.
         max_error_rate: Share of operations that may raise, 0..1; with more of them the benchmark is given up.
         seed: Which keys come in which order, 0..2**63-1.
-        progress: Show a bar on stderr, if that is a terminal and the extra `cli` is installed.
+        progress: Show a progress line on stderr, if that is a terminal.
 
     Raises:
         ValidationError: A value is of the wrong type, or outside its range.

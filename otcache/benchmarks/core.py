@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from otcache.base import CacheInterface
+from otcache.benchmarks._run.detector import PerformanceRegressionDetector
 from otcache.benchmarks._run.fingerprint import fingerprint
 from otcache.benchmarks._run.measurement import Measurement, Step, measure
+from otcache.benchmarks._run.metrics import emit
 from otcache.benchmarks._run.progress import bar
 from otcache.benchmarks._run.summary import summarised
 from otcache.benchmarks._run.workloads import is_possible, require_possible
 from otcache.benchmarks.config import DATA_SIZE, ITERATIONS, OPERATIONS, BenchmarkConfig, check_count, check_operation
-from otcache.benchmarks.detector import PerformanceRegressionDetector
-from otcache.benchmarks.metrics import emit
 from otcache.benchmarks.models import BenchmarkResult, BenchmarkSuite
 from otcache.exceptions import ValidationError
 from otcache.telemetry.providers import Providers
@@ -24,7 +24,7 @@ class CachePerformanceBenchmark:
     """Measures a cache, in this process, with keys of its own that it removes afterwards.
 
     Args:
-        cache: Any cache; its own near tier, codec and telemetry are part of what is measured.
+        cache: Any cache; its own L1, codec and telemetry are part of what is measured.
         config: How; `None` takes the defaults.
         providers: Where results are reported; the global providers by default.
 

@@ -8,16 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from otcache.benchmarks.comparison import ComparisonResult, Entries, Overall
-from otcache.benchmarks.result import BenchmarkResult
-from otcache.benchmarks.verdict import HIT_RATE, MEMORY, TIMING, Thresholds, compare, entry
+from otcache.benchmarks._run.comparison import ComparisonResult, Entries, Overall
+from otcache.benchmarks._run.result import BenchmarkResult
+from otcache.benchmarks._run.verdict import HIT_RATE, MEMORY, TIMING, Thresholds, compare, entry
 from otcache.exceptions import ConfigurationError, ValidationError
+from otcache.regression._sources.bench_json import KIND, SCHEMA_VERSION
 
 __all__ = ["BenchmarkResult", "BenchmarkSuite", "ComparisonResult"]
 
-SCHEMA_VERSION: Final = 1
-KIND: Final = "otcache.benchmark"
-"""What the first lines of a saved suite say."""
 _NOT_BRIEF: Final = ("operation", "timestamp", "metadata")
 
 

@@ -13,7 +13,9 @@ from io import TextIOWrapper
 from types import ModuleType
 from typing import Any, Final
 
-from otcache.cli import alerts, bench, dashboards, metrics, regress
+from otcache.cli import _alerts, _bench, _dashboards, _metrics, _regress
+from otcache.cli._output import complain, say
+from otcache.cli._types import positive, whole
 from otcache.config import CacheConfig, CacheConfigBuilder
 from otcache.config.model import default_of, environment_name, facts_of, options_table
 from otcache.exceptions import CacheError
@@ -80,46 +82,24 @@ def _load(module: str, extra: str) -> ModuleType | None:
     try:
         return importlib.import_module(module)
     except ImportError as exc:
-        _complain(f'{exc.name or exc} is missing: pip install "otcache[{extra}]"')
+        complain(f'{exc.name or exc} is missing: pip install "otcache[{extra}]"')
         return None
-
-
-def _say(text: str) -> None:
-    print(text)  # noqa: T201  a command's answer
-
-
-def _complain(message: object) -> None:
-    print(f"otcache: {message}", file=sys.stderr)  # noqa: T201  a command speaks to its user
 
 
 # --- demo -------------------------------------------------------------------------------------------
 
 
 def _declare_demo(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seconds", type=_positive, metavar="N", help="end after N seconds (default: at Ctrl-C)")
-    parser.add_argument("--rate", type=_positive, default=200.0, metavar="R", help="requests per second (default: 200)")
-    parser.add_argument("--port", type=_port, default=0, metavar="P", help="port of the application (default: any)")
-    parser.add_argument("--no-outage", action="store_true", help="leave Redis alone")
+    number = positive(1_000_000)
+    parser.add_argument("--seconds", type=number, metavar="N", help="end after N seconds (default: at Ctrl-C)")
+    parser.add_argument("--rate", type=number, default=200.0, metavar="R", help="requests per second (default: 200)")
+    parser.add_argument("--port", type=whole(0, 65_535), default=0, metavar="P", help="port of the app (default: any)")
     parser.add_argument(
         "--regression", action="store_true",
         help="instead of an outage: the network to Redis becomes slower, the regression detector raises an alarm and "
-        "clears it (75 s unless told otherwise; 60..600)",
+        "clears it (default: 75 s; 60..600)",
     )  # fmt: skip
     parser.add_argument("--plain", action="store_true", help="a line per second instead of a live table")
-
-
-def _positive(text: str) -> float:
-    number = float(text)
-    if not 0 < number <= 1_000_000:
-        raise argparse.ArgumentTypeError(f"{text} is outside 0..1000000, 0 excluded")
-    return number
-
-
-def _port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 65_535:
-        raise argparse.ArgumentTypeError(f"{text} is outside 0..65535")
-    return number
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -141,16 +121,16 @@ def _declare_config(parser: argparse.ArgumentParser) -> None:
 
 def _config(arguments: argparse.Namespace) -> int:
     if arguments.options:
-        _say(options_table())
+        say(options_table())
         return 0
     try:
         config = _effective(arguments.file)
     except CacheError as exc:
-        _complain(exc)
+        complain(exc)
         return USAGE
-    _say(json.dumps(_masked(config), indent=2) if arguments.json else _listed(config))
+    say(json.dumps(_masked(config), indent=2) if arguments.json else _listed(config))
     for warning in config.validate().warnings:
-        _complain(f"warning: {warning}")
+        complain(f"warning: {warning}")
     return 0
 
 
@@ -188,9 +168,9 @@ def _line(option: Field[Any], value: Any, prefix: str, environment: str) -> str:
 COMMANDS: Final = (
     Command("demo", "Show a cached application live: traffic, an outage, its telemetry.", _declare_demo, _demo),
     Command("config", "Print the effective configuration (* marks what is not the default).", _declare_config, _config),
-    Command("bench", "Measure operations in fresh processes, and save what was found.", bench.declare, bench.run),
-    Command("metrics", "Print what is emitted, or check a live page against it.", metrics.declare, metrics.run),
-    Command("regress", "Say whether a cache has become worse, how surely.", regress.declare, regress.run),
-    Command("alerts", "Write the alert rules for Prometheus, with your own thresholds.", alerts.declare, alerts.run),
-    Command("dashboards", "Hand out the Grafana dashboards.", dashboards.declare, dashboards.run),
+    Command("bench", "Measure operations in fresh processes, and save what was found.", _bench.declare, _bench.run),
+    Command("metrics", "Print what is emitted, or check a live page against it.", _metrics.declare, _metrics.run),
+    Command("regress", "Say whether a cache has become worse, how surely.", _regress.declare, _regress.run),
+    Command("alerts", "Write the alert rules for Prometheus, with your own thresholds.", _alerts.declare, _alerts.run),
+    Command("dashboards", "Hand out the Grafana dashboards.", _dashboards.declare, _dashboards.run),
 )

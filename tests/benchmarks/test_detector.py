@@ -15,8 +15,8 @@ from otcache import (
     PerformanceRegressionDetector,
     ValidationError,
 )
-from otcache.benchmarks.verdict import Thresholds, judge
-from otcache.regression.model import Run
+from otcache.benchmarks._run.verdict import Thresholds, decide
+from otcache.regression._model import Run
 from tests.benchmarks.examples import Own, Slow, a_result, processes
 
 DETECTOR = PerformanceRegressionDetector()
@@ -106,7 +106,7 @@ def test_an_old_value_that_nothing_can_be_divided_by_has_no_percentage(old: floa
         ("memory_usage_mb", "inconclusive"),
     ]
     assert [entry["change_percent"] for entry in found] == [None, None]
-    assert all("was not judged: " in entry["message"] for entry in found)
+    assert all("has no verdict: " in entry["message"] for entry in found)
 
 
 def test_thresholds_can_be_chosen() -> None:
@@ -192,7 +192,7 @@ def test_too_few_processes_are_not_judged_and_the_number_needed_is_said(counts: 
 
     assert severities(found) == dict.fromkeys(TIMINGS, "inconclusive")
     said = f"too little data: {counts[0]} and {counts[1]} fresh processes, 6 are needed on each side"
-    assert found[0]["message"] == f"get: avg_duration_ms was not judged: {said}"
+    assert found[0]["message"] == f"get: avg_duration_ms has no verdict: {said}"
     assert found[0]["samples"] == {"old": counts[0], "new": counts[1]}
 
 
@@ -223,7 +223,7 @@ def test_a_change_in_the_noise_is_inconclusive() -> None:
 def test_runs_of_one_process_count_once() -> None:
     runs = [Run("same", (0.001,)) for _ in range(10)]
 
-    finding = judge(runs, runs, Thresholds())
+    finding = decide(runs, runs, Thresholds())
 
     assert (finding.verdict, finding.n_baseline) == ("inconclusive", 1)
 
@@ -234,7 +234,7 @@ def test_the_same_code_seldom_raises_an_alarm() -> None:
     def side() -> list[Run]:
         return [Run(str(number), (draw.lognormvariate(0, 0.1),)) for number in range(10)]
 
-    alarms = [judge(side(), side(), Thresholds()).verdict in ("warning", "critical") for _ in range(300)]
+    alarms = [decide(side(), side(), Thresholds()).verdict in ("warning", "critical") for _ in range(300)]
 
     assert sum(alarms) <= 6  # the bound is wrong in one of a hundred
 
@@ -245,7 +245,7 @@ def test_the_bounds_hold_the_true_change(count: int, seed: int) -> None:
 
     def covers() -> bool:
         old, new = ([Run(str(n), (draw.lognormvariate(at, 0.2),)) for n in range(count)] for at in (0.0, 0.3))
-        finding = judge(old, new, Thresholds())
+        finding = decide(old, new, Thresholds())
         assert finding.low is not None
         assert finding.high is not None
         return finding.low <= 1.349859 - 1 <= finding.high

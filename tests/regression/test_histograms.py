@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.regression_cases import EXPONENTIAL, FINE, WIDE, counted
+from otcache.regression._model import Explicit, Exponential, HistogramWindow, Layout
 from otcache.regression._statistics.histograms import Histogram, Reading, common_layout, merge, readings
-from otcache.regression.model import Explicit, Exponential, HistogramWindow, Layout
 
 
 def window(layout: Layout, counts: dict[int, float], zero: float = 0.0) -> HistogramWindow:

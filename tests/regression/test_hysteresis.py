@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from otcache.regression.hysteresis import Level, State, in_force, step
-from otcache.regression.model import Finding, Report, SeriesKey, Statistic, Verdict
+from otcache.regression._hysteresis import Level, State, in_force, step
+from otcache.regression._model import Finding, Report, SeriesKey, Statistic, Verdict
 
 KEY = SeriesKey("latency", frozenset({("tier", "l1")}), frozenset({("service.name", "shop")}))
 LETTERS: dict[str, Verdict] = {"o": "ok", "w": "warning", "c": "critical", "?": "inconclusive", "i": "improved"}

@@ -1,4 +1,4 @@
-"""Benchmark runs: what fresh processes and duets can show, and what keeps them from being compared."""
+"""Benchmark runs: what fresh processes and A/B runs can show, and what keeps them from being compared."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from random import Random
 
 import pytest
 
-from benchmarks.regression_cases import MACHINES, Machine, benchmark, duet, processes
-from otcache.regression.model import MetricSpec, Run, SeriesKey, Verdict
-from otcache.regression.runs import BENCHMARK, compare_runs, compare_values
+from benchmarks.regression_cases import MACHINES, Machine, benchmark, paired, processes
+from otcache.regression._model import MetricSpec, Run, SeriesKey, Verdict
+from otcache.regression._runs import BENCHMARK, compare_runs, compare_values
 
 QUIET = MACHINES["quiet"]
 SIZES = [(0.7, "improved"), (1.0, "ok"), (1.07, "minor"), (1.14, "warning"), (1.4, "critical")]
@@ -24,10 +24,10 @@ def test_fresh_processes_have_the_verdict_of_their_change(factor: float, verdict
 
 
 @pytest.mark.parametrize(("factor", "verdict"), [size for size in SIZES if size[1] != "minor"])
-def test_a_duet_has_the_verdict_of_its_change(factor: float, verdict: Verdict) -> None:
-    found = compare_runs(*duet(Random(4), factor))
+def test_an_ab_run_has_the_verdict_of_its_change(factor: float, verdict: Verdict) -> None:
+    found = compare_runs(*paired(Random(4), factor))
 
-    assert (found.verdict, found.method, found.n_baseline) == (verdict, "duet", 10)
+    assert (found.verdict, found.method, found.n_baseline) == (verdict, "paired", 10)
     assert found.change == pytest.approx(factor - 1, abs=0.04)
 
 
@@ -93,30 +93,30 @@ def test_the_minimum_alone_does_not_rule_a_regression_out() -> None:
 
 @pytest.mark.parametrize("bouts", [1, 4])
 def test_too_few_bouts_are_inconclusive(bouts: int) -> None:
-    found = compare_runs(*duet(Random(1), 2.0, bouts))
+    found = compare_runs(*paired(Random(1), 2.0, bouts))
 
-    assert (found.verdict, found.method) == ("inconclusive", "duet")
+    assert (found.verdict, found.method) == ("inconclusive", "paired")
 
 
 def test_five_bouts_show_a_regression_but_rule_none_out() -> None:
-    worse, same = (compare_runs(*duet(Random(1), factor, 5)) for factor in (1.5, 1.0))
+    worse, same = (compare_runs(*paired(Random(1), factor, 5)) for factor in (1.5, 1.0))
 
     assert (worse.verdict, worse.high) == ("critical", None)
     assert same.verdict == "inconclusive"
 
 
-def test_a_load_that_both_sides_feel_cancels_out_in_a_duet_only() -> None:
-    before, after = duet(Random(5), 1.0)
+def test_a_load_that_both_sides_feel_cancels_out_in_turns_only() -> None:
+    before, after = paired(Random(5), 1.0)
     alone = [replace(run, paired_with=None) for run in after]
 
-    paired, unpaired = compare_runs(before, after), compare_runs(before, alone)
+    in_turns, unpaired = compare_runs(before, after), compare_runs(before, alone)
 
-    assert paired.verdict == "ok"
-    assert (paired.high or 0) - (paired.low or 0) < ((unpaired.high or 0) - (unpaired.low or 0)) / 2
+    assert in_turns.verdict == "ok"
+    assert (in_turns.high or 0) - (in_turns.low or 0) < ((unpaired.high or 0) - (unpaired.low or 0)) / 2
 
 
 def test_a_round_without_its_partner_or_without_a_time_is_passed_over() -> None:
-    before, after = duet(Random(5), 1.5)
+    before, after = paired(Random(5), 1.5)
     cut = [replace(run, rounds=(0.0, *run.rounds[1:], 1.0)) for run in after]
 
     assert compare_runs(before, cut).verdict == "critical"

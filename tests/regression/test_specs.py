@@ -7,9 +7,9 @@ from random import Random
 import pytest
 
 from benchmarks.regression_cases import NONE, PROFILES, Effect, service
-from otcache.regression.detector import compare
-from otcache.regression.model import Dataset, MetricSpec, SeriesKey
-from otcache.regression.specs import DEFAULT_SPECS, MEMORY
+from otcache.regression._detector import compare
+from otcache.regression._model import Dataset, MetricSpec, SeriesKey
+from otcache.regression._specs import DEFAULT_SPECS, MEMORY
 from otcache.telemetry.catalog import INSTRUMENTS, OPERATION, OPERATION_DURATION, OPERATIONS, RESULT, TIER
 
 OURS = [spec for spec in DEFAULT_SPECS if spec is not MEMORY]
@@ -81,7 +81,7 @@ def test_a_slow_database_is_no_regression_of_the_cache() -> None:
     report = compare(side(1, NONE), side(2, Effect(2.0)))
 
     assert report.verdict == "ok"
-    assert list(report.skipped.values()) == ["no specification judges it"]
+    assert list(report.skipped.values()) == ["no specification fits it"]
 
 
 def _durations(operation: str, result: str, tier: str) -> SeriesKey:

@@ -9,11 +9,11 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from otcache._exports.read import SourceError
-from otcache.regression import hysteresis
+from otcache.regression import _hysteresis as hysteresis
+from otcache.regression._model import Finding, Report, SeriesKey
 from otcache.regression._reporting.metrics import Verdicts
-from otcache.regression.model import Finding, Report, SeriesKey
-from otcache.regression.sources.selection import Reading
-from otcache.regression.watch import Memory, Plan, StateFile, Watch
+from otcache.regression._sources.selection import Reading
+from otcache.regression._watch import Memory, Plan, StateFile, Watch
 from otcache.telemetry import catalog
 from otcache.telemetry.providers import Providers
 
@@ -43,7 +43,7 @@ def test_what_was_in_force_is_shown_before_the_first_look_and_after_one_that_fai
 
     watch = Watch(_away, Verdicts("shop", Providers(meter_provider=provider)), Plan(), state)
     before = _in_force(reader)
-    look = watch.look()
+    look = watch.evaluate()
     after = _in_force(reader)
     provider.shutdown()
 

@@ -13,12 +13,12 @@ from typing import Final
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 
+from otcache.regression._detector import series_verdicts
+from otcache.regression._hysteresis import Transition
 from otcache.regression._reporting.metrics import Verdicts
-from otcache.regression.detector import series_verdicts
-from otcache.regression.hysteresis import Transition
-from otcache.regression.sources import prometheus as source
-from otcache.regression.sources.selection import Matcher, Reading, Selection
-from otcache.regression.watch import DAY, REFERENCES, Look, Plan, StateFile, Watch
+from otcache.regression._sources import prometheus as source
+from otcache.regression._sources.selection import Matcher, Reading, Selection
+from otcache.regression._watch import DAY, REFERENCES, Evaluation, Plan, StateFile, Watch
 from otcache.telemetry import catalog
 from otcache.telemetry._instrumentation.metrics import GRID
 from otcache.telemetry.providers import Providers
@@ -101,7 +101,7 @@ def prometheus() -> Iterator[Prometheus]:
         yield started
 
 
-def _looks(prometheus: Prometheus, plan: Plan, times: Sequence[float]) -> list[Look]:
+def _looks(prometheus: Prometheus, plan: Plan, times: Sequence[float]) -> list[Evaluation]:
     """What a watch with a clock of ours finds at these times."""
     reader, clock = source.Prometheus(prometheus.url), iter(times)
     selection = Selection(
@@ -113,10 +113,10 @@ def _looks(prometheus: Prometheus, plan: Plan, times: Sequence[float]) -> list[L
         return reader.read(replace(selection, start=start, end=end))
 
     watch = Watch(read, verdicts, plan, StateFile(None), lambda: next(clock))
-    return [watch.look() for _ in times]
+    return [watch.evaluate() for _ in times]
 
 
-def _transitions(looks: Sequence[Look]) -> dict[str, tuple[int, Transition]]:
+def _transitions(looks: Sequence[Evaluation]) -> dict[str, tuple[int, Transition]]:
     """The first transition per metric, and the number of its look."""
     found: dict[str, tuple[int, Transition]] = {}
     for number, look in enumerate(looks):
@@ -126,7 +126,7 @@ def _transitions(looks: Sequence[Look]) -> dict[str, tuple[int, Transition]]:
 
 
 @pytest.fixture(scope="module")
-def looks(prometheus: Prometheus) -> list[Look]:
+def looks(prometheus: Prometheus) -> list[Evaluation]:
     """Every five minutes, three hours long."""
     return _looks(prometheus, Plan(), range(FIRST, END + 1, 300))
 
@@ -135,7 +135,7 @@ BEFORE: Final = (STEP - FIRST) // 300
 """Looks before the step."""
 
 
-def test_hours_of_a_rising_season_raise_nothing(looks: list[Look]) -> None:
+def test_hours_of_a_rising_season_raise_nothing(looks: list[Evaluation]) -> None:
     quiet = looks[: BEFORE + 1]
 
     judged = [series_verdicts(look.report.findings) for look in quiet if look.report]
@@ -152,7 +152,7 @@ def test_without_the_other_days_the_season_itself_would_be_an_alarm(prometheus: 
 
 
 @pytest.mark.parametrize("metric", [catalog.OPERATION_DURATION, catalog.LOOKUPS], ids=["latency", "hit ratio"])
-def test_a_step_is_raised_within_half_an_hour(looks: list[Look], metric: catalog.Instrument) -> None:
+def test_a_step_is_raised_within_half_an_hour(looks: list[Evaluation], metric: catalog.Instrument) -> None:
     number, transition = _transitions(looks)[metric.name]
 
     assert BEFORE < number <= BEFORE + 6

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from otcache._exports.read import SourceError
-from otcache.regression.model import CounterWindow, Explicit, HistogramWindow, SeriesKey, Window
-from otcache.regression.sources import Reading
+from otcache.regression._model import CounterWindow, Explicit, HistogramWindow, SeriesKey, Window
+from otcache.regression._sources import Reading
 from otcache.telemetry import catalog
 from otcache.telemetry._instrumentation.metrics import GRID
 from otcache.telemetry.catalog import Attribute, Instrument

@@ -31,7 +31,7 @@ from otcache.cache import Cache
 from otcache.config import AICacheConfig
 from otcache.http import cache_response
 from otcache.regression._reporting.metrics import Verdicts
-from otcache.regression.watch import Plan, StateFile, Watch
+from otcache.regression._watch import Plan, StateFile, Watch
 from otcache.telemetry import catalog
 from otcache.telemetry._instrumentation.events import BURST
 from otcache.telemetry._instrumentation.loads import MANY
@@ -499,7 +499,7 @@ async def a_service_that_is_judged(stage: Stage) -> None:
     watch = Watch(service.read, Verdicts("shop", stage.providers), plan, StateFile(None), service)
     for service.phase in PHASES:
         service.now += plan.step
-        watch.look()
+        watch.evaluate()
 
 
 STEPS: Final[tuple[Step, ...]] = (

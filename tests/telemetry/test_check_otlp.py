@@ -223,20 +223,22 @@ def test_a_value_that_is_no_number_is_named(document: dict[str, Any], value: str
 
 # --- what is not OTLP ---------------------------------------------------------------------------------
 
+TOO_DEEP = "line 1 is nested too deep, or holds a number that is too long"
+
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ('{"error": "no such page"}\n', "line 1 is JSON, and not OTLP"),
-        ("[1, 2]\n", "line 1 is JSON, and not OTLP"),
+        ("[1, 2]\n", "line 1 is JSON, and not an object"),
         ("{}\n", "it is OTLP without metrics"),
         ('{"resourceSpans": []}\n', "it is OTLP without metrics"),
         ('{"resourceMetrics": [{"scopeMetrics"', "it is not JSON, or is cut off"),
         ('{"resourceMetrics": []}\n\n{"resourceMetrics": [', "line 3 is not JSON, or is cut off"),
         ('{"resourceMetrics": 5}\n', "line 1 is not OTLP: its metrics have another shape"),
         ('{"resourceMetrics": ["x"]}\n', "line 1 is not OTLP: its metrics have another shape"),
-        ("[" * 200_000 + "\n", "line 1 is nested too deep"),
-        ('{"a": ' + "1" * 5000 + "}\n", "it is not JSON, or is cut off"),
+        ("[" * 200_000 + "\n", TOO_DEEP),
+        ('{"a": ' + "1" * 5000 + "}\n", TOO_DEEP),
     ],
 )
 def test_what_is_not_otlp_is_refused_with_the_reason(text: str, reason: str) -> None:

@@ -205,7 +205,7 @@ def _rounds(iterations: int, rounds: int) -> list[range]:
 async def _calls(
     cache: CacheInterface, space: Space, found: Measurement, config: BenchmarkConfig, numbers: Sequence[int]
 ) -> AsyncIterator[list[Call]]:
-    """The calls of `numbers`, a part at a time, so that what they work on fits into a small near tier."""
+    """The calls of `numbers`, a part at a time, so that what they work on fits into a small L1."""
     workload = WORKLOADS[found.operation]
     for part in in_parts(numbers, config.key_count):
         found.preparation_errors += await load_own(cache, space, workload, part)

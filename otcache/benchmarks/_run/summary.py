@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from otcache.benchmarks._run.measurement import Measurement, at_share
+from otcache.benchmarks._run.result import BenchmarkResult
 from otcache.benchmarks.config import BenchmarkConfig
-from otcache.benchmarks.result import BenchmarkResult
 
 _MS: Final = 1_000_000
 """Nanoseconds."""

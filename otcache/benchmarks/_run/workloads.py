@@ -37,7 +37,7 @@ class Call(NamedTuple):
 
 
 class Space:
-    """The keys and values of one pass, under a prefix that nobody else has.
+    """The keys and values of one pass, under a prefix of their own.
 
     Values are texts of `data_size` ASCII letters and digits, each another one: a cache that keeps them holds as
     many bytes, and compression gains what it gains on such a text.

@@ -61,7 +61,7 @@ class Repository:
         tree = _git(
             [f"--git-dir={self.git}", "rev-parse", "--verify", "--end-of-options", f"{revision}^{{tree}}"], revision
         )
-        with tempfile.TemporaryDirectory(prefix="otcache-duet-") as made:
+        with tempfile.TemporaryDirectory(prefix="otcache-ab-") as made:
             top, index = Path(made) / "files", {"GIT_INDEX_FILE": str(Path(made) / "index")}
             top.mkdir()
             here = ["-C", str(top), f"--git-dir={self.git}", f"--work-tree={top}"]

@@ -1,4 +1,4 @@
-"""The process of one side of a duet, asked line by line; it and all that it started are gone afterwards."""
+"""The process of one side of an A/B run: one line per command and answer. It and its children are gone afterwards."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Side:
     never: Path | None = None
 
     def order(self) -> dict[str, Any]:
-        """What the worker is told about it."""
+        """What the worker gets as its argument."""
         root, never = (None if path is None else str(path) for path in (self.root, self.never))
         first, last = ([str(path) for path in paths] for paths in (self.first, self.last))
         return {"root": root, "never": never, "first": first, "last": last}
@@ -120,7 +120,7 @@ class Worker:
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
-    assert pipe is not None  # every one was asked for
+    assert pipe is not None  # Popen was called with all three pipes
     return pipe
 
 

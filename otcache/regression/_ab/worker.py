@@ -1,4 +1,4 @@
-"""One side of a duet: a process of its own that times rounds when it is told to.
+"""One side of an A/B run: a process of its own that times rounds on command.
 
 Run as a file by the interpreter that is measured (Python 3.9 or newer), which may hold another otcache or none: the
 standard library alone. Lines on standard input are commands (`calibrate SECONDS`, `round COUNT`), each answered by
@@ -111,7 +111,7 @@ def _imported(target: str, loop: asyncio.AbstractEventLoop) -> Timed:
     function = operator.attrgetter(name)(importlib.import_module(module))
     answer = function()
     if inspect.isgenerator(answer) or inspect.isasyncgen(answer):
-        raise TypeError(f"{target} gives a generator, which does nothing until somebody reads it")
+        raise TypeError(f"{target} gives a generator, which does nothing until it is read")
     if not inspect.isawaitable(answer):
         return _synchronous(function)
     loop.run_until_complete(_awaited(answer))
@@ -156,7 +156,7 @@ def _builtin(operation: str, loop: asyncio.AbstractEventLoop) -> Timed:
     return _asynchronous(calls[operation], loop)
 
 
-# --- whether it is what was asked for -----------------------------------------------------------------
+# --- whether it is what was to be measured------------------------------------------------------------
 
 
 def _check_origin(target: str, root: str | None, never: str | None) -> None:

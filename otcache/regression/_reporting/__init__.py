@@ -1,1 +1,1 @@
-"""What the detector found, told: reports, files, metrics, acknowledgements."""
+"""What the detector found, for readers and machines: reports, files, metrics, acknowledgements."""

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from otcache.exceptions import ConfigurationError
+from otcache.regression._detector import overall
+from otcache.regression._model import Finding, Report, short
 from otcache.regression._reporting.files import write_whole
-from otcache.regression.detector import overall
-from otcache.regression.model import Finding, Report, short
 
 _LARGEST: Final = 1000
 _NAMES: Final = ("metric", "until", "reason", "attributes", "statistic", "most")

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from otcache.regression._reporting.report import ORDER, change, interval, series, worst_first
-from otcache.regression.detector import series_verdicts
-from otcache.regression.hysteresis import Transition, alarms, in_force
-from otcache.regression.model import Finding, Report, SeriesKey, Verdict
+from otcache.regression._detector import WORST_FIRST, series_verdicts
+from otcache.regression._hysteresis import Transition, alarms, in_force
+from otcache.regression._model import Finding, Report, SeriesKey, Verdict
+from otcache.regression._reporting.report import change, interval, series, worst_first
 from otcache.telemetry import catalog
 from otcache.telemetry._instrumentation.events import Events
 from otcache.telemetry._instrumentation.metrics import Metrics, metrics_for
@@ -24,7 +24,7 @@ _INDICATORS: Final[Mapping[str, str]] = {
     catalog.OPERATIONS.name: "error_ratio",
     catalog.PAYLOAD_SIZE.name: "payload_size",
 }
-"""What a metric is judged for; findings of other metrics are reported, and are no telemetry."""
+"""Indicator of each metric; findings of other metrics appear in reports only."""
 _SERIES: Final = tuple(
     attribute.name
     for attribute in (catalog.OPERATION, catalog.RESULT, catalog.DB_OPERATION, catalog.IO_DIRECTION, catalog.ERROR_TYPE)
@@ -38,7 +38,7 @@ _UNITS: Final = {row.name: row.unit for row in catalog.INSTRUMENTS}
 
 
 class Identity(NamedTuple):
-    """A judged series in the words of the catalogue, in the order of its rows' attributes."""
+    """A compared series in the words of the catalogue, in the order of its rows' attributes."""
 
     target: str
     indicator: str
@@ -53,9 +53,9 @@ def identity(target: str, key: SeriesKey) -> Identity | None:
     if indicator is None:
         return None
     known = dict(key.attributes)
-    told = " ".join(known[name] for name in _SERIES if known.get(name)) or "all"
+    described = " ".join(known[name] for name in _SERIES if known.get(name)) or "all"
     tier = known.get(catalog.TIER.name, "none")
-    return Identity(target, indicator, told, known.get(catalog.CACHE.name, "all"), tier)
+    return Identity(target, indicator, described, known.get(catalog.CACHE.name, "all"), tier)
 
 
 Place = tuple[Instrument, tuple[str, ...]]
@@ -66,7 +66,7 @@ class Verdicts:
     """Reports verdicts about one service.
 
     Args:
-        target: The service that is judged, `otcache.regression.target`.
+        target: The service that is watched, `otcache.regression.target`.
         providers: Where to report; the global providers by default.
     """
 
@@ -101,13 +101,13 @@ class Verdicts:
         self._metrics.record(catalog.EVALUATION_DURATION, round(seconds * catalog.NS), self._target)
         latest = series_verdicts(report.findings)
         for key, verdict in latest.items():
-            judged = identity(self._target, key)
-            if judged is not None:
-                self._metrics.add(catalog.EVALUATIONS, 1, self._target, judged.indicator, verdict, None)
+            identified = identity(self._target, key)
+            if identified is not None:
+                self._metrics.add(catalog.EVALUATIONS, 1, self._target, identified.indicator, verdict, None)
         evidence = (place for finding in reversed(worst_first(report.findings)) for place in self._evidence(finding))
         self._show({**dict(self._statuses(state, latest)), **dict(evidence)})
         for transition in transitions:
-            self._tell(transition)
+            self._report_transition(transition)
 
     def failed(self, error: str, seconds: float) -> None:
         """A pass that could not be made; what is in force stays.
@@ -136,29 +136,29 @@ class Verdicts:
         shown |= {key: _in_force(state, key, verdict) for key, verdict in latest.items()}
         worst: dict[Identity, Verdict] = {}
         for key, verdict in shown.items():
-            judged = identity(self._target, key)
-            if judged is not None:
-                worst[judged] = _worse(worst.get(judged, verdict), verdict)
-        for judged, now in sorted(worst.items(), key=lambda item: -ORDER.index(item[1])):
+            identified = identity(self._target, key)
+            if identified is not None:
+                worst[identified] = _worse(worst.get(identified, verdict), verdict)
+        for identified, now in sorted(worst.items(), key=lambda item: -WORST_FIRST.index(item[1])):
             for state_name in catalog.VERDICT.values or ():
-                yield (catalog.REGRESSION_STATUS, (*judged, state_name)), int(state_name == now)
+                yield (catalog.REGRESSION_STATUS, (*identified, state_name)), int(state_name == now)
 
     def _evidence(self, finding: Finding) -> Iterator[tuple[Place, float]]:
-        judged = identity(self._target, finding.key)
-        if judged is None or finding.statistic not in (catalog.STATISTIC.values or ()):
+        identified = identity(self._target, finding.key)
+        if identified is None or finding.statistic not in (catalog.STATISTIC.values or ()):
             return
         unit = "ratio" if finding.statistic == "ratio" else _UNITS[finding.key.metric]
         before, now = _SIDES.get(unit, (None, None))
         for row, number in ((catalog.REGRESSION_CHANGE, finding.change), (before, finding.baseline),
                             (now, finding.current)):  # fmt: skip
             if row is not None and number is not None and math.isfinite(number):
-                yield (row, (*judged, finding.statistic)), number
+                yield (row, (*identified, finding.statistic)), number
 
-    # --- what is told -------------------------------------------------------------------------------
+    # --- transitions ------------------------------------------------------------------------------
 
-    def _tell(self, transition: Transition) -> None:
-        judged, finding = identity(self._target, transition.key), transition.finding
-        if judged is None:
+    def _report_transition(self, transition: Transition) -> None:
+        identified, finding = identity(self._target, transition.key), transition.finding
+        if identified is None:
             return
         over = transition.after == "ok"
         said = "is over" if over else f"is {transition.after}"
@@ -167,26 +167,26 @@ class Verdicts:
             f"{finding.statistic} {change(finding)} ({interval(finding)})"
         )
         row = catalog.REGRESSION_RESOLVED if over else catalog.REGRESSION_DETECTED
-        self._events.emit(row, body, _facts(judged, transition))
+        self._events.emit(row, body, _facts(identified, transition))
 
 
-def _facts(judged: Identity, transition: Transition) -> dict[str, Any]:
+def _facts(identified: Identity, transition: Transition) -> dict[str, Any]:
     names, finding = (
         (catalog.TARGET, catalog.INDICATOR, catalog.SERIES, catalog.CACHE, catalog.TIER),
         transition.finding,
     )
-    facts: dict[str, Any] = {each.name: said for each, said in zip(names, judged, strict=True)}
+    facts: dict[str, Any] = {each.name: said for each, said in zip(names, identified, strict=True)}
     facts |= {catalog.STATISTIC.name: finding.statistic, catalog.VERDICT.name: transition.after}
     bounds = {catalog.CHANGE: finding.change, catalog.CHANGE_LOW: finding.low, catalog.CHANGE_HIGH: finding.high}
     return facts | {each.name: n for each, n in bounds.items() if n is not None and math.isfinite(n)}
 
 
 def _worse(one: Verdict, other: Verdict) -> Verdict:
-    return one if ORDER.index(one) < ORDER.index(other) else other
+    return one if WORST_FIRST.index(one) < WORST_FIRST.index(other) else other
 
 
 def _in_force(state: Mapping[str, Any], key: SeriesKey, latest: Verdict) -> Verdict:
-    """What is shown: the alarm in force, else the last verdict; an alarm not yet confirmed can't be told."""
+    """What is shown: the alarm in force, else the last verdict; an alarm that is not confirmed yet is inconclusive."""
     level = in_force(state, key)
     if level != "ok":
         return level

@@ -10,15 +10,14 @@ from dataclasses import fields
 from typing import Any, Final, Literal
 from xml.etree import ElementTree
 
-from otcache.regression.detector import series_verdicts
-from otcache.regression.model import SEVERITY, Finding, Report, SeriesKey, Verdict
-from otcache.regression.runs import BENCHMARK
-from otcache.regression.specs import DEFAULT_SPECS, MEMORY
+from otcache.regression._detector import WORST_FIRST, series_verdicts
+from otcache.regression._model import SEVERITY, Finding, Report, SeriesKey, Verdict
+from otcache.regression._runs import BENCHMARK
+from otcache.regression._specs import DEFAULT_SPECS, MEMORY
 from otcache.telemetry import catalog
 
 SCHEMA_VERSION: Final = 1
 """Of the JSON form; it changes when a reader of the last one would be misled."""
-ORDER: Final[Sequence[Verdict]] = ("critical", "warning", "inconclusive", "minor", "improved", "ok")
 FailOn = Literal["critical", "warning", "never"]
 _UNITS: Final = {row.name: row.unit for row in catalog.INSTRUMENTS} | {BENCHMARK.metric: "s", MEMORY.metric: "By"}
 _POINTS: Final = frozenset(spec.metric for spec in DEFAULT_SPECS if spec.scale == "points")
@@ -117,30 +116,22 @@ def span(seconds: float, end: float) -> str:
 
 
 def headline(report: Report) -> str:
-    """The answer in one line."""
-    said = sides(report)
-    return f"{summary(report)} ({said})" if said else summary(report)
-
-
-def summary(report: Report) -> str:
-    """The answer without what was compared."""
+    """The verdict, how many series have which one, and what was compared, in one line."""
     counts = ", ".join(f"{number} {verdict}" for verdict, number in tally(report).items())
-    return f"{report.verdict}: {_SAID[report.verdict]}; series: {counts or 'none was judged'}"
-
-
-def sides(report: Report) -> str:
-    """What was compared with what; empty if nobody said."""
-    return printable(f"{report.current} against {report.baseline}") if report.baseline or report.current else ""
+    summary = f"{report.verdict}: {_SAID[report.verdict]}; series: {counts or 'none was compared'}"
+    if not report.baseline and not report.current:
+        return summary
+    return f"{summary} ({printable(f'{report.current} against {report.baseline}')})"
 
 
 def tally(report: Report) -> dict[Verdict, int]:
     """How many series have each verdict, the worst first."""
     verdicts = list(series_verdicts(report.findings).values())
-    return {verdict: verdicts.count(verdict) for verdict in ORDER if verdict in verdicts}
+    return {verdict: verdicts.count(verdict) for verdict in WORST_FIRST if verdict in verdicts}
 
 
 def loud(report: Report) -> list[Finding]:
-    """What is not ok; a statistic that can't be told is left out where another one decides for its series."""
+    """What is not ok; an inconclusive statistic is left out where another one decides for its series."""
     verdicts = series_verdicts(report.findings)
     unknown = {key for key, verdict in verdicts.items() if verdict == "inconclusive"}
     shown = (each for each in report.findings if each.verdict != "ok")
@@ -149,7 +140,7 @@ def loud(report: Report) -> list[Finding]:
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
     """Findings in the order in which one reads them."""
-    return sorted(findings, key=lambda each: (ORDER.index(each.verdict), -(each.change or 0.0), str(each.key)))
+    return sorted(findings, key=lambda each: (WORST_FIRST.index(each.verdict), -(each.change or 0.0), str(each.key)))
 
 
 def is_alarm(report: Report, least: Verdict) -> bool:
@@ -224,7 +215,7 @@ def _table(findings: Iterable[Finding]) -> str:
 
 _RULE: Final = "|---" * len(_COLUMNS) + "|"
 _MARKS: Final = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]<>|~#!&"} | {"@": "@\u200b"})
-"""What Markdown would read as its own; an @ followed by nothing visible calls nobody."""
+"""What Markdown would read as its own; an @ followed by a zero-width space mentions nobody."""
 
 
 def _escaped(words: str) -> str:

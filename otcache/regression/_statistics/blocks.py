@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
+from otcache.regression._model import CounterWindow, GaugeWindow, HistogramWindow, Layout, MetricSpec, Statistic, Window
 from otcache.regression._statistics.histograms import Histogram, Reading, merge, readings
 from otcache.regression._statistics.shift import undisturbed
-from otcache.regression.model import CounterWindow, GaugeWindow, HistogramWindow, Layout, MetricSpec, Statistic, Window
 
 MOST: Final = 30
 """Blocks a side: more than these win little, fewer lose power (regression.md 2.4, measured)."""
@@ -48,7 +48,7 @@ class Sample:
         return len(self.values) >= FEWEST
 
     def undisturbed(self) -> Sample | None:
-        """The same without the blocks that a noisy neighbour disturbed; `None` if those can't be told apart."""
+        """The same without the blocks that a noisy neighbour disturbed; `None` if those can't be distinguished."""
         kept = undisturbed(self.values)
         return None if kept is None or len(kept) < FEWEST else replace(self, values=kept)
 
@@ -85,7 +85,7 @@ def sample(windows: Sequence[Window], spec: MetricSpec, layout: Layout | None = 
 
     Args:
         windows: What was exported, of the kind that the specification names; others are left out.
-        spec: How the metric is judged.
+        spec: How the metric is compared.
         layout: Common layout of both sides; `None` if there is none: then a histogram has its mean only.
     """
     if spec.kind == "histogram":

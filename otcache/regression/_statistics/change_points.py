@@ -54,7 +54,7 @@ class ChangePoint:
     change: float | None
 
 
-def find(values: Sequence[float], smallest: float = SMALLEST) -> tuple[ChangePoint, ...]:
+def find_steps(values: Sequence[float], smallest: float = SMALLEST) -> tuple[ChangePoint, ...]:
     """The steps of a series, in order.
 
     Args:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-from otcache.regression.model import Explicit, Exponential, HistogramWindow, Layout
+from otcache.regression._model import Explicit, Exponential, HistogramWindow, Layout
 
 WIDEST: Final = 1.6
 """A bucket whose bounds are further apart than this can't tell +10 % from +25 % (regression.md 2.3, measured)."""
@@ -80,7 +80,7 @@ def _add(window: HistogramWindow, layout: Layout, counts: dict[int, float]) -> f
         return 0.0
     lost = 0.0
     for index, number in window.counts.items():
-        place = _place(window.layout, layout, index)
+        place = place_of(window.layout, layout, index)
         if place is None:
             lost += number
         else:
@@ -89,12 +89,17 @@ def _add(window: HistogramWindow, layout: Layout, counts: dict[int, float]) -> f
 
 
 @lru_cache(maxsize=65536)
-def _place(old: Layout, new: Layout, index: int) -> int | None:
-    """Where a bucket of `old` goes in the coarser `new`; `None` for its zero bucket."""
-    if isinstance(old, Explicit) and isinstance(new, Explicit):
-        return bisect_left(new.bounds, old.bounds[index]) if index < len(old.bounds) else len(new.bounds)
+def place_of(old: Layout, new: Layout, index: int) -> int | None:
+    """Where a bucket of `old` goes in the coarser `new`, or in the single bucket of one without bounds.
+
+    Returns:
+        Its index; `None` for the zero bucket.
+    """
+    if isinstance(new, Explicit):
+        if isinstance(old, Explicit) and index < len(old.bounds):
+            return bisect_left(new.bounds, old.bounds[index])
+        return len(new.bounds)
     assert isinstance(old, Exponential)
-    assert isinstance(new, Exponential)
     if _power(old.scale, index + 1) <= new.zero_threshold:
         return None
     return index >> (old.scale - new.scale)

@@ -54,7 +54,7 @@ class Levels(NamedTuple):
     high: float = 0.005
 
     def shared(self, series: int) -> Levels:
-        """The levels of one of so many series that are judged together (Bonferroni)."""
+        """The levels of one of so many series that are compared together (Bonferroni)."""
         return Levels(self.low / max(series, 1), self.high / max(series, 1))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from otcache.regression._model import MetricSpec, Verdict
 from otcache.regression._statistics.shift import Interval
-from otcache.regression.model import MetricSpec, Verdict
 
 ROUNDING: Final = 1e-9
 """A change at the threshold counts, whatever the last binary digit says (decision 28)."""
@@ -15,7 +15,7 @@ MOST_LOGARITHM: Final = 700
 """Beyond it the exponential does not fit a float."""
 
 
-def judge(worse: Interval, better: Interval, spec: MetricSpec, unit: float) -> Verdict:
+def decide(worse: Interval, better: Interval, spec: MetricSpec, unit: float) -> Verdict:
     """The verdict on a change.
 
     A severity holds if the lower bound clears its half-way floor and the upper bound does not exclude its

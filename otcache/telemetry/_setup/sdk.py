@@ -174,7 +174,7 @@ def setup(
         profile: `default`, `lean` (fewer histograms and attributes), or `counters` (no histograms).
         redis_metrics: Whether redis-py's own metrics are turned on; they cost time in each command.
         extra_views: Views for metrics of the application's own.
-        extra_readers: Readers beside the exporter's, such as `otcache.regression.sources.sdk.WindowReader`.
+        extra_readers: Readers beside the exporter's, such as `otcache.regression._sources.sdk.WindowReader`.
         configure_logging: Whether lines get trace ids and are exported (docs/logging.md).
         service_version: `service.version`, the application's.
         set_global: Whether the providers become the global ones; if not, pass them to caches as `providers=`.

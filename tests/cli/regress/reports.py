@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from otcache.regression.model import Finding, Report, SeriesKey, Statistic, Verdict
+from otcache.regression._model import Finding, Report, SeriesKey, Statistic, Verdict
 from otcache.telemetry import catalog
 
 DURATION: Final = catalog.OPERATION_DURATION.name

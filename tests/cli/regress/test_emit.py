@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from otcache.regression import hysteresis
+from otcache.regression import _hysteresis as hysteresis
+from otcache.regression._model import SeriesKey
 from otcache.regression._reporting.metrics import Identity, Verdicts, identity
-from otcache.regression.model import SeriesKey
-from otcache.regression.specs import MEMORY
+from otcache.regression._specs import MEMORY
 from otcache.telemetry import catalog
 from otcache.testing import Capture, capture_telemetry
 from tests.cli.regress.reports import DURATION, GET, finding, report

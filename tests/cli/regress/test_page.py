@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from otcache.cli._main import _parser
-from otcache.cli.regress import SUBCOMMANDS
+from otcache.cli._regress import SUBCOMMANDS
 from otcache.regression._reporting.report import FORMATS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "regress.md").read_text()

@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from otcache.regression._model import SeriesKey, Verdict
 from otcache.regression._reporting.report import FailOn, as_json, duration, github, junit, markdown, size, text, value
-from otcache.regression.model import SeriesKey, Verdict
-from otcache.regression.specs import MEMORY
+from otcache.regression._specs import MEMORY
 from otcache.telemetry import catalog
 from tests.cli.regress.reports import ALL, DURATION, GET, SET, finding, report
 
@@ -47,7 +47,7 @@ def test_everything_is_shown_on_request() -> None:
 
 def test_nothing_at_all_is_inconclusive_and_looks_so() -> None:
     assert text(report("inconclusive")) == (
-        "inconclusive: a regression is neither shown nor ruled out; series: none was judged (eleven against ten)"
+        "inconclusive: a regression is neither shown nor ruled out; series: none was compared (eleven against ten)"
     )
 
 

@@ -38,9 +38,8 @@ def sides(tmp_path: Path) -> tuple[str, ...]:
         (["--warning", "30"], "--warning 30 is not below --critical 25"),
         (["--format", "pdf"], "argument --format: 'pdf' is not one of text, json, markdown, junit, github"),
         (["--format", "json", "--format", "text"], "--format: one form can go to standard output"),
-        (["--format", "json:a", "--plot", "a"], "a is named twice"),
+        (["--format", "json:a", "--format", "markdown:a"], "a is named twice"),
         (["--format", "json:none/a"], "none/a can't be written: its directory is not there"),
-        (["--plot", "none/a.svg"], "none/a.svg can't be written: its directory is not there"),
         (["--acks", "none.json"], "--acks none.json is not there; otcache regress ack makes it"),
         (["--fail-on", "minor"], "argument --fail-on: invalid choice: 'minor'"),
     ],
@@ -48,7 +47,7 @@ def sides(tmp_path: Path) -> tuple[str, ...]:
 def test_of_a_comparison(
     capsys: pytest.CaptureFixture[str], sides: tuple[str, ...], options: list[str], said: str
 ) -> None:
-    assert said in refused(capsys, "bench", *sides, *options)
+    assert said in refused(capsys, "compare", *sides, *options)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from otcache.exceptions import ConfigurationError
+from otcache.regression._model import SeriesKey
 from otcache.regression._reporting.metrics import Verdicts
-from otcache.regression.model import SeriesKey
-from otcache.regression.sources import Reading
-from otcache.regression.watch import DAY, Look, Memory, Plan, StateFile, Watch
+from otcache.regression._sources import Reading
+from otcache.regression._watch import DAY, Evaluation, Memory, Plan, StateFile, Watch
 from otcache.telemetry import catalog
 from otcache.testing import Capture, capture_telemetry
 from tests.cli.regress.disk import full_disk
@@ -51,16 +51,16 @@ def start(telemetry: Capture, service: Service) -> Start:
     return start
 
 
-def look(watch: Watch, service: Service, *phases: Phase | None) -> list[Look]:
+def look(watch: Watch, service: Service, *phases: Phase | None) -> list[Evaluation]:
     """A look in every phase, five minutes apart."""
     looks = []
     for service.phase in phases:
         service.now += PLAN.step
-        looks.append(watch.look())
+        looks.append(watch.evaluate())
     return looks
 
 
-def of_lookups(looks: list[Look]) -> list[list[str]]:
+def of_lookups(looks: list[Evaluation]) -> list[list[str]]:
     """What came into force of the hit ratio, look by look."""
     return [[each.after for each in one.transitions if each.key == LOOKUPS] for one in looks]
 
@@ -310,7 +310,7 @@ def test_a_full_disk_is_said_and_ends_nothing(tmp_path: Path, caplog: pytest.Log
 
 
 def test_it_looks_until_it_is_told_to_end(start: Start, service: Service) -> None:
-    looks: list[Look] = []
+    looks: list[Evaluation] = []
     waited: list[float] = []
 
     def wait(seconds: float) -> bool:

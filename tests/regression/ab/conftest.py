@@ -1,4 +1,4 @@
-"""Fixtures of the duet's tests."""
+"""Fixtures of the A/B tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def project(tmp_path: Path) -> Project:
 @pytest.fixture(scope="session")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Tags `light`, `again` (the same code) and `heavy`; no test changes it."""
-    made = Project(tmp_path_factory.mktemp("duet") / "shop")
+    made = Project(tmp_path_factory.mktemp("ab") / "shop")
     made.commit("light", work=LIGHT)
     made.commit("again")
     made.commit("heavy", work=HEAVY)

@@ -1,4 +1,4 @@
-"""Small projects under git for a duet, and the command as a process."""
+"""Small projects under git for an A/B run, and the command as a process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.servers import require
 
 ROOT: Final = Path(__file__).parents[3]
 SMALL: Final = ("--bouts", "5", "--rounds", "4", "--round-seconds", "0.002", "--no-progress")
-"""The smallest duet that can show a regression."""
+"""The smallest A/B run that can show a regression."""
 WORK: Final = "def work():\n    return sum(range({size}))\n"
 LIGHT: Final = WORK.format(size=500)
 HEAVY: Final = WORK.format(size=5000)
@@ -60,8 +60,8 @@ class Project:
 
 
 def command(*arguments: str) -> list[str]:
-    """`otcache regress duet` as a process."""
-    return [sys.executable, "-W", "error", "-m", "otcache", "regress", "duet", *arguments]
+    """`otcache regress ab` as a process."""
+    return [sys.executable, "-W", "error", "-m", "otcache", "regress", "ab", *arguments]
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -70,7 +70,7 @@ def environment(**more: str) -> dict[str, str]:
     return ours | {"PYTHONPATH": str(ROOT)} | more
 
 
-def duet(top: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+def ab(top: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run it in a directory."""
     return subprocess.run(
         command(*SMALL, *arguments), cwd=top, env=environment(**more), capture_output=True, text=True, timeout=120,

@@ -1,4 +1,4 @@
-"""What `.ci/duet` compares with, and what it lets pass."""
+"""What `.ci/ab` compares with, and what it lets pass."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SMALL = ("--bouts", "5", "--rounds", "4", "--round-seconds", "0.002", "--target"
 def gate(top: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run it in a project, with the interpreter that runs the tests."""
     return subprocess.run(
-        ["sh", ".ci/duet", *arguments], cwd=top, env=environment(PYTHON=sys.executable, PYTHONPATH=str(top)),
+        ["sh", ".ci/ab", *arguments], cwd=top, env=environment(PYTHON=sys.executable, PYTHONPATH=str(top)),
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
 
@@ -95,7 +95,7 @@ def test_only_a_critical_regression_fails(copy: Project) -> None:
     copy.commit("same")
 
     same = gate(copy.top, *SMALL)
-    slow = copy.top / "otcache" / "pipeline.py"
+    slow = copy.top / "otcache" / "cache.py"
     slow.write_text(slow.read_text().replace("            check_key(key)\n", "            sum(range(5000))\n"))
     spoilt = gate(copy.top, *SMALL)
 

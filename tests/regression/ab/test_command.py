@@ -1,4 +1,4 @@
-"""`otcache regress duet` as a person or a CI job runs it."""
+"""`otcache regress ab` as a person or a CI job runs it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.regression.ab.project import HEAVY, LIGHT, ROOT, SMALL, Project, command, duet, environment, finding
+from tests.regression.ab.project import HEAVY, LIGHT, ROOT, SMALL, Project, ab, command, environment, finding
 from tests.servers import wait_for
 
 WORK = ("--target", "work:work")
@@ -33,7 +33,7 @@ def other_interpreter() -> str:
 
 
 def test_a_heavier_revision_is_critical_and_fails(shop: Project) -> None:
-    done = duet(shop.top, "--baseline", "light", "--current", "heavy", *WORK)
+    done = ab(shop.top, "--baseline", "light", "--current", "heavy", *WORK)
 
     headline, _, row, *_ = done.stdout.splitlines()
     assert (done.returncode, done.stderr) == (1, "")
@@ -42,25 +42,25 @@ def test_a_heavier_revision_is_critical_and_fails(shop: Project) -> None:
 
 
 def test_a_lighter_revision_is_an_improvement(shop: Project) -> None:
-    done = duet(shop.top, "--baseline", "heavy", "--current", "light", *WORK, "--bouts", "8", "--format", "json")
+    done = ab(shop.top, "--baseline", "heavy", "--current", "light", *WORK, "--bouts", "8", "--format", "json")
 
     assert done.returncode == 0, done.stderr
     assert finding(done)["verdict"] == "improved"
 
 
 def test_the_same_code_is_no_regression(shop: Project) -> None:
-    done = duet(shop.top, "--baseline", "light", "--current", "again", *WORK, *LENIENT, "--format", "json")
+    done = ab(shop.top, "--baseline", "light", "--current", "again", *WORK, *LENIENT, "--format", "json")
 
     found = finding(done)
     assert (done.returncode, found["verdict"]) == (4, "inconclusive")  # from five bouts nothing can be ruled out
-    assert (found["method"], found["n_baseline"], found["n_current"]) == ("duet", 5, 5)
+    assert (found["method"], found["n_baseline"], found["n_current"]) == ("paired", 5, 5)
 
 
 def test_the_working_tree_is_the_current_side_by_default(project: Project) -> None:
     project.commit("old", work=LIGHT)
     project.write(work=HEAVY)
 
-    done = duet(project.top, "--baseline", "HEAD", *WORK)
+    done = ab(project.top, "--baseline", "HEAD", *WORK)
 
     assert done.stdout.startswith("critical: a critical regression; series: 1 critical (the working tree against HEAD)")
     assert project.git("status", "--porcelain") == "M work.py"
@@ -71,25 +71,25 @@ def test_a_source_directory_is_named(project: Project) -> None:
     project.commit("new", src__shop__work=HEAVY)
     sides = ("--baseline", "old", "--current", "new", "--repo", str(project.top))
 
-    done = duet(project.top.parent, *sides, "--path", ".", "--path", "src", "--target", "bench:work")
+    done = ab(project.top.parent, *sides, "--path", ".", "--path", "src", "--target", "bench:work")
 
     assert done.stdout.startswith("critical"), done.stderr
 
 
 def test_several_targets_are_judged_together(shop: Project) -> None:
-    done = duet(shop.top, "--baseline", "light", "--current", "heavy", *WORK, *WORK[:1], "work:__name__.upper", "--all")
+    done = ab(shop.top, "--baseline", "light", "--current", "heavy", *WORK, *WORK[:1], "work:__name__.upper", "--all")
 
     assert done.returncode == 1
     assert "benchmark{benchmark=work:__name__.upper}" in done.stdout
 
 
 def test_the_documented_example_can_be_measured(project: Project) -> None:
-    text = (ROOT / "docs" / "duet.md").read_text()
+    text = (ROOT / "docs" / "ab.md").read_text()
     code = text.partition("```python\n")[2].partition("```")[0]
     project.commit("old", bench=code)
     project.write(bench=code.replace("    await cache", "    sum(range(5000))\n    await cache"))
 
-    done = duet(project.top, "--baseline", "HEAD", "--target", "bench:look_up")
+    done = ab(project.top, "--baseline", "HEAD", "--target", "bench:look_up")
 
     assert done.stdout.startswith(
         "critical: a critical regression; series: 1 critical (the working tree against HEAD)"
@@ -102,7 +102,7 @@ def test_the_documented_example_can_be_measured(project: Project) -> None:
 def test_an_installed_package_that_hides_a_revision_is_refused(project: Project) -> None:
     project.commit("old", src__work=LIGHT)
 
-    done = duet(project.top, "--baseline", "old", *WORK, PYTHONPATH=f"{ROOT}:{project.top}/src")
+    done = ab(project.top, "--baseline", "old", *WORK, PYTHONPATH=f"{ROOT}:{project.top}/src")
 
     where = project.top / "src" / "work.py"
     assert (done.returncode, done.stdout) == (5, "")
@@ -112,7 +112,7 @@ def test_an_installed_package_that_hides_a_revision_is_refused(project: Project)
 def test_a_part_that_comes_from_the_working_tree_is_refused(project: Project) -> None:
     project.commit("old", src__shop=LIGHT, bench="from shop import work")
 
-    done = duet(project.top, "--baseline", "old", "--target", "bench:work", PYTHONPATH=f"{ROOT}:{project.top}/src")
+    done = ab(project.top, "--baseline", "old", "--target", "bench:work", PYTHONPATH=f"{ROOT}:{project.top}/src")
 
     assert done.returncode == 5
     assert "old: shop comes from the working tree (" in done.stderr
@@ -127,13 +127,13 @@ def test_an_environment_inside_the_working_tree_is_no_part_of_it(project: Projec
 
     pythons = ("--baseline-python", python, "--current-python", python)
 
-    done = duet(project.top, "--baseline", "old", *pythons, *WORK, *LENIENT)
+    done = ab(project.top, "--baseline", "old", *pythons, *WORK, *LENIENT)
 
     assert (done.returncode, done.stderr) == (4, "")  # measured; from five bouts nothing can be ruled out
 
 
 def test_otcache_s_own_operations_are_refused_in_another_project(shop: Project) -> None:
-    done = duet(shop.top, "--baseline", "light", "--target", "get")
+    done = ab(shop.top, "--baseline", "light", "--target", "get")
 
     assert done.returncode == 5
     assert "light: otcache comes from " in done.stderr
@@ -145,7 +145,7 @@ def test_otcache_s_own_operations_are_refused_in_another_project(shop: Project) 
 def test_two_interpreters_are_compared_on_the_code_here(shop: Project, tmp_path: Path) -> None:
     venv.create(tmp_path / "other", symlinks=True)
 
-    done = duet(shop.top, "--baseline-python", str(tmp_path / "other" / "bin" / "python"), *WORK, "--format", "json")
+    done = ab(shop.top, "--baseline-python", str(tmp_path / "other" / "bin" / "python"), *WORK, "--format", "json")
 
     assert finding(done)["n_current"] == 5
     assert json.loads(done.stdout)["current"] == sys.executable
@@ -158,7 +158,7 @@ def test_each_interpreter_uses_what_is_installed_in_it(tmp_path: Path) -> None:
         (tmp_path / name if name == "here" else site).joinpath("work.py").write_text(code)
     pythons = ("--baseline-python", "../old/bin/python", "--current-python", "../new/bin/python")
 
-    done = duet(tmp_path / "here", *pythons, *WORK)
+    done = ab(tmp_path / "here", *pythons, *WORK)
 
     assert done.stdout.startswith("critical"), done.stderr
 
@@ -166,7 +166,7 @@ def test_each_interpreter_uses_what_is_installed_in_it(tmp_path: Path) -> None:
 def test_a_revision_can_have_an_interpreter_of_its_own(shop: Project) -> None:
     other = other_interpreter()
 
-    done = duet(shop.top, "--baseline", "light", "--current", "heavy", "--baseline-python", other, *WORK)
+    done = ab(shop.top, "--baseline", "light", "--current", "heavy", "--baseline-python", other, *WORK)
 
     assert done.stdout.startswith("critical"), done.stderr
 
@@ -190,7 +190,7 @@ WRONG = {
 
 @pytest.mark.parametrize(("arguments", "said"), WRONG.values(), ids=WRONG.keys())
 def test_wrong_usage_is_exit_status_2(shop: Project, arguments: tuple[str, ...], said: str) -> None:
-    done = duet(shop.top, *arguments)
+    done = ab(shop.top, *arguments)
 
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
@@ -198,7 +198,7 @@ def test_wrong_usage_is_exit_status_2(shop: Project, arguments: tuple[str, ...],
 
 
 def test_a_target_that_one_side_lacks_is_exit_status_5(shop: Project) -> None:
-    done = duet(shop.top, "--baseline", "light", "--target", "work:other")
+    done = ab(shop.top, "--baseline", "light", "--target", "work:other")
 
     said = "light: AttributeError: module 'work' has no attribute 'other'"
     assert (done.returncode, done.stdout) == (5, "")
@@ -207,7 +207,7 @@ def test_a_target_that_one_side_lacks_is_exit_status_5(shop: Project) -> None:
 
 @pytest.mark.parametrize(("passes", "status"), [((), 4), (("--on-inconclusive", "pass"), 0)])
 def test_too_few_bouts_are_inconclusive(shop: Project, passes: tuple[str, ...], status: int) -> None:
-    done = duet(shop.top, "--baseline", "light", "--current", "heavy", *WORK, "--bouts", "2", *passes)
+    done = ab(shop.top, "--baseline", "light", "--current", "heavy", *WORK, "--bouts", "2", *passes)
 
     assert done.returncode == status
     assert "too little data: 2 bouts of fresh processes, 5 are needed" in done.stdout
@@ -216,7 +216,7 @@ def test_too_few_bouts_are_inconclusive(shop: Project, passes: tuple[str, ...], 
 def test_every_form_of_the_report_can_be_had_at_once(shop: Project, tmp_path: Path) -> None:
     forms = [f"--format={name}:{tmp_path / name}" for name in ("json", "markdown", "junit", "github")]
 
-    done = duet(shop.top, "--baseline", "light", "--current", "heavy", *WORK, *forms)
+    done = ab(shop.top, "--baseline", "light", "--current", "heavy", *WORK, *forms)
 
     assert (done.returncode, done.stdout) == (1, "")
     assert json.loads((tmp_path / "json").read_text())["verdict"] == "critical"
@@ -241,14 +241,14 @@ def test_progress_is_shown_on_a_terminal_only(shop: Project) -> None:
 
 
 def workers() -> dict[int, str]:
-    """The command lines of all processes that are sides of a duet."""
+    """The command lines of all processes that are sides of an A/B run."""
     found = {}
     for place in Path("/proc").glob("[0-9]*"):
         try:
             words = (place / "cmdline").read_bytes().decode(errors="replace")
         except OSError:
             continue
-        if "duet_worker.py" in words:
+        if "_ab/worker.py" in words:
             found[int(place.name)] = words
     return found
 
@@ -272,7 +272,7 @@ def test_a_signal_ends_it_with_its_workers_and_directories(
 
 
 def test_a_failure_leaves_nothing_behind(shop: Project, scratch: Path) -> None:
-    done = duet(shop.top, "--baseline", "light", "--current", "heavy", "--target", "work:other")
+    done = ab(shop.top, "--baseline", "light", "--current", "heavy", "--target", "work:other")
 
     assert done.returncode == 5
     assert not any(str(scratch) in words for words in workers().values())

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from otcache.regression.model import CounterWindow, Explicit, HistogramWindow
+from otcache.regression._model import CounterWindow, Explicit, HistogramWindow
 
 BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01)
 """Of every explicit histogram of these tests."""

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from otcache._exports import read
 from otcache._exports.read import SourceError
 from otcache.exceptions import ConfigurationError
-from otcache.regression.sources import Matcher, Reading, Selection, open_source
-from otcache.regression.sources import files as files_of
+from otcache.regression._sources import Matcher, Reading, Selection, open_source
 from tests.regression.sources.exports import EXPONENTIAL, Request, history, lines, points
 from tests.regression.sources.histories import Minute
 
@@ -29,26 +29,26 @@ BENCHMARK = '{"schema_version": 1, "kind": "otcache.benchmark", "fingerprint": {
     [
         ("", "is empty"),
         ("\n \n", "is empty"),
-        (GOOD[:-30], "line 4: it is not JSON, or is cut off"),
+        (GOOD[:-30], "line 4 is not JSON, or is cut off"),
         (GOOD.splitlines()[0][:-30], "is not JSON, or is cut off"),
         ("<html></html>", "is HTML or XML, not JSON"),
         ("# HELP otcache_lookups_total\n", "is a /metrics page, not JSON"),
         ("otcache_lookups_total 3\n", "is something else, not JSON"),
-        ("[1, 2]\n", "line 1: it is JSON, and not an object"),
-        ('{"a": 1}\n', "line 1: it is JSON, and not OTLP"),
-        (GOOD + BENCHMARK, "line 5: it is JSON, and not OTLP"),
+        ("[1, 2]\n", "line 1 is JSON, and not an object"),
+        ('{"a": 1}\n', "line 1 is JSON, and not OTLP"),
+        (GOOD + BENCHMARK, "line 5 is JSON, and not OTLP"),
         (BENCHMARK + GOOD, "holds more than one document"),
         ('{"resourceSpans": []}\n', "is OTLP without metrics"),
-        ('{"resourceMetrics": 7}\n', "line 1: it is not OTLP, its metrics have another shape"),
-        ('{"resourceMetrics": [[]]}\n', "line 1: it is not OTLP, its metrics have another shape"),
-        ('{"a":' * 100_000, "line 1: it is nested too deep, or holds a number that is too long"),
-        ('{"resourceMetrics": [], "a": %s}' % ("9" * 5000), "line 1: it is nested too deep, or holds a number"),
+        ('{"resourceMetrics": 7}\n', "line 1 is not OTLP: its metrics have another shape"),
+        ('{"resourceMetrics": [[]]}\n', "line 1 is not OTLP: its metrics have another shape"),
+        ('{"a":' * 100_000, "line 1 is nested too deep, or holds a number that is too long"),
+        ('{"resourceMetrics": [], "a": %s}' % ("9" * 5000), "line 1 is nested too deep, or holds a number"),
         (b"\xff\xfe{}", "is not UTF-8 text"),
         (b"\x00\x01\x02", "is something else, not JSON"),
         (b'{"a": "\xff"}', "is not UTF-8 text"),
         (b"\x28\xb5\x2f\xfd\x00", "is compressed with zstd, which is not supported; gzip is"),
-        (gzip.compress(GOOD.encode())[:-200], "its compressed data are damaged or cut off"),
-        (b"\x1f\x8b" + b"\x00" * 50, "its compressed data are damaged or cut off"),
+        (gzip.compress(GOOD.encode())[:-200], "it can't be read: it is cut off"),
+        (b"\x1f\x8b" + b"\x00" * 50, "it can't be read: its compressed data are damaged"),
     ],
 )
 def test_a_file_that_can_not_be_read_is_said(page: Page, content: str | bytes, sentence: str) -> None:
@@ -77,8 +77,8 @@ def without(*fields: str) -> Callable[[dict[str, Any]], None]:
 @pytest.mark.parametrize(
     ("damage", "sentence"),
     [
-        (changed(sum=float("nan")), "it holds NaN"),
-        (changed(sum=float("-inf")), "it holds -Infinity"),
+        (changed(sum=float("nan")), "holds NaN"),
+        (changed(sum=float("-inf")), "holds -Infinity"),
         (changed(sum="NaN"), "holds nan"),
         (changed(sum=1e400), "holds Infinity"),
         (changed(sum="9" * 500), "holds inf, or what is too large"),
@@ -104,7 +104,7 @@ def test_a_point_that_can_not_be_is_said_with_its_line(page: Page, damage: Calla
     with pytest.raises(SourceError) as caught:
         open_source(str(path))
 
-    assert str(caught.value).startswith(f"{path}, line 4: ")
+    assert str(caught.value).startswith(f"{path}, line 4")
     assert sentence in str(caught.value)
 
 
@@ -145,10 +145,10 @@ def test_a_clock_that_jumps_ahead_leaves_a_gap_and_is_said(page: Page) -> None:
 
 
 def test_a_line_that_never_ends_is_refused(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files_of, "LONGEST", 10_000)
+    monkeypatch.setattr(read, "LONGEST", 10_000)
     path = page('{"resourceMetrics": [' + " " * 20_000)
 
-    with pytest.raises(SourceError, match="line 1: it is longer than 10000 bytes"):
+    with pytest.raises(SourceError, match="a line is longer than 10000 characters"):
         open_source(str(path))
 
 
@@ -156,7 +156,7 @@ def test_a_line_that_never_ends_is_refused(page: Page, monkeypatch: pytest.Monke
 def test_a_path_without_files_is_said(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
 
-    with pytest.raises(SourceError, match=f"{name} (can't be read: No such file|holds no files with .json)"):
+    with pytest.raises(SourceError, match=f"{name}(: it can't be read: No such file| holds no files with .json)"):
         open_source(str(tmp_path / name))
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from otcache._exports.read import SourceError
-from otcache.regression.model import Run
-from otcache.regression.sources import bench_json, open_source
+from otcache.regression._model import Run
+from otcache.regression._sources import bench_json, open_source
 
 Page = Callable[..., Path]
 RUN = {"process": "41", "rounds": [1.5e-06, 2e-06], "at": 1_790_000_000.5}
@@ -65,7 +65,7 @@ def test_summaries_without_rounds_have_no_runs(page: Page) -> None:
         (saved({**RUN, "rounds": [0.0]}), "a round of run 1 of get is 0, outside 0..1e12 s"),
         (saved({**RUN, "rounds": [-1]}), "a round of run 1 of get is -1, outside"),
         (saved({**RUN, "rounds": ["1"]}), "has another shape"),
-        (saved({**RUN, "rounds": [float("nan")]}), "line 1: it holds NaN"),
+        (saved({**RUN, "rounds": [float("nan")]}), "line 1 holds NaN"),
         (saved({**RUN, "at": 1e300}), "the time of run 1 of get is 1e+300, outside"),
         (saved({**RUN, "paired_with": -1}), "run 1 of get is paired with '-1', which is no index"),
         (saved({"process": "1"}), "has another shape"),

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otcache.regression.model import Explicit, Exponential, Layout
-from otcache.regression.sources.cells import Cells, Packed, added, cumulative, explicit, rise, upper_of
+from otcache.regression._model import Explicit, Exponential
+from otcache.regression._sources.cells import Cells, Packed, added, cumulative, explicit, rise
 
 BOUNDS = (1.0, 2.0, 4.0)
 
 
-def exponential(scale: int, counts: dict[float, float], zero: float = 0.0, threshold: float = 0.0) -> Cells:
+def exponential(scale: int, counts: dict[int, float], zero: float = 0.0, threshold: float = 0.0) -> Cells:
     count = sum(counts.values()) + zero
     return Cells(count, 10.0 * count, Exponential(scale, threshold), counts, zero)
 
@@ -83,7 +81,7 @@ def test_a_restart_is_seen(now: Cells, why: str) -> None:
 def test_a_bound_that_appears_is_no_restart() -> None:
     before, now = cumulative(4, 1.0, {1.0: 4.0}), cumulative(6, 3.0, {1.0: 4.0, 2.0: 6.0})
 
-    assert rise(before, now) == Cells(2, 2.0, Explicit((1.0, 2.0)), {2.0: 2.0})
+    assert rise(before, now) == Cells(2, 2.0, Explicit((1.0, 2.0)), {1: 2.0})
 
 
 def test_buckets_that_fall_with_their_bounds_are_refused() -> None:
@@ -91,9 +89,7 @@ def test_buckets_that_fall_with_their_bounds_are_refused() -> None:
         cumulative(3, 1.0, {1.0: 3.0, 2.0: 2.0})
 
 
-@pytest.mark.parametrize(("index", "scale", "bound"), [(0, 0, 2.0), (-1, 0, 1.0), (3, 2, 2.0), (10**6, 0, math.inf)])
-def test_the_bounds_of_exponential_buckets_are_those_of_the_data_model(index: int, scale: int, bound: float) -> None:
-    layout: Layout = Exponential(scale)
+def test_buckets_of_two_kinds_become_one_with_what_was_in_the_zero_bucket() -> None:
+    together = added(explicit(2, 1.0, BOUNDS, [1, 1, 0, 0]), exponential(0, {1: 2}, zero=3))
 
-    assert upper_of(index, scale) == bound
-    assert Cells(1, 1.0, layout, {index: 1}).window(0, 1).counts == {index: 1}
+    assert together == Cells(7, 51.0, Explicit(()), {0: 7})

@@ -14,9 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from otcache.regression.model import CounterWindow, Explicit, Exponential, GaugeWindow, SeriesKey
-from otcache.regression.sources import Matcher, Reading, Selection
-from otcache.regression.sources.otlp_json import read
+from otcache.regression._model import CounterWindow, Explicit, Exponential, GaugeWindow, SeriesKey
+from otcache.regression._sources import Matcher, Reading, Selection, open_source
 from otcache.telemetry import catalog
 from tests.regression.sources.exports import EXPONENTIAL, Process, Temporality, as_the_collector, history, lines, points
 from tests.regression.sources.histories import BOUNDS, GET_HIT, STEP, Minute, counted, same, windows
@@ -30,6 +29,12 @@ DURATION, LOOKUPS = catalog.OPERATION_DURATION, catalog.LOOKUPS
 
 def select(*metrics: catalog.Instrument, minutes: int = 3, **more: Any) -> Selection:
     return Selection(START, START + minutes * STEP, STEP, metrics, **more)
+
+
+def read(where: str | list[str], selection: Selection | None = None) -> Reading:
+    found = open_source(where, selection)
+    assert isinstance(found, Reading)
+    return found
 
 
 def of(reading: Reading, row: catalog.Instrument) -> Sequence[Any]:

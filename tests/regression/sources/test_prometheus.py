@@ -16,10 +16,10 @@ from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 
 from otcache import InMemoryCache
-from otcache.regression.model import CounterWindow, Explicit, Exponential, GaugeWindow, HistogramWindow, SeriesKey
-from otcache.regression.sources import Matcher, Reading, Selection
-from otcache.regression.sources.prometheus import Prometheus
-from otcache.regression.sources.prometheus_api import Access
+from otcache.regression._model import CounterWindow, Explicit, Exponential, GaugeWindow, HistogramWindow, SeriesKey
+from otcache.regression._sources import Matcher, Reading, Selection
+from otcache.regression._sources.prometheus import Prometheus
+from otcache.regression._sources.prometheus_api import Access
 from otcache.telemetry import catalog
 from otcache.telemetry.catalog import Instrument
 from otcache.telemetry.providers import Providers

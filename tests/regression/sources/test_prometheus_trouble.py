@@ -15,11 +15,11 @@ import pytest
 
 from otcache._exports.read import SourceError
 from otcache.exceptions import ConfigurationError
-from otcache.regression.model import CounterWindow, Explicit, HistogramWindow, SeriesKey
-from otcache.regression.sources import Reading, Selection
-from otcache.regression.sources import prometheus_api as api
-from otcache.regression.sources.prometheus import Prometheus
-from otcache.regression.sources.prometheus_api import Access
+from otcache.regression._model import CounterWindow, Explicit, HistogramWindow, SeriesKey
+from otcache.regression._sources import Reading, Selection
+from otcache.regression._sources import prometheus_api as api
+from otcache.regression._sources.prometheus import Prometheus
+from otcache.regression._sources.prometheus_api import Access
 from otcache.telemetry import catalog
 from tests.servers import Certificates, silent_port
 
@@ -92,7 +92,9 @@ def test_one_that_is_away_is_said() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
-    with pytest.raises(SourceError, match=f"Prometheus at http://127.0.0.1:{port} can't be asked: Connection refused"):
+    with pytest.raises(
+        SourceError, match=f"Prometheus at http://127.0.0.1:{port} can't be reached: Connection refused"
+    ):
         ask(f"http://127.0.0.1:{port}")
 
 

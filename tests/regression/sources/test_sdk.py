@@ -18,8 +18,8 @@ from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 
 from otcache import InMemoryCache
 from otcache.exceptions import ConfigurationError
-from otcache.regression.model import CounterWindow, Exponential, GaugeWindow, HistogramWindow, SeriesKey
-from otcache.regression.sources.sdk import WindowReader
+from otcache.regression._model import CounterWindow, Exponential, GaugeWindow, HistogramWindow, SeriesKey
+from otcache.regression._sources.sdk import WindowReader
 from otcache.telemetry import catalog, setup
 from otcache.telemetry.providers import Providers
 from tests.regression.sources.histories import GET_HIT
@@ -179,7 +179,7 @@ def test_a_callback_that_hangs_or_raises_holds_up_neither_reading_nor_the_end(ca
 FORKED = """
 import os, sys, time
 from opentelemetry.sdk.metrics import MeterProvider
-from otcache.regression.sources.sdk import WindowReader
+from otcache.regression._sources.sdk import WindowReader
 
 reader = WindowReader(1.0)
 counter = MeterProvider([reader]).get_meter("otcache").create_counter(sys.argv[1])
