@@ -28,7 +28,7 @@ LAGS = 100
 """Messages timed per round."""
 LISTENERS = 4
 PAYLOAD = bytes(1000)
-NEWS = b'k 0123456789abcdef 1700000000000 ["user:1234567"]'
+NEWS = b'k1 0123456789abcdef 1700000000000 ["user:1234567"]'
 CHANNEL, TOLD, TRACKED = b"bench@1:news", b"told:1234567", b"tracked:1234567"
 
 Write = Callable[[], Any]

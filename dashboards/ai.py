@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from dashboards import parameters
 from dashboards.board import Board, Row
 from dashboards.common import WARNINGS, evidence, hit_ratio, per_second
 from dashboards.overview import HIT_RATIO
 from dashboards.panels import Column, Limits, Query, lines, names, stat, table
 from dashboards.promql import RANGE, Expr, Label, Matcher, increase, one_of, quantile, ratio, series, sum_by, times
+from otcache.telemetry import catalog
 from otcache.telemetry.catalog import (
     AI_COST,
     AI_DISPOSITION,
-    AI_ESTIMATE,
     AI_LOOKUPS,
     AI_OPERATION,
-    AI_TEXT_SIZE,
     AI_TEXT_TIER,
     AI_TIME,
     AI_TOKENS,
-    CACHE,
     RESULT,
     TOKEN_TYPE,
     Instrument,
 )
 
-MEASURED = Limits(parameters.MEASURED_WARNING, low_is_bad=True)
-SAVED, MEASURED_ONLY = one_of(AI_DISPOSITION, "saved"), one_of(AI_ESTIMATE, "measured")
+MEASURED = Limits("measured_warning", low_is_bad=True)
+SAVED, MEASURED_ONLY = one_of(AI_DISPOSITION, "saved"), one_of(catalog.AI_ESTIMATE, "measured")
 NONE = "no AI cache in use"
-COLOURS = {"saved": "green", "spent": "orange"}
+COLORS = {"saved": "green", "spent": "orange"}
 
 
 def _total(row: Instrument, *matchers: Matcher, by: tuple[Label, ...] = ()) -> Expr:
@@ -36,22 +33,23 @@ def _total(row: Instrument, *matchers: Matcher, by: tuple[Label, ...] = ()) -> E
 
 
 def _savings() -> Row:
-    return Row("What has it saved in the chosen time?", [
-        stat("Money saved", "US dollars not spent, by the prices in the configuration. “no prices” without them.",
+    return Row("savings", "What has the cache saved in the chosen time?", [
+        stat("money-saved", "Money saved",
+             "US dollars not spent, by the prices in the configuration. “no prices”: without them.",
              Query(_total(AI_COST, SAVED), "saved"), "currencyUSD", none="no prices", decimals=2, window=True),
-        stat("Share of the bill saved", "Of what it would have cost without the cache.",
+        stat("bill-saved", "Share of the bill saved", "Of what it would have cost without the cache.",
              Query(ratio(_total(AI_COST, SAVED), _total(AI_COST)), "saved"), "percentunit", none="no prices",
              decimals=1, window=True),
-        stat("Tokens saved", "Tokens of all kinds that the model did not have to read or write.",
+        stat("tokens-saved", "Tokens saved", "Tokens of all kinds that the model did not have to read or write.",
              Query(_total(AI_TOKENS, SAVED), "saved"), "short", none=NONE, window=True),
-        stat("Waiting saved", "Time that the model took when the response was made, once per hit.",
+        stat("waiting-saved", "Waiting time saved", "Generation time of the response, once per hit.",
              Query(_total(AI_TIME, SAVED), "saved"), "s", none=NONE, window=True),
-        stat("Measured, not guessed",
-             "Share of tokens that the provider reported; the rest is guessed from the length of texts. If low: pass "
+        stat("tokens-measured", "Tokens measured, not estimated",
+             "Share of tokens that the provider reported; otcache estimates the rest from the texts. If low: pass "
              "usage= to cache_response.",
              Query(ratio(_total(AI_TOKENS, MEASURED_ONLY), _total(AI_TOKENS)), "measured"), "percentunit",
              limits=MEASURED, none=NONE, decimals=0, window=True),
-        stat("Lookups answered", "Hits of all lookups of AI responses. Low: texts or options hardly "
+        stat("hit-ratio", "Hit ratio of AI lookups", "Of all lookups of AI responses. Low: texts or options hardly "
              "ever repeat; look for a timestamp or an id in them.",
              Query(hit_ratio(row=AI_LOOKUPS), "hit ratio"), "percentunit", limits=HIT_RATIO, none=NONE, decimals=1),
     ])  # fmt: skip
@@ -59,8 +57,9 @@ def _savings() -> Row:
 
 def _operations() -> Row:
     by = (AI_OPERATION,)
-    return Row("Which operations save?", [
-        table("What does each operation save?", "In the chosen time. A large bill with a low hit ratio is where to "
+    return Row("operations", "Which operations save?", [
+        table("savings-by-operation", "Savings by operation",
+              "In the chosen time. A large bill with a low hit ratio is where to "
               "start.",
               [Column("Operation", of=AI_OPERATION),
                Column("Hit ratio", "percentunit", ratio(
@@ -72,40 +71,47 @@ def _operations() -> Row:
                Column("Tokens saved", "short", _total(AI_TOKENS, SAVED, by=by)),
                Column("Waiting saved", "s", _total(AI_TIME, SAVED, by=by))],
               none=NONE, sort="Spent", height=7),
-        lines("Hit ratio by operation", "If one falls: its prompts or its options have changed.",
+        lines("hit-ratio-by-operation", "Hit ratio by operation",
+              "If one falls: its prompts or its options have changed.",
               [Query(hit_ratio(row=AI_LOOKUPS, by=by), names(AI_OPERATION))], "percentunit", most=1, none=NONE),
-        lines("Hit ratio by size of the text", "Long texts repeat less often. If small ones miss too, look for what "
+        lines("hit-ratio-by-text-tier", "Hit ratio by size of the text",
+              "Long texts repeat less often. If small ones miss too, look for what "
               "makes each unique.",
               [Query(hit_ratio(row=AI_LOOKUPS, by=(AI_TEXT_TIER,)), names(AI_TEXT_TIER))], "percentunit", most=1,
               none=NONE),
-        lines("How long are the texts?", "Characters, p95 by operation. Texts over max_text_length are not cached.",
-              [Query(quantile(0.95, AI_TEXT_SIZE, by=by), names(AI_OPERATION))], "short", none=NONE),
+        lines("text-length-by-operation", "Text length p95 by operation",
+              "Characters, p95 by operation. Texts over max_text_length are not cached.",
+              [Query(quantile(0.95, catalog.AI_TEXT_SIZE, by=by), names(AI_OPERATION))], "short", none=NONE),
     ])  # fmt: skip
 
 
 def _flow() -> Row:
     tokens = per_second(AI_TOKENS, by=(AI_DISPOSITION, TOKEN_TYPE))
     by = (AI_DISPOSITION,)
-    return Row("How do savings go on?", [
-        lines("Tokens per second", "Saved and spent, by type. Spent rising with the same traffic: fewer hits.",
+    return Row("savings-over-time", "How do savings develop?", [
+        lines("tokens-by-type", "Tokens per second by disposition and type",
+              "Spent rising with the same traffic: fewer hits.",
               [Query(tokens, names(AI_DISPOSITION, TOKEN_TYPE))], "short", stacked=True, none=NONE),
-        lines("Dollars per hour", "Saved and spent, by the prices in the configuration.",
+        lines("dollars-by-disposition", "Dollars per hour by disposition",
+              "Saved and spent, by the prices in the configuration.",
               [Query(times(3600, per_second(AI_COST, by=by)), names(AI_DISPOSITION))], "currencyUSD", stacked=True,
-              colours=COLOURS, none="no prices"),
-        lines("Calls of the model at once", "Spent: how many run, on average. Saved: how many more would run without "
+              colors=COLORS, none="no prices"),
+        lines("model-calls", "Concurrent model calls by disposition",
+              "Spent: how many run, on average. Saved: how many more would run without "
               "the cache.",
-              [Query(per_second(AI_TIME, by=by), names(AI_DISPOSITION))], "short", stacked=True, colours=COLOURS,
+              [Query(per_second(AI_TIME, by=by), names(AI_DISPOSITION))], "short", stacked=True, colors=COLORS,
               none=NONE),
     ])  # fmt: skip
 
 
 def board() -> Board:
     """The dashboard."""
-    operation, cache = f"span.{AI_OPERATION.name}", f"span.{CACHE.name}"
+    operation, cache = f"span.{AI_OPERATION.name}", f"span.{catalog.CACHE.name}"
     traces = evidence(
-        ("Which lookups missed?", "Traced lookups of AI responses that missed, newest first.",
+        ("traces-misses", "Traces of AI lookups that missed",
+         "Traced lookups of AI responses that missed, newest first.",
          f'{{ {operation} != nil && {cache} =~ "$cache" && span.{RESULT.name} = "miss" }} | select({operation})'),
-        ("How often by operation?", "Traced calls per second.",
+        ("traces-by-operation", "Traced calls per second by operation", "Traced calls per second.",
          f'{{ {operation} != nil && {cache} =~ "$cache" }} | rate() by ({operation})'),
         logql=WARNINGS,
     )  # fmt: skip

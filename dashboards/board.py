@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,20 +17,8 @@ from grafana_foundation_sdk.models import dashboard
 
 from dashboards.panels import LOKI, MIN_STEP, PROMETHEUS, Tile
 from dashboards.promql import INSTANCE, JOB, count_by, label, new, series
-from otcache.telemetry.catalog import (
-    BENCHMARK,
-    BENCHMARK_DURATION,
-    BUILD_INFO,
-    CACHE,
-    LOOKUPS,
-    REGRESSION_DETECTED,
-    REGRESSION_STATUS,
-    TARGET,
-    VERSION,
-    Attribute,
-    Event,
-    Instrument,
-)
+from otcache.telemetry import catalog
+from otcache.telemetry.catalog import BUILD_INFO, TARGET, VERSION, Attribute, Event, Instrument
 
 GRID: Final = 24
 TAG: Final = "otcache"
@@ -45,9 +34,11 @@ class Row:
     """Panels under a title.
 
     Attributes:
+        slug: Its name among the board's rows.
         optional: Closed until somebody opens it: what not everybody has.
     """
 
+    slug: str
     title: str
     tiles: Sequence[Tile]
     optional: bool = False
@@ -109,16 +100,29 @@ def dumps(rendered: dict[str, Any]) -> str:
 # --- places -------------------------------------------------------------------------------------------
 
 
+def panel_id(slug: str) -> int:
+    """The id of a panel, 31 bits of a hash: links with `viewPanel=` hold whatever is added, moved or renamed."""
+    return int.from_bytes(hashlib.sha256(slug.encode()).digest()[:4], "big") >> 1
+
+
+def _check_ids(rows: Sequence[Row]) -> None:
+    slugs = [slug for row in rows for slug in (f"row {row.slug}", *(tile.slug for tile in row.tiles))]
+    seen: dict[int, str] = {}
+    for slug in slugs:
+        if panel_id(slug) in seen:
+            raise ValueError(f"{slug!r} and {seen[panel_id(slug)]!r} have one id: choose another slug for the new one")
+        seen[panel_id(slug)] = slug
+
+
 def _placed(rows: Sequence[Row]) -> list[dashboard.Panel | dashboard.RowPanel]:
     """Every panel with its id and place, in reading order."""
+    _check_ids(rows)
     placed: list[dashboard.Panel | dashboard.RowPanel] = []
-    number, y = 0, 0
+    y = 0
     for row in rows:
-        number += 1
-        header = builder.Row(row.title).id(number).collapsed(row.optional).grid_pos(dashboard.GridPos(1, GRID, 0, y))
-        panels, end = _arranged(row.tiles, number, y + 1)
-        number += len(panels)
-        made = header.build()
+        header = builder.Row(row.title).id(panel_id(f"row {row.slug}")).collapsed(row.optional)
+        panels, end = _arranged(row.tiles, y + 1)
+        made = header.grid_pos(dashboard.GridPos(1, GRID, 0, y)).build()
         if row.optional:
             made.panels = panels
             placed.append(made)
@@ -129,14 +133,13 @@ def _placed(rows: Sequence[Row]) -> list[dashboard.Panel | dashboard.RowPanel]:
     return placed
 
 
-def _arranged(tiles: Sequence[Tile], number: int, y: int) -> tuple[list[dashboard.Panel], int]:
+def _arranged(tiles: Sequence[Tile], y: int) -> tuple[list[dashboard.Panel], int]:
     """From left to right, the next line under the tallest of the last; and where that ends."""
     panels, x, tallest = [], 0, 0
     for tile in tiles:
         if x + tile.width > GRID:
             x, y, tallest = 0, y + tallest, 0
-        number += 1
-        tile.builder.id(number).grid_pos(dashboard.GridPos(tile.height, tile.width, x, y))
+        tile.builder.id(panel_id(tile.slug)).grid_pos(dashboard.GridPos(tile.height, tile.width, x, y))
         panels.append(tile.builder.build())
         x, tallest = x + tile.width, max(tallest, tile.height)
     return panels, y + tallest
@@ -146,18 +149,20 @@ def _arranged(tiles: Sequence[Tile], number: int, y: int) -> tuple[list[dashboar
 
 
 def _variables(board: Board) -> list[cog.Builder[dashboard.VariableModel]]:
-    own_job = (REGRESSION_STATUS, TARGET) if board.judged else (BUILD_INFO, JOB)
+    own_job = (catalog.REGRESSION_STATUS, TARGET) if board.judged else (BUILD_INFO, JOB)
     found: list[cog.Builder[dashboard.VariableModel]] = [
         _source("datasource", "Prometheus", "prometheus"),
         _source("tempo", "Traces", "tempo"),
         _source("loki", "Logs", "loki"),
         _choice(board, JOB, "Service", _values(own_job[1], own_job[0])),
         _choice(board, INSTANCE, "Instance", _values(INSTANCE, BUILD_INFO, f'{JOB}=~"${JOB}"')),
-        _choice(board, "cache", "Cache", _values(CACHE, LOOKUPS, f'{JOB}=~"${JOB}"'), one=board.one_cache),
+        _choice(
+            board, "cache", "Cache", _values(catalog.CACHE, catalog.LOOKUPS, f'{JOB}=~"${JOB}"'), one=board.one_cache
+        ),
         _service(),
     ]
     if "benchmark" in board.variables:
-        found.append(_choice(board, "benchmark", "Benchmark", _values(BENCHMARK, BENCHMARK_DURATION)))
+        found.append(_choice(board, "benchmark", "Benchmark", _values(catalog.BENCHMARK, catalog.BENCHMARK_DURATION)))
     return found
 
 
@@ -212,7 +217,7 @@ def events(event: Event, of: Attribute | None = None) -> str:
 
 
 def _regressions() -> builder.AnnotationQuery:
-    expr = events(REGRESSION_DETECTED, TARGET)
+    expr = events(catalog.REGRESSION_DETECTED, TARGET)
     target = loki_builder.Dataquery().ref_id("Regressions").expr(expr).query_type("range")
     made = builder.AnnotationQuery().name("Regressions").datasource(LOKI).target(target).enable(True)
     return made.icon_color("orange").expr(expr).title_format("Regression")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dashboards import parameters
 from dashboards.board import Board, Row
 from dashboards.common import (
     ANSWERED,
     ASKED,
-    CODEC_COLOURS,
+    CODEC_COLORS,
     FOUND,
-    OPERATION_COLOURS,
-    REASON_COLOURS,
+    OPERATION_COLORS,
+    REASON_COLORS,
     REASON_TEXTS,
-    RESULT_COLOURS,
+    RESULT_COLORS,
     WARNINGS,
     evidence,
     hit_ratio,
@@ -22,48 +21,43 @@ from dashboards.common import (
 from dashboards.overview import HIT_RATIO, LATENCY, NO_REDIS
 from dashboards.panels import Limits, Query, heat, lines, names, stat, traces_link
 from dashboards.promql import INSTANCE, LE, mean, none_of, one_of, quantile, rate, ratio, series, sum_by
+from otcache.telemetry import catalog
 from otcache.telemetry.catalog import (
     CACHE,
-    CODEC_DURATION,
     CODEC_OPERATION,
     COMPRESSION_ALGORITHM,
-    COMPRESSION_IO,
-    COMPRESSION_STAGE,
-    ENTRY_AGE,
     EVICTION_REASON,
     EVICTIONS,
     IO_DIRECTION,
-    KEY_HASH,
     L1_COUNT,
     L1_LIMIT,
     LOOKUPS,
     MISS_REASON,
     OPERATION,
     OPERATION_DURATION,
-    OPERATIONS,
-    PAYLOAD_SIZE,
     RESULT,
     TIER,
     WRITE_REASON,
     WRITES,
 )
 
-CHURN = Limits(parameters.CHURN_WARNING)
+CHURN = Limits("churn_warning")
 WEEK = "1w"
 
 
 def _now() -> Row:
     entries, limit = sum_by(series(L1_COUNT)), sum_by(series(L1_LIMIT))
-    return Row("How is this cache?", [
-        stat("Lookups answered",
+    return Row("now", "How is this cache?", [
+        stat("hit-ratio", "Hit ratio",
              "Hits and stale answers of all keys looked up in this cache. Compare with last week's below.",
              Query(hit_ratio(), "hit ratio"), "percentunit", limits=HIT_RATIO, decimals=1, none="no lookups",
              width=6),
-        stat("Lookups per second", "Keys looked up in this cache. 0: nothing asks it.",
+        stat("lookups", "Lookups per second", "Keys looked up in this cache. 0: no request reaches it.",
              Query(per_second(LOOKUPS), "lookups"), "ops", width=6),
-        stat("Slowest 1 % of calls", "p99 of all calls that load nothing. If red: see which calls, below.",
+        stat("call-p99", "Call duration p99 (without loads)",
+             "p99 of calls that load nothing. If red: see which operation, below.",
              Query(quantile(0.99, OPERATION_DURATION, ANSWERED), "p99"), "s", limits=LATENCY, none="no calls", width=6),
-        stat("How full is L1?",
+        stat("l1-fill", "L1 fill level",
              "Entries of what L1 may hold, all instances together. Full is normal; it matters only with many "
              "evictions per write.",
              Query(ratio(entries, limit), "full"), "percentunit", decimals=0, none="no limit", width=6),
@@ -74,20 +68,20 @@ def _hits() -> Row:
     l1 = ratio(per_second(LOOKUPS, one_of(TIER, "l1"), FOUND), per_second(LOOKUPS, ASKED))
     l2 = ratio(per_second(LOOKUPS, one_of(TIER, "l2"), FOUND), per_second(LOOKUPS, none_of(TIER, "l1"), ASKED))
     misses = per_second(LOOKUPS, one_of(RESULT, "miss"), by=(MISS_REASON,))
-    return Row("Does it find what is asked for?", [
-        lines("What share does each tier find?",
-              "L1 of all lookups; Redis of those that L1 did not answer. Low in both: TTLs are too short, or keys are "
-              "hardly ever asked for twice.",
+    return Row("hits", "Does the cache hit?", [
+        lines("hit-ratio-by-tier", "Hit ratio by tier",
+              "L1: of all lookups; Redis: of those that L1 did not answer. Low in both: TTLs are too short, or keys "
+              "are hardly ever requested twice.",
               [Query(l1, "memory (L1)"), Query(l2, "Redis (L2)")], "percentunit", most=1,
-              colours={"memory (L1)": "green", "Redis (L2)": "blue"}),
-        lines("Is it as good as last week?",
-              "Hit ratio now and at the same time a week ago. A gap that starts at a deployment is that deployment's.",
+              colors={"memory (L1)": "green", "Redis (L2)": "blue"}),
+        lines("hit-ratio-last-week", "Hit ratio: now and a week ago",
+              "If a gap starts at a deployment (a blue line), look at what it changed: keys, TTLs, size of L1.",
               [Query(hit_ratio(), "now"), Query(hit_ratio(offset=WEEK), "a week ago")], "percentunit", most=1,
-              dashed="a week ago", colours={"now": "green"}),
-        lines("Why do lookups miss?",
+              dashed="a week ago", colors={"now": "green"}),
+        lines("misses-by-reason", "Misses by reason",
               "Misses per second by reason. Evicted: raise the size of L1. Expired: raise the TTL. Redis did not "
               "answer: see Redis and resilience. Could not be decoded: two versions share one Redis.",
-              [Query(misses, names(MISS_REASON))], "ops", stacked=True, colours=REASON_COLOURS, texts=REASON_TEXTS),
+              [Query(misses, names(MISS_REASON))], "ops", stacked=True, colors=REASON_COLORS, texts=REASON_TEXTS),
     ])  # fmt: skip
 
 
@@ -96,15 +90,16 @@ def _latency() -> Row:
     by_operation = quantile(0.99, OPERATION_DURATION, by=(OPERATION,))
     hits_and_misses = mean(OPERATION_DURATION, one_of(RESULT, "hit", "miss"), ANSWERED, by=(RESULT,))
     spread = sum_by(rate(series(OPERATION_DURATION, part="_bucket")), LE)
-    return Row("How long do calls take?", [
-        lines("Which calls are slow?", "p99 by operation. Click a point for traces of calls at least as slow.",
+    return Row("durations", "How long do calls take?", [
+        lines("call-p99-by-operation", "Call duration p99 by operation",
+              "If one rises: click a point for traces of calls at least as slow.",
               [Query(by_operation, names(OPERATION), exemplar=True)], "s", log=True, links=[link],
-              colours=OPERATION_COLOURS),
-        lines("What does a hit cost, and a miss?",
-              "Mean of calls that hit, and that missed without loading (for loads see Loading and coherence). A miss "
-              "far above a hit means Redis was asked in vain.",
-              [Query(hits_and_misses, names(RESULT))], "s", log=True, colours=RESULT_COLOURS),
-        heat("How are the times of calls spread?",
+              colors=OPERATION_COLORS),
+        lines("call-mean-by-result", "Mean call duration by result",
+              "Hits, and misses without a load (for loads see Loading and coherence). A miss far above a hit: the cost "
+              "is the round trip to Redis.",
+              [Query(hits_and_misses, names(RESULT))], "s", log=True, colors=RESULT_COLORS),
+        heat("call-heatmap", "Call duration distribution",
              "Darker is more calls. Bands are tiers: microseconds for L1, around a millisecond for Redis. A new band "
              "above is where to look.",
              Query(spread, f"{{{{{LE}}}}}"), "s", width=8),
@@ -113,50 +108,51 @@ def _latency() -> Row:
 
 def _traffic() -> Row:
     evicted = per_second(EVICTIONS, one_of(TIER, "l1"), one_of(EVICTION_REASON, "capacity"))
-    age = {q: quantile(q, ENTRY_AGE) for q in (0.5, 0.95)}
-    return Row("What is called, stored and thrown out?", [
-        lines("What is called?", "Calls per second by operation; a batch counts once.",
-              [Query(per_second(OPERATIONS, by=(OPERATION,)), names(OPERATION))], "ops", stacked=True,
-              colours=OPERATION_COLOURS),
-        lines("What is stored, and where?",
+    age = {q: quantile(q, catalog.ENTRY_AGE) for q in (0.5, 0.95)}
+    return Row("traffic", "What is called, stored and evicted?", [
+        lines("calls-by-operation", "Calls by operation", "Calls per second by operation; a batch counts once.",
+              [Query(per_second(catalog.OPERATIONS, by=(OPERATION,)), names(OPERATION))], "ops", stacked=True,
+              colors=OPERATION_COLORS),
+        lines("writes-by-tier", "Writes by tier and reason",
               "Entries per second by tier and reason; backfill is a copy of a Redis hit into L1. L2 below L1 in an "
               "outage: what Redis did not take is lost on a restart.",
               [Query(per_second(WRITES, by=(TIER, WRITE_REASON)), names(TIER, WRITE_REASON))], "ops"),
-        lines("What leaves L1 unasked?",
-              "Entries per second. Capacity: L1 is full. Expired: their time was over.",
+        lines("l1-evictions-by-reason", "L1 evictions by reason",
+              "Entries per second. `capacity`: L1 is full, raise memory_cache_size. `expired`: their TTL ended.",
               [Query(per_second(EVICTIONS, by=(EVICTION_REASON,)), names(EVICTION_REASON))], "ops"),
-        lines("How many entries does L1 hold?", "By instance, and what each may hold.",
+        lines("l1-entries-by-instance", "L1 entries and limit by instance",
+              "Full is normal. If full with many evictions per write: raise memory_cache_size.",
               [Query(sum_by(series(L1_COUNT), INSTANCE), names(INSTANCE)),
                Query(sum_by(series(L1_LIMIT), INSTANCE), f"limit of {names(INSTANCE)}")],
               "short", dashed="limit", decimals=0),
-        lines("Is L1 too small?",
-              "Evictions for want of room per entry written into L1. Near 1, every write throws out another entry: "
-              "raise memory_cache_size.",
+        lines("l1-evictions-per-write", "L1 evictions per write",
+              "Evictions at capacity per entry written into L1. Near 1, every write evicts another entry: raise "
+              "memory_cache_size.",
               [Query(ratio(evicted, per_second(WRITES, one_of(TIER, "l1"))), "evictions per write")], "percentunit",
               limits=CHURN, none="no writes"),
-        lines("How old are answers from Redis?",
-              "Age of values when Redis answered with them. Close to the TTL: it could be longer.",
+        lines("l2-entry-age", "Age of L2 hits",
+              "Age of values when Redis returned them. Close to the TTL: a longer TTL gives more hits.",
               [Query(age[0.5], "median"), Query(age[0.95], "p95")], "s", none=NO_REDIS),
     ])  # fmt: skip
 
 
 def _payload() -> Row:
-    stage = {s: per_second(COMPRESSION_IO, one_of(COMPRESSION_STAGE, s), by=(COMPRESSION_ALGORITHM,))
+    stage = {s: per_second(catalog.COMPRESSION_IO, one_of(catalog.COMPRESSION_STAGE, s), by=(COMPRESSION_ALGORITHM,))
              for s in ("output", "input")}  # fmt: skip
-    size = {q: quantile(q, PAYLOAD_SIZE, by=(IO_DIRECTION,)) for q in (0.5, 0.95)}
-    return Row("What does it carry?", [
-        lines("How large are values on the wire?",
+    size = {q: quantile(q, catalog.PAYLOAD_SIZE, by=(IO_DIRECTION,)) for q in (0.5, 0.95)}
+    return Row("payload", "What does the cache carry?", [
+        lines("payload-size", "Payload size by direction",
               "After compression. A jump in p95 of writes means that something new is cached.",
               [Query(size[0.5], f"{names(IO_DIRECTION)} median"), Query(size[0.95], f"{names(IO_DIRECTION)} p95")],
               "bytes", none=NO_REDIS),
-        lines("What does compression leave?",
+        lines("compression-ratio", "Compression ratio by algorithm",
               "Bytes out of the compressor per byte into it. Near 100 %: switch it off, or raise its minimum size.",
               [Query(ratio(stage["output"], stage["input"]), names(COMPRESSION_ALGORITHM))], "percentunit",
               none="nothing is compressed"),
-        lines("How long does encoding take?",
+        lines("codec-duration", "Mean codec duration by operation",
               "Mean per value. If it nears the time of a round trip, values are too large or compressed too hard.",
-              [Query(mean(CODEC_DURATION, by=(CODEC_OPERATION,)), names(CODEC_OPERATION))], "s", log=True,
-              colours=CODEC_COLOURS, none=NO_REDIS),
+              [Query(mean(catalog.CODEC_DURATION, by=(CODEC_OPERATION,)), names(CODEC_OPERATION))], "s", log=True,
+              colors=CODEC_COLORS, none=NO_REDIS),
     ])  # fmt: skip
 
 
@@ -165,10 +161,12 @@ def board() -> Board:
     mine = f'span.{CACHE.name} = "$cache"'
     missed = f'{mine} && span.{RESULT.name} = "miss"'
     traces = evidence(
-        ("Misses that hurt requests", "Requests of over 500 ms in which this cache missed.",
+        ("traces-slow-requests", "Traces of slow requests with a miss",
+         "Requests of over 500 ms in which this cache missed.",
          f'{{ kind = server && duration > 500ms }} >> {{ instrumentation:name = "otcache" && {missed} }}'),
-        ("Which keys miss most?", "By keyed hash: no key is shown. One that leads by far is never stored.",
-         f"{{ {missed} }} | rate() by (span.{KEY_HASH.name}) | topk(10)"),
+        ("traces-by-key", "Misses by key hash",
+         "By keyed hash: no key is shown. One that leads by far is never stored.",
+         f"{{ {missed} }} | rate() by (span.{catalog.KEY_HASH.name}) | topk(10)"),
         logql=f'{WARNINGS} | {CACHE.name.replace(".", "_")} = "$cache"',
     )  # fmt: skip
     says = "For the owner of one cache: does it find what is asked for, how fast, and is it the right size?"

@@ -1,4 +1,4 @@
-"""Quantities that several dashboards show, each defined once, and the colours that mean the same everywhere."""
+"""Quantities that several dashboards show, each defined once, and the colors that mean the same everywhere."""
 
 from __future__ import annotations
 
@@ -20,22 +20,8 @@ from dashboards.promql import (
     some,
     sum_by,
 )
-from otcache.telemetry.catalog import (
-    BACKEND,
-    CIRCUIT_STATE,
-    CIRCUIT_STATUS,
-    CODEC_OPERATION,
-    COMPONENT,
-    COMPONENT_STATE,
-    COMPONENT_STATUS,
-    DEGRADED_REASON,
-    LOOKUPS,
-    OPERATION,
-    OPERATIONS,
-    RESULT,
-    TIER,
-    Instrument,
-)
+from otcache.telemetry import catalog
+from otcache.telemetry.catalog import BACKEND, OPERATIONS, RESULT, TIER, Instrument
 
 FOUND: Final = one_of(RESULT, "hit", "stale")
 ASKED: Final = one_of(RESULT, "hit", "stale", "miss")
@@ -44,33 +30,33 @@ ANSWERED: Final = none_of(TIER, "loader")
 """Calls that neither ran a loader nor waited for one: their time is the cache's own."""
 
 _SHADES: Final = [
-    f"{shade}{colour}" for shade in ("", "super-light-", "semi-dark-", "dark-")
-    for colour in ("green", "blue", "orange", "purple", "yellow")
+    f"{shade}{color}" for shade in ("", "super-light-", "semi-dark-", "dark-")
+    for color in ("green", "blue", "orange", "purple", "yellow")
 ]  # fmt: skip
 """Without red, which Grafana's own palette has: red means something here."""
 
 
-def coloured(*values: str) -> dict[str, str]:
-    """A colour for each value, the same on every panel."""
+def colored(*values: str) -> dict[str, str]:
+    """A color for each value, the same on every panel."""
     return dict(zip(values, _SHADES, strict=False))
 
 
-OPERATION_COLOURS: Final = coloured(*(OPERATION.values or ()))
-COMMAND_COLOURS: Final = coloured(
+OPERATION_COLORS: Final = colored(*(catalog.OPERATION.values or ()))
+COMMAND_COLORS: Final = colored(
     "GET", "SET", "MGET", "UNLINK", "PIPELINE SET", "PING", "TIME", "EVAL", "EXISTS", "PTTL", "SCAN"
 )
-DIRECTION_COLOURS: Final = {"read": "green", "write": "blue"}
-REASON_TO_DEGRADE_COLOURS: Final = coloured(*(DEGRADED_REASON.values or ()))
-CODEC_COLOURS: Final = coloured(*(CODEC_OPERATION.values or ()))
-RESULT_COLOURS: Final = {"hit": "green", "stale": "yellow", "miss": "blue", "bypass": "purple"}
-TIER_COLOURS: Final = {"l1": "green", "l2": "blue", "loader": "purple", "none": "orange"}
-TIER_TEXTS: Final = {"l1": "memory (L1)", "l2": "Redis (L2)", "loader": "loaded", "none": "no tier: a miss"}
-REASON_COLOURS: Final = {
+DIRECTION_COLORS: Final = {"read": "green", "write": "blue"}
+REASON_TO_DEGRADE_COLORS: Final = colored(*(catalog.DEGRADED_REASON.values or ()))
+CODEC_COLORS: Final = colored(*(catalog.CODEC_OPERATION.values or ()))
+RESULT_COLORS: Final = {"hit": "green", "stale": "yellow", "miss": "blue", "bypass": "purple"}
+TIER_COLORS: Final = {"l1": "green", "l2": "blue", "loader": "purple", "none": "orange"}
+TIER_TEXTS: Final = {"l1": "memory (L1)", "l2": "Redis (L2)", "loader": "loaded", "none": "none: a miss"}
+REASON_COLORS: Final = {
     "absent": "blue", "expired": "green", "evicted": "yellow", "deleted": "purple", "decode_error": "orange",
     "invalidated": "super-light-purple", "backend_unavailable": "red",
 }  # fmt: skip
 REASON_TEXTS: Final = {
-    "absent": "absent: never stored, or long gone", "expired": "expired", "evicted": "evicted: L1 is full",
+    "absent": "absent: never stored, or removed", "expired": "expired", "evicted": "evicted: L1 is full",
     "deleted": "deleted by the application", "decode_error": "could not be decoded",
     "invalidated": "invalidated: its tag, its prefix or everything", "backend_unavailable": "Redis did not answer",
 }  # fmt: skip
@@ -79,8 +65,8 @@ COMPONENT_STATES: Final = (
     State(3, "UNAVAILABLE, not everywhere", BAD),
 )  # fmt: skip
 CIRCUIT_STATES: Final = (
-    State(0, "closed: Redis is asked", GOOD), State(1, "half open: trying", FAIR),
-    State(2, "OPEN: Redis is left alone", BAD), State(3, "OPEN, not everywhere", BAD),
+    State(0, "closed: Redis is used", GOOD), State(1, "half open: probing", FAIR),
+    State(2, "OPEN: Redis is skipped", BAD), State(3, "OPEN, not everywhere", BAD),
 )  # fmt: skip
 
 
@@ -89,25 +75,31 @@ def per_second(row: Instrument, *matchers: Matcher, by: tuple[Label, ...] = ()) 
     return sum_by(rate(series(row, *matchers)), *by)
 
 
-def hit_ratio(*matchers: Matcher, by: tuple[Label, ...] = (), row: Instrument = LOOKUPS, offset: str = "") -> Expr:
+def hit_ratio(
+    *matchers: Matcher, by: tuple[Label, ...] = (), row: Instrument = catalog.LOOKUPS, offset: str = ""
+) -> Expr:
     """(hit + stale) / (hit + stale + miss), per key."""
     found = sum_by(rate(series(row, FOUND, *matchers, offset=offset)), *by)
     return ratio(found, sum_by(rate(series(row, ASKED, *matchers, offset=offset)), *by))
 
 
 def component_state(component: Literal["l2", "backplane"] = "l2") -> Expr:
-    """0 available, 1 degraded, 2 unavailable in the worst instance, 3 both in different ones; per far tier."""
-    of = one_of(COMPONENT, component)
-    worst = {state: max_by(some(series(COMPONENT_STATUS, of, one_of(COMPONENT_STATE, state))), BACKEND) for state in
-             ("degraded", "unavailable")}  # fmt: skip
-    return plus(worst["degraded"], worst["unavailable"], times=2)
+    """0 available, 1 degraded, 2 unavailable in the worst instance, 3 both in different ones; per L2."""
+    of = one_of(catalog.COMPONENT, component)
+    degraded, unavailable = (
+        max_by(some(series(catalog.COMPONENT_STATUS, of, one_of(catalog.COMPONENT_STATE, state))), BACKEND)
+        for state in ("degraded", "unavailable")
+    )
+    return plus(degraded, unavailable, times=2)
 
 
 def circuit_state() -> Expr:
-    """0 closed, 1 half open, 2 open in the worst instance, 3 both in different ones; per far tier."""
-    worst = {state: max_by(some(series(CIRCUIT_STATUS, one_of(CIRCUIT_STATE, state))), BACKEND) for state in
-             ("half_open", "open")}  # fmt: skip
-    return plus(worst["half_open"], worst["open"], times=2)
+    """0 closed, 1 half open, 2 open in the worst instance, 3 both in different ones; per L2."""
+    half_open, is_open = (
+        max_by(some(series(catalog.CIRCUIT_STATUS, one_of(catalog.CIRCUIT_STATE, state))), BACKEND)
+        for state in ("half_open", "open")
+    )
+    return plus(half_open, is_open, times=2)
 
 
 def operations_share(*matchers: Matcher) -> tuple[Expr, Expr]:
@@ -126,12 +118,12 @@ def slow_traces_by_tier() -> str:
     return f'{{ instrumentation:name = "otcache" && {tier} && duration > ${{__value.raw}}s }}'
 
 
-def evidence(*found: tuple[str, str, str], logql: str) -> Row:
-    """The closed row with traces, each a title, a description and TraceQL, and what the logs say."""
-    tiles = [traces(title, description, query) for title, description, query in found]
+def evidence(*found: tuple[str, str, str, str], logql: str) -> Row:
+    """The closed row with traces, each a slug, a title, a description and TraceQL, and what the logs say."""
+    tiles = [traces(*each) for each in found]
     says = "Warnings and errors of otcache's own events. Open a line for its trace id and its attributes."
-    return Row("Traces and logs (needs Tempo and Loki)", [*tiles, logs("What do the logs say?", says, logql)],
-               optional=True)  # fmt: skip
+    tiles.append(logs("logs-warnings", "Log events: warnings and errors", says, logql))
+    return Row("evidence", "Traces and logs (needs Tempo and Loki)", tiles, optional=True)
 
 
 WARNINGS: Final = (

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from dashboards import parameters
 from dashboards.board import Board, Row
 from dashboards.common import (
     ANSWERED,
     ASKED,
     CIRCUIT_STATES,
     COMPONENT_STATES,
-    REASON_COLOURS,
+    REASON_COLORS,
     REASON_TEXTS,
-    RESULT_COLOURS,
-    TIER_COLOURS,
+    RESULT_COLORS,
+    TIER_COLORS,
     TIER_TEXTS,
     WARNINGS,
     circuit_state,
@@ -39,74 +38,63 @@ from dashboards.panels import (
     traces_link,
 )
 from dashboards.promql import Matcher, count_by, one_of, or_zero, quantile, ratio, series, sum_by
-from otcache.telemetry.catalog import (
-    BACKEND,
-    CACHE,
-    DEGRADED_OPERATIONS,
-    EVICTION_REASON,
-    EVICTIONS,
-    L1_COUNT,
-    LOOKUPS,
-    MISS_REASON,
-    OPERATION_DURATION,
-    RESULT,
-    TIER,
-)
+from otcache.telemetry import catalog
+from otcache.telemetry.catalog import BACKEND, CACHE, LOOKUPS, MISS_REASON, OPERATION_DURATION, RESULT, TIER
 
-HIT_RATIO: Final = Limits(parameters.HIT_RATIO_WARNING, parameters.HIT_RATIO_CRITICAL, low_is_bad=True)
-LATENCY: Final = Limits(parameters.LATENCY_WARNING, parameters.LATENCY_CRITICAL)
-ERRORS: Final = Limits(parameters.ERROR_RATIO_WARNING, parameters.ERROR_RATIO_CRITICAL)
-DEGRADED: Final = Limits(parameters.DEGRADED_WARNING, parameters.DEGRADED_CRITICAL)
+HIT_RATIO: Final = Limits("hit_ratio_warning", "hit_ratio_critical", low_is_bad=True)
+LATENCY: Final = Limits("latency_warning", "latency_critical")
+ERRORS: Final = Limits("error_ratio_warning", "error_ratio_critical")
+DEGRADED: Final = Limits("degraded_warning", "degraded_critical")
 NO_REDIS: Final = "no Redis in use"
 _OURS: Final = Matcher(ALERT_NAME, "=~", "Otcache.+")
 
 
 def _helping() -> Row:
     failed, all_calls = operations_share(one_of(RESULT, "error"))
-    degraded = per_second(DEGRADED_OPERATIONS)
+    degraded = per_second(catalog.DEGRADED_OPERATIONS)
     p99 = quantile(0.99, OPERATION_DURATION, ANSWERED)
     firing = count_by(series(ALERTS, _OURS, one_of(ALERT_STATE, "firing"), scoped=False))
-    return Row("Is the cache helping?", [
-        stat("Lookups answered",
-             "Hits and stale answers of all keys looked up. Low right after a deployment or a clear: wait. Otherwise "
-             "see “Why do lookups miss?” below, then the cache in “Which cache is it?”.",
+    return Row("helping", "Is the cache helping?", [
+        stat("hit-ratio", "Hit ratio",
+             "Hits and stale answers, of all keys looked up. Low right after a deployment or `clear()`: wait. "
+             "Otherwise see “Misses by reason” below, then the cache in “All caches now”.",
              Query(hit_ratio(), "hit ratio"), "percentunit", limits=HIT_RATIO, decimals=1, none="no lookups"),
-        stat("Lookups per second",
+        stat("lookups", "Lookups per second",
              "Keys looked up; a batch counts each of its keys. If this falls to 0, requests do not reach the cache.",
              Query(per_second(LOOKUPS), "lookups"), "ops"),
-        stat("Slowest 1 % of calls",
-             "p99 of cache calls that load nothing. If red: see “How long do slow calls take?” below for the tier, "
+        stat("call-p99", "Call duration p99 (without loads)",
+             "p99 of calls that load nothing. If red: see “Call duration p99 by tier” below for the tier, "
              "then Redis and resilience. Loads have their own dashboard.",
              Query(p99, "p99"), "s", limits=LATENCY, none="no calls"),
-        stat("Calls that raise",
-             "Calls that ended with an exception in the application. If not 0: open “Calls that raised” at the "
-             "bottom. A loader that raises is one: see Loading and coherence. An unreachable Redis is none: that is "
-             "degraded.",
+        stat("calls-failed", "Calls that raise",
+             "Calls that ended with an exception in the application. If not 0: open “Traces of calls that raised” at "
+             "the bottom. A loader that raises is one: see Loading and coherence. An unreachable Redis is none: that "
+             "is degraded.",
              Query(ratio(or_zero(failed), all_calls), "raised"), "percentunit", limits=ERRORS, none="no calls"),
-        stat("Calls without Redis",
-             "Calls that should have used Redis and did without. If red: see whether Redis is up, then Redis and "
-             "resilience. The application still works, with fewer hits.",
+        stat("calls-degraded", "Calls without Redis",
+             "Calls that needed Redis and did without. If red: check whether Redis is up, then Redis and resilience. "
+             "The application still works, with fewer hits.",
              Query(ratio(or_zero(degraded), all_calls), "degraded"), "percentunit", limits=DEGRADED, none="no calls"),
-        stat("Alerts firing",
-             "Alerts of otcache's rules, of all services. If not 0: read them in “Which alerts are firing?”.",
+        stat("alerts-firing", "Alerts firing",
+             "Alerts of otcache's rules, of all services. If not 0: read them in “Firing alerts by name”.",
              Query(or_zero(firing), "alerts"), "short", steps=alarm(), decimals=0),
     ])  # fmt: skip
 
 
 def _wrong() -> Row:
     shown = series(ALERTS, _OURS, one_of(ALERT_STATE, "firing"), scoped=False)
-    return Row("Is anything wrong?", [
-        stat("Is Redis there?",
-             "The worst state of Redis as the chosen instances see it. If unavailable: check the server, then its "
-             "network; otcache comes back by itself.",
+    return Row("wrong", "Is anything wrong?", [
+        stat("redis-state", "Redis state",
+             "The worst that a chosen instance sees. If unavailable: check the server, then its network; otcache "
+             "reconnects by itself.",
              Query(component_state(), names(BACKEND)), "short", states=COMPONENT_STATES, none=NO_REDIS,
              width=6, height=6),
-        stat("Is Redis being asked?",
-             "The breaker of the worst instance. Open: Redis failed several times in a row and is left alone until "
-             "a probe succeeds.",
+        stat("breaker-state", "Circuit breaker state",
+             "Of the worst instance. Open: Redis failed several times in a row; otcache skips it until a probe "
+             "succeeds.",
              Query(circuit_state(), names(BACKEND)), "short", states=CIRCUIT_STATES, none=NO_REDIS,
              width=6, height=6),
-        table("Which alerts are firing?",
+        table("alerts-by-name", "Firing alerts by name",
               "otcache's alerts that fire now. Each has a runbook link in its notification; start with the most "
               "severe.",
               [Column("Alert", of=ALERT_NAME), Column("Severity", of=SEVERITY, width=120),
@@ -117,55 +105,55 @@ def _wrong() -> Row:
 
 def _lookups() -> Row:
     misses = per_second(LOOKUPS, one_of(RESULT, "miss"), by=(MISS_REASON,))
-    return Row("What becomes of lookups?", [
-        lines("What do lookups end with?",
-              "Keys per second by result. A growing blue part is what the origin has to answer.",
+    return Row("results", "How do lookups end?", [
+        lines("lookups-by-result", "Lookups by result",
+              "Keys per second. If misses grow, the origin gets more load: see why, below.",
               [Query(per_second(LOOKUPS, by=(RESULT,)), names(RESULT))], "ops", stacked=True,
-              colours=RESULT_COLOURS, width=12),
-        lines("Who answers?",
-              "Share of lookups by the tier that answered. L1 falling and Redis rising: L1 is too small, or "
+              colors=RESULT_COLORS, width=12),
+        lines("lookups-by-tier", "Share of lookups by tier",
+              "The tier that answered. L1 falling and Redis rising: L1 is too small, or "
               "processes were restarted.",
               [Query(per_second(LOOKUPS, ASKED, by=(TIER,)), names(TIER))], "ops", shares=True, most=None,
-              colours=TIER_COLOURS, texts=TIER_TEXTS, width=12),
-        lines("Hit ratio by cache",
-              "The same definition as above for each cache. If one falls, open it in “Which cache is it?”.",
+              colors=TIER_COLORS, texts=TIER_TEXTS, width=12),
+        lines("hit-ratio-by-cache", "Hit ratio by cache",
+              "The same definition as above for each cache. If one falls, open it in “All caches now”.",
               [Query(hit_ratio(by=(CACHE,)), names(CACHE))], "percentunit", limits=HIT_RATIO, most=1, width=12),
-        lines("Why do lookups miss?",
+        lines("misses-by-reason", "Misses by reason",
               "Misses per second by reason. Evicted: raise the size of L1. Expired: raise the TTL. Redis did not "
               "answer: see Redis and resilience. Could not be decoded: two versions share one Redis.",
               [Query(misses, names(MISS_REASON))], "ops", stacked=True,
-              colours=REASON_COLOURS, texts=REASON_TEXTS, width=12),
+              colors=REASON_COLORS, texts=REASON_TEXTS, width=12),
     ])  # fmt: skip
 
 
 def _latency() -> Row:
     link = traces_link("Traces of slower calls of this tier", slow_traces_by_tier())
     panels = {
-        0.5: ("How long does a typical call take?",
-              "Median by the tier that answered. A shift here is felt by every request."),
-        0.99: ("How long do slow calls take?",
-               "p99 by the tier that answered. Click a point, or a dot, for traces of such calls."),
+        0.5: ("call-median-by-tier", "Call duration median by tier",
+              "By the tier that answered. A shift slows every request: open the tier's own dashboard."),
+        0.99: ("call-p99-by-tier", "Call duration p99 by tier",
+               "By the tier that answered. If one rises: click a point, or a dot, for traces of such calls."),
     }  # fmt: skip
     tiles = [
-        lines(title, says, [Query(quantile(q, OPERATION_DURATION, by=(TIER,)), names(TIER), exemplar=True)], "s",
-              log=True, colours=TIER_COLOURS, texts={**TIER_TEXTS, "none": "no tier: writes and misses"},
+        lines(slug, title, says, [Query(quantile(q, OPERATION_DURATION, by=(TIER,)), names(TIER), exemplar=True)], "s",
+              log=True, colors=TIER_COLORS, texts={**TIER_TEXTS, "none": "no tier: writes and misses"},
               links=[link], width=12)
-        for q, (title, says) in panels.items()
+        for q, (slug, title, says) in panels.items()
     ]  # fmt: skip
-    return Row("How long do calls take?", tiles)
+    return Row("durations", "How long do calls take?", tiles)
 
 
 def _caches() -> Row:
     link = board_link("Open this cache", "otcache-cache", cache="${__data.fields.Cache}")
-    evicted = per_second(EVICTIONS, one_of(EVICTION_REASON, "capacity"), by=(CACHE,))
-    return Row("Which cache?", [
-        table("Which cache is it?",
+    evicted = per_second(catalog.EVICTIONS, one_of(catalog.EVICTION_REASON, "capacity"), by=(CACHE,))
+    return Row("caches", "Which cache?", [
+        table("caches-now", "All caches now",
               "One line per cache, now. Click a name for its own dashboard.",
               [Column("Cache", of=CACHE, links=(link,)),
                Column("Hit ratio", "percentunit", hit_ratio(by=(CACHE,)), limits=HIT_RATIO, decimals=1),
                Column("Lookups", "ops", per_second(LOOKUPS, by=(CACHE,))),
                Column("Slowest 1 %", "s", quantile(0.99, OPERATION_DURATION, ANSWERED, by=(CACHE,)), limits=LATENCY),
-               Column("Entries in L1", "short", sum_by(series(L1_COUNT), CACHE)),
+               Column("Entries in L1", "short", sum_by(series(catalog.L1_COUNT), CACHE)),
                Column("Evictions", "ops", evicted)],
               none="no cache reports", sort="Lookups"),
     ])  # fmt: skip
@@ -176,9 +164,10 @@ def board() -> Board:
     fields = ", ".join(f"span.{each.name}" for each in (CACHE, RESULT, TIER))
     mine = 'resource.service.name =~ "$service" && instrumentation:name = "otcache"'
     traces = evidence(
-        ("Slow cache calls", "Calls of over 100 ms. What took the time is in the spans below each.",
+        ("traces-slow", "Traces of slow calls", "Calls of over 100 ms. What took the time is in the spans below each.",
          f"{{ {mine} && duration > 100ms }} | select({fields})"),
-        ("Calls that raised", "Each is an exception in the application; open one for its type and place.",
+        ("traces-errors", "Traces of calls that raised",
+         "Each is an exception in the application; open one for its type and place.",
          f"{{ {mine} && status = error }} | select({fields})"),
         logql=WARNINGS,
     )  # fmt: skip

@@ -22,8 +22,8 @@ from grafana_foundation_sdk.builders import tempo as tempo_builder
 from grafana_foundation_sdk.builders import timeseries as timeseries_builder
 from grafana_foundation_sdk.models import common, dashboard, heatmap, prometheus
 
-from dashboards.parameters import Threshold
 from dashboards.promql import Expr, Label, label
+from otcache.alerts.thresholds import PANELS, Threshold
 
 MIN_STEP: Final = "1m"
 """Of every query: Grafana otherwise believes in a scrape every 15 s, and exporters push every 60 s by default."""
@@ -44,8 +44,13 @@ class PanelBuilder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A panel and its size; Grafana's grid is 24 wide."""
+    """A panel and its size; Grafana's grid is 24 wide.
 
+    Attributes:
+        slug: Its name in links: its id is made of it, and of nothing that changes with its title or place.
+    """
+
+    slug: str
     builder: PanelBuilder
     width: int
     height: int
@@ -75,29 +80,41 @@ def names(*of: Label, between: str = " · ") -> str:
     return between.join(f"{{{{{label(each)}}}}}" for each in of)
 
 
+class Step(float):
+    """A number at which a color changes; it knows its threshold, so that `dashboards.render` can say where that is."""
+
+    threshold: Threshold
+
+    @classmethod
+    def named(cls, name: str) -> Step:
+        """The default of a threshold in `otcache.alerts.thresholds`."""
+        made = cls(PANELS[name].default)
+        made.threshold = PANELS[name]
+        return made
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Where colours change.
+    """Where colors change.
 
     Attributes:
-        warning: Yellow from here on.
-        critical: Red from here on; `None` where nothing is worth waking anybody.
+        warning: Name of the threshold from which on a panel is yellow.
+        critical: Of the one from which on it is red; `None` where nobody has to act now.
         low_is_bad: Both are lower bounds.
     """
 
-    warning: Threshold
-    critical: Threshold | None = None
+    warning: str
+    critical: str | None = None
     low_is_bad: bool = False
 
     def steps(self) -> list[dashboard.Threshold]:
         """As Grafana wants them, ascending."""
-        if not self.low_is_bad:
-            red = [] if self.critical is None else [dashboard.Threshold(self.critical, BAD)]
-            return [dashboard.Threshold(None, GOOD), dashboard.Threshold(self.warning, FAIR), *red]
-        low = [dashboard.Threshold(None, FAIR)]
-        if self.critical is not None:
-            low = [dashboard.Threshold(None, BAD), dashboard.Threshold(self.critical, FAIR)]
-        return [*low, dashboard.Threshold(self.warning, GOOD)]
+        critical = [self.critical] if self.critical else []
+        names = [*critical, self.warning] if self.low_is_bad else [self.warning, *critical]
+        colors = [GOOD, FAIR, BAD][: len(names) + 1]
+        lowest, *rest = reversed(colors) if self.low_is_bad else colors
+        steps = zip(map(Step.named, names), rest, strict=True)
+        return [dashboard.Threshold(None, lowest), *(dashboard.Threshold(step, color) for step, color in steps)]
 
 
 def _thresholds(limits: Limits | None, base: str = PLAIN) -> dashboard_builder.ThresholdsConfig:
@@ -105,9 +122,9 @@ def _thresholds(limits: Limits | None, base: str = PLAIN) -> dashboard_builder.T
     return dashboard_builder.ThresholdsConfig().mode(dashboard.ThresholdsMode.ABSOLUTE).steps(steps)
 
 
-def alarm(colour: str = BAD) -> list[dashboard.Threshold]:
-    """Green at 0, `colour` from the first one on."""
-    return [dashboard.Threshold(None, GOOD), dashboard.Threshold(1.0, colour)]
+def alarm(color: str = BAD) -> list[dashboard.Threshold]:
+    """Green at 0, `color` from the first one on."""
+    return [dashboard.Threshold(None, GOOD), dashboard.Threshold(1.0, color)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +133,12 @@ class State:
 
     value: int | str
     text: str
-    colour: str
+    color: str
 
 
 def _mapping(states: Sequence[State]) -> list[dashboard.ValueMapping]:
     options = {
-        str(state.value): dashboard.ValueMappingResult(text=state.text, color=state.colour, index=index)
+        str(state.value): dashboard.ValueMappingResult(text=state.text, color=state.color, index=index)
         for index, state in enumerate(states)
     }
     return [dashboard.ValueMap(options)]
@@ -172,6 +189,7 @@ def board_link(title: str, uid: str, **variables: str) -> dashboard_builder.Dash
 
 
 def stat(
+    slug: str,
     title: str,
     description: str,
     query: Query,
@@ -190,7 +208,7 @@ def stat(
 
     Args:
         steps: Instead of `limits`.
-        states: What numbers stand for: shown as words on a coloured ground.
+        states: What numbers stand for: shown as words on a colored ground.
         none: What is shown where there is no series.
         window: Whether the query is about the whole time range, so that there is no line to draw.
     """
@@ -202,17 +220,18 @@ def stat(
         panel.thresholds(dashboard_builder.ThresholdsConfig().mode(dashboard.ThresholdsMode.ABSOLUTE).steps([*steps]))
     if decimals is not None:
         panel.decimals(decimals)
-    coloured = limits is not None or steps is not None
+    colored = limits is not None or steps is not None
     panel.graph_mode(common.BigValueGraphMode.NONE if window or states else common.BigValueGraphMode.AREA)
-    panel.color_mode(common.BigValueColorMode.VALUE if coloured else common.BigValueColorMode.NONE)
+    panel.color_mode(common.BigValueColorMode.VALUE if colored else common.BigValueColorMode.NONE)
     panel.text_mode(common.BigValueTextMode.VALUE)
     if states:
         panel.mappings(_mapping(states)).color_mode(common.BigValueColorMode.BACKGROUND)
         panel.text_mode(common.BigValueTextMode.VALUE_AND_NAME)
-    return Tile(panel, width, height)
+    return Tile(slug, panel, width, height)
 
 
 def lines(
+    slug: str,
     title: str,
     description: str,
     queries: Sequence[Query],
@@ -224,7 +243,7 @@ def lines(
     steps: bool = False,
     log: bool = False,
     limits: Limits | None = None,
-    colours: Mapping[str, str] | None = None,
+    colors: Mapping[str, str] | None = None,
     texts: Mapping[str, str] | None = None,
     links: Sequence[dashboard_builder.DashboardLink] = (),
     dashed: str = "",
@@ -241,7 +260,7 @@ def lines(
         shares: Stacked to a whole.
         steps: Drawn as steps: states, and other numbers that hold until they change.
         limits: Drawn as dashed lines.
-        colours: Of series, by what the legend calls them.
+        colors: Of series, by what the legend calls them.
         texts: What series are called instead.
         dashed: The series (a regular expression) to draw as a dashed line: a limit, a baseline.
         least: Lower end of the axis.
@@ -262,8 +281,8 @@ def lines(
         dashes = common.GraphThresholdsStyleMode.DASHED
         panel.thresholds_style(common_builder.GraphThresholdsStyleConfig().mode(dashes))
     _axis(panel, log, None if log else least, most, decimals)
-    _overrides(panel, colours or {}, texts or {}, dashed)
-    return Tile(panel, width, height)
+    _overrides(panel, colors or {}, texts or {}, dashed)
+    return Tile(slug, panel, width, height)
 
 
 def _axis(
@@ -281,16 +300,16 @@ def _axis(
 
 
 def _overrides(
-    panel: timeseries_builder.Panel, colours: Mapping[str, str], texts: Mapping[str, str], dashed: str
+    panel: timeseries_builder.Panel, colors: Mapping[str, str], texts: Mapping[str, str], dashed: str
 ) -> None:
     if dashed:
         line = dashboard.DynamicConfigValue("custom.lineStyle", {"dash": [8, 8], "fill": "dash"})
         grey = dashboard.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": "gray"})
         panel.override_by_regexp(f"/^{dashed}/", [line, grey])
-    for name in sorted({*colours, *texts}):
+    for name in sorted({*colors, *texts}):
         values = []
-        if name in colours:
-            fixed = {"mode": "fixed", "fixedColor": colours[name]}
+        if name in colors:
+            fixed = {"mode": "fixed", "fixedColor": colors[name]}
             values.append(dashboard.DynamicConfigValue("color", fixed))
         if name in texts:
             values.append(dashboard.DynamicConfigValue("displayName", texts[name]))
@@ -328,6 +347,7 @@ class Column:
 
 
 def table(
+    slug: str,
     title: str,
     description: str,
     columns: Sequence[Column],
@@ -360,7 +380,7 @@ def table(
         panel.override_by_name(column.title, _column(column))
     if sort:
         panel.sort_by([common_builder.TableSortByFieldState().display_name(sort).desc(not rising)])
-    return Tile(panel, width, height)
+    return Tile(slug, panel, width, height)
 
 
 def _transformations(
@@ -399,26 +419,26 @@ def _column(column: Column) -> list[dashboard.DynamicConfigValue]:
     return found
 
 
-def heat(title: str, description: str, query: Query, unit: str, *, width: int = 12, height: int = 9) -> Tile:
+def heat(slug: str, title: str, description: str, query: Query, unit: str, *, width: int = 12, height: int = 9) -> Tile:
     """How a histogram's values are spread over time."""
     panel = heatmap_builder.Panel().title(title).description(description).datasource(PROMETHEUS).unit(unit)
     target = _target(query, "A", instant=False, table=False).format(prometheus.PromQueryFormat.HEATMAP)
     axis = heatmap_builder.YAxisConfig().unit(unit).axis_placement(common.AxisPlacement.LEFT)
-    colour = heatmap_builder.HeatmapColorOptions().mode(heatmap.HeatmapColorMode.SCHEME).scheme("Oranges").steps(64)
-    panel.targets([target]).calculate(False).y_axis(axis).color(colour).thresholds(_thresholds(None))
-    return Tile(panel.hide_legend().no_value("no data"), width, height)
+    color = heatmap_builder.HeatmapColorOptions().mode(heatmap.HeatmapColorMode.SCHEME).scheme("Oranges").steps(64)
+    panel.targets([target]).calculate(False).y_axis(axis).color(color).thresholds(_thresholds(None))
+    return Tile(slug, panel.hide_legend().no_value("no data"), width, height)
 
 
-def traces(title: str, description: str, traceql: str, *, width: int = 12, height: int = 9) -> Tile:
+def traces(slug: str, title: str, description: str, traceql: str, *, width: int = 12, height: int = 9) -> Tile:
     """What a TraceQL query finds, as a table that leads to the traces."""
     target = tempo_builder.Dataquery().ref_id("A").datasource(TEMPO).query_type("traceql").query(traceql).limit(20)
     panel = table_builder.Panel().title(title).description(description).datasource(TEMPO).targets([target])
-    return Tile(panel.unit("short").no_value("no such traces").thresholds(_thresholds(None)), width, height)
+    return Tile(slug, panel.unit("short").no_value("no such traces").thresholds(_thresholds(None)), width, height)
 
 
-def logs(title: str, description: str, logql: str, *, width: int = 24, height: int = 9) -> Tile:
+def logs(slug: str, title: str, description: str, logql: str, *, width: int = 24, height: int = 9) -> Tile:
     """Log lines."""
     target = loki_builder.Dataquery().ref_id("A").datasource(LOKI).expr(logql).query_type("range")
     panel = logs_builder.Panel().title(title).description(description).datasource(LOKI).targets([target])
     panel.show_time(True).wrap_log_message(True).enable_log_details(True).sort_order(common.LogsSortOrder.DESCENDING)
-    return Tile(panel.unit("short").no_value("no such lines").thresholds(_thresholds(None)), width, height)
+    return Tile(slug, panel.unit("short").no_value("no such lines").thresholds(_thresholds(None)), width, height)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dashboards import parameters
 from dashboards.board import Board, Row, events
 from dashboards.common import per_second
 from dashboards.panels import BAD, FAIR, Column, Limits, Query, State, Tile, alarm, lines, logs, names, stat, table
@@ -17,27 +16,15 @@ from dashboards.promql import (
     shown,
     sum_by,
 )
+from otcache.telemetry import catalog
 from otcache.telemetry.catalog import (
-    BASELINE_DURATION,
-    BASELINE_RATIO,
     BENCHMARK,
-    BENCHMARK_COMPLETED,
-    BENCHMARK_DURATION,
-    BENCHMARK_MEMORY,
-    BENCHMARK_STATISTIC,
-    BENCHMARK_THROUGHPUT,
     CACHE,
-    CURRENT_DURATION,
-    CURRENT_RATIO,
     ERROR_TYPE,
-    EVALUATION_DURATION,
     EVALUATIONS,
     INDICATOR,
-    REGRESSION_CHANGE,
-    REGRESSION_DETECTED,
     REGRESSION_STATUS,
     SERIES,
-    STATISTIC,
     TARGET,
     TIER,
     VERDICT,
@@ -45,9 +32,9 @@ from otcache.telemetry.catalog import (
 )
 
 JUDGED = (CACHE, INDICATOR, SERIES, TIER)
-EVIDENCE = (*JUDGED, STATISTIC)
-CHANGE = Limits(parameters.CHANGE_WARNING, parameters.CHANGE_CRITICAL)
-COLOURS = {"critical": "red", "warning": "orange", "minor": "yellow", "inconclusive": "purple", "ok": "green",
+EVIDENCE = (*JUDGED, catalog.STATISTIC)
+CHANGE = Limits("change_warning", "change_critical")
+COLORS = {"critical": "red", "warning": "orange", "minor": "yellow", "inconclusive": "purple", "ok": "green",
            "improved": "blue"}  # fmt: skip
 NONE = "no verdicts"
 
@@ -57,63 +44,72 @@ def _in_force(*verdicts: str) -> Expr:
 
 
 def _now() -> Row:
-    return Row("Has anything become worse?", [
-        stat("Critical", "Numbers that became much worse, with confidence. If not 0: find them in the "
+    return Row("now", "Has anything become worse?", [
+        stat("critical", "Critical verdicts",
+             "Numbers that became much worse, with confidence. If not 0: find them in the "
              "table, then the deployment at the start of the change.",
              Query(_in_force("critical"), "critical"), "short", steps=alarm(BAD), decimals=0, none=NONE, width=6),
-        stat("Warnings", "Numbers that became worse, with confidence. Look before the next release.",
+        stat("warning", "Warning verdicts", "Numbers that became worse, with confidence. Look before the next release.",
              Query(_in_force("warning"), "warning"), "short", steps=alarm(FAIR), decimals=0, none=NONE, width=6),
-        stat("Can't be told", "Too little traffic, or too much noise, for a verdict. It is not a good sign "
-             "and not a bad one.",
+        stat("inconclusive", "Inconclusive verdicts",
+             "Too little traffic, or too much noise, for a verdict. If one stays so: judge a longer window.",
              Query(_in_force("inconclusive"), "inconclusive"), "short", decimals=0, none=NONE, width=6),
-        stat("Improved", "Numbers that became better, with confidence. Time for a new baseline.",
+        stat("improved", "Improved verdicts", "Numbers that became better, with confidence. Time for a new baseline.",
              Query(_in_force("improved"), "improved"), "short", decimals=0, none=NONE, width=6),
     ])  # fmt: skip
 
 
 def _verdicts() -> Row:
     verdict = shown(max_by(series(REGRESSION_STATUS, none_of(VERDICT, "ok")), TARGET, *JUDGED, VERDICT))
-    verdicts = tuple(State(name, name, colour) for name, colour in COLOURS.items())
-    change = max_by(series(REGRESSION_CHANGE), *EVIDENCE)
-    return Row("What has changed?", [
-        table("What is not as before?", "One line per series whose verdict is not ok; its change and its evidence "
+    verdicts = tuple(State(name, name, color) for name, color in COLORS.items())
+    change = max_by(series(catalog.REGRESSION_CHANGE), *EVIDENCE)
+    return Row("verdicts", "What has changed?", [
+        table("verdicts-by-series", "Verdicts by series",
+              "One line per series whose verdict is not ok; its change and its evidence "
               "are beside and below.",
               [Column("Service", of=TARGET), Column("Cache", of=CACHE, width=90),
                Column("What", of=INDICATOR, width=150), Column("Tier", of=TIER, width=60),
                Column("Of", of=SERIES, width=90), Column("Verdict", of=VERDICT, states=verdicts),
                Column("in force", "short", verdict)],
               none="nothing has changed", sort="Verdict", rising=True, hide=("in force",), width=12, height=9),
-        lines("How much worse than before?", "Share of the baseline; above 0 is worse, below 0 better. A step at a "
+        lines("change-by-series", "Change from the baseline by series",
+              "Share of the baseline; above 0 is worse, below 0 better. A step at a "
               "deployment (the blue line) is that deployment's.",
               [Query(change, names(*EVIDENCE))], "percentunit", limits=CHANGE, least=None, none=NONE, width=12,
               height=9),
-        lines("How many series have which verdict?", "All that are judged. Red or orange growing: a regression "
+        lines("series-by-verdict", "Series by verdict",
+              "All that are judged. Red or orange growing: a regression "
               "spreads.",
               [Query(sum_by(series(REGRESSION_STATUS), VERDICT), names(VERDICT))], "short", stacked=True, steps=True,
-              decimals=0, colours=COLOURS, none=NONE),
-        _evidence("Durations: now and before", CURRENT_DURATION, BASELINE_DURATION, "s", log=True),
-        _evidence("Shares: now and before", CURRENT_RATIO, BASELINE_RATIO, "percentunit", log=False),
+              decimals=0, colors=COLORS, none=NONE),
+        _evidence("durations", "Durations: now and baseline", catalog.CURRENT_DURATION, catalog.BASELINE_DURATION,
+                  "s", log=True),
+        _evidence("shares", "Shares: now and baseline", catalog.CURRENT_RATIO, catalog.BASELINE_RATIO,
+                  "percentunit", log=False),
     ])  # fmt: skip
 
 
-def _evidence(title: str, current: Instrument, baseline: Instrument, unit: str, *, log: bool) -> Tile:
+def _evidence(slug: str, title: str, current: Instrument, baseline: Instrument, unit: str, *, log: bool) -> Tile:
     says = "What each verdict rests on; the baseline is dashed. Far apart: worse or better, by the verdict."
-    return lines(title, says,
+    return lines(slug, title, says,
                  [Query(max_by(series(current), *EVIDENCE), names(*EVIDENCE)),
-                  Query(max_by(series(baseline), *EVIDENCE), f"before: {names(*EVIDENCE)}")],
-                 unit, log=log, dashed="before", none=NONE)  # fmt: skip
+                  Query(max_by(series(baseline), *EVIDENCE), f"baseline: {names(*EVIDENCE)}")],
+                 unit, log=log, dashed="baseline", none=NONE)  # fmt: skip
 
 
 def _detector() -> Row:
-    return Row("Does the detector work?", [
-        lines("What do evaluations find?", "Evaluations per second by verdict. None at all: the detector does not run.",
-              [Query(per_second(EVALUATIONS, by=(VERDICT,)), names(VERDICT))], "ops", stacked=True, colours=COLOURS,
+    return Row("detector", "Does the detector work?", [
+        lines("evaluations-by-verdict", "Evaluations by verdict",
+              "Evaluations per second by verdict. None at all: the detector does not run.",
+              [Query(per_second(EVALUATIONS, by=(VERDICT,)), names(VERDICT))], "ops", stacked=True, colors=COLORS,
               none="the detector does not run"),
-        lines("Which evaluations fail?", "Per second, by error. Its log says why; Prometheus may not answer.",
+        lines("evaluations-failed", "Failed evaluations by error",
+              "Per second, by error. Its log says why; Prometheus may not answer.",
               [Query(per_second(EVALUATIONS, present(ERROR_TYPE), by=(ERROR_TYPE,)), names(ERROR_TYPE))], "ops",
               none="none fails"),
-        lines("How long does a pass take?", "p95. Near its interval: judge fewer caches, or less often.",
-              [Query(quantile(0.95, EVALUATION_DURATION, by=(TARGET,)), names(TARGET))], "s",
+        lines("evaluation-p95", "Evaluation pass duration p95 by service",
+              "p95. Near its interval: judge fewer caches, or less often.",
+              [Query(quantile(0.95, catalog.EVALUATION_DURATION, by=(TARGET,)), names(TARGET))], "s",
               none="the detector does not run"),
     ])  # fmt: skip
 
@@ -121,33 +117,38 @@ def _detector() -> Row:
 def _benchmarks() -> Row:
     by = (BENCHMARK,)
     times = {
-        statistic: max_by(series(BENCHMARK_DURATION, one_of(BENCHMARK_STATISTIC, statistic)), *by)
+        statistic: max_by(series(catalog.BENCHMARK_DURATION, one_of(catalog.BENCHMARK_STATISTIC, statistic)), *by)
         for statistic in ("mean", "p95", "p99")
     }
-    throughput, memory = max_by(series(BENCHMARK_THROUGHPUT), *by), max_by(series(BENCHMARK_MEMORY), *by)
+    throughput, memory = (
+        max_by(series(catalog.BENCHMARK_THROUGHPUT), *by),
+        max_by(series(catalog.BENCHMARK_MEMORY), *by),
+    )
     none = "no benchmarks"
-    return Row("What did benchmarks measure?", [
-        table("What did the last run measure?", "One line per benchmark. Compare only runs of the same machine.",
+    return Row("benchmarks", "What did benchmarks measure?", [
+        table("benchmark-results", "Last results by benchmark",
+              "One line per benchmark. Compare only runs of the same machine.",
               [Column("Benchmark", of=BENCHMARK), *(Column(name, "s", expr) for name, expr in times.items()),
                Column("Throughput", "ops", throughput), Column("Peak memory", "bytes", memory)],
               none=none, sort="Throughput"),
-        lines("How have benchmarks' times moved?", "Mean of one operation, by benchmark. A step that stays is a "
+        lines("benchmark-mean", "Mean operation duration by benchmark",
+              "Mean of one operation, by benchmark. A step that stays is a "
               "change of the code, or of the machine.",
               [Query(times["mean"], names(BENCHMARK))], "s", log=True, none=none),
-        lines("How has throughput moved?", "Operations per second, by benchmark.",
+        lines("benchmark-throughput", "Throughput by benchmark", "Operations per second, by benchmark.",
               [Query(throughput, names(BENCHMARK))], "ops", log=True, none=none),
-        lines("How has memory moved?", "Peak of one run, by benchmark.",
+        lines("benchmark-memory", "Peak memory by benchmark", "Peak of one run, by benchmark.",
               [Query(memory, names(BENCHMARK))], "bytes", none=none),
     ])  # fmt: skip
 
 
 def board() -> Board:
     """The dashboard."""
-    said = Row("Logs (needs Loki)", [
-        logs("What did the detector report?", "One line per regression, with its bounds.",
-             events(REGRESSION_DETECTED, TARGET), width=12),
-        logs("Which benchmarks ran?", "One line per benchmark, with its commit.",
-             f'{{service_name=~".+"}} | event_name = "{BENCHMARK_COMPLETED.name}"', width=12),
+    said = Row("logs", "Logs (needs Loki)", [
+        logs("logs-regressions", "Log events of regressions", "One line per regression, with its bounds.",
+             events(catalog.REGRESSION_DETECTED, TARGET), width=12),
+        logs("logs-benchmarks", "Log events of benchmarks", "One line per benchmark, with its commit.",
+             f'{{service_name=~".+"}} | event_name = "{catalog.BENCHMARK_COMPLETED.name}"', width=12),
     ], optional=True)  # fmt: skip
     says = "What the regression detector says about services, with its evidence, and what benchmarks measured."
     rows = [_now(), _verdicts(), _detector(), _benchmarks(), said]

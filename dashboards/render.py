@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from dashboards import ai, cache, health, loading, overview, redis, regressions
 from dashboards.board import SETTABLE, dumps, render
-from dashboards.parameters import THRESHOLDS, Threshold
+from dashboards.panels import Step
 
 FOLDER: Final = Path(__file__).parent / "grafana"
 SIDECAR: Final = Path(__file__).parent / "parameters.json"
@@ -49,17 +49,11 @@ def drift(wanted: dict[Path, str] | None = None) -> list[Path]:
 
 
 def _sidecar(rendered: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    places: dict[str, dict[str, list[str]]] = {threshold.name: {} for threshold in THRESHOLDS}
+    thresholds: dict[str, dict[str, list[str]]] = {}
     for name, model in rendered.items():
-        for pointer, threshold in _thresholds(model, ""):
-            places[threshold.name].setdefault(name, []).append(pointer)
-    thresholds = {
-        each.name: {
-            "default": float(each), "unit": each.unit, "minimum": each.minimum, "maximum": each.maximum,
-            "meaning": each.meaning, "places": places[each.name],
-        }
-        for each in THRESHOLDS
-    }  # fmt: skip
+        for pointer, step in _steps(model, ""):
+            option = step.threshold.panel or step.threshold.name
+            thresholds.setdefault(option, {}).setdefault(name, []).append(pointer)
     variables = {
         variable: {
             "meaning": _SAID[variable],
@@ -70,15 +64,15 @@ def _sidecar(rendered: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {"thresholds": thresholds, "variables": variables}
 
 
-def _thresholds(value: Any, pointer: str) -> Iterator[tuple[str, Threshold]]:
-    if isinstance(value, Threshold):
+def _steps(value: Any, pointer: str) -> Iterator[tuple[str, Step]]:
+    if isinstance(value, Step):
         yield pointer, value
     elif isinstance(value, dict):
         for key in sorted(value):
-            yield from _thresholds(value[key], f"{pointer}/{key}")
+            yield from _steps(value[key], f"{pointer}/{key}")
     elif isinstance(value, list):
         for index, each in enumerate(value):
-            yield from _thresholds(each, f"{pointer}/{index}")
+            yield from _steps(each, f"{pointer}/{index}")
 
 
 def _index(model: dict[str, Any], variable: str) -> int:

@@ -9,26 +9,37 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks import report
 from benchmarks.results import BASELINE, Results
-from otcache.alerts.tables import alert_table, threshold_table
-from otcache.cli import dashboards as cli_dashboards
+from otcache.alerts import Parameters, alerts, thresholds
+from otcache.cli import dashboards
 from otcache.config.model import options_table
 from otcache.telemetry.catalog import tables
 
 DOCS = Path(__file__).parent
 
 
-def dashboard_thresholds() -> str:
-    """The thresholds of the dashboards."""
+def alert_table() -> str:
+    """Every alert: when it fires, its severity, where to look."""
+    using = Parameters()
     rows = [
-        (f"`{each.name}`", f"{each.default:g}", each.unit, f"{each.minimum:g}..{each.maximum:g}", each.meaning)
-        for each in cli_dashboards.load().thresholds.values()
+        (f"[`{each.name}`](runbooks.md#{each.name.lower()}) {'/'.join(each.labels.values())}".strip(), each.severity,
+         each.summary, using.time(each.hold) if each.hold else "at once", f"`{each.dashboard}`")
+        for each in alerts(using)
+    ]  # fmt: skip
+    return tables.table(("alert", "severity", "says", "for", "dashboard"), rows)
+
+
+def threshold_table(known: Mapping[str, thresholds.Threshold]) -> str:
+    """Thresholds by the name of their option."""
+    rows = [
+        (f"`{name}`", f"{each.default:g} {each.unit}".strip(), f"{each.low:g}..{each.high:g}", each.meaning)
+        for name, each in known.items()
     ]
-    return tables.table(("threshold", "default", "unit", "range", "meaning"), rows)
+    return tables.table(("threshold", "default", "range", "meaning"), rows)
 
 
 def measured(part: Callable[[Results], str]) -> Callable[[], str]:
@@ -42,8 +53,8 @@ TABLES = {
     "bench_machine": measured(report.machine),
     "options": options_table,
     "alerts": alert_table,
-    "thresholds": threshold_table,
-    "dashboard_thresholds": dashboard_thresholds,
+    "thresholds": lambda: threshold_table(thresholds.ALERTS),
+    "dashboard_thresholds": lambda: threshold_table(dashboards.load().thresholds),
     "instruments": tables.instruments,
     "buckets": tables.buckets,
     "attributes": tables.attributes,

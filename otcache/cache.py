@@ -1,6 +1,6 @@
-"""`Cache`: every operation of a cache, and its life.
+"""`Cache`: every operation of a cache, from the hit path to its end of life.
 
-`get` and `get_or_set` begin with the hit path. Its rules and their prices are in docs/performance.md: one dictionary
+`get` and `get_or_set` begin with the hit path. Its rules and their costs are in docs/performance.md: one dictionary
 look-up, two clock reads, integer cells; no lock, no task, no SDK call unless a span would be recorded.
 """
 
@@ -15,12 +15,11 @@ from otcache._engine.invalidation_log import EVERYTHING, prefix_target, tag_targ
 from otcache._engine.tiers import Tiers
 from otcache._engine.write_options import WriteOptions
 from otcache._loading.coordinator import LoadCoordinator
-from otcache._serialization.keys import check_key, check_tags
+from otcache._serialization.keys import MAX_KEY_BYTES, check_key, check_tags
 from otcache._serialization.serializer import Facts
 from otcache.base import MISSING, Answer, CacheInterface, as_answer, as_get_or_set
 from otcache.config import CacheConfig
 from otcache.exceptions import StoreError, ValidationError
-from otcache.stores.memory import Entry
 from otcache.telemetry._instrumentation.metrics import GRID, SLOTS, SLOTTED, SUM, load_stats, lookup_stats
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.sampling import SPAN_KEY, current_context
@@ -33,62 +32,66 @@ _LONGEST_TTL: Final = 31_536_000
 
 
 class Cache(CacheInterface):
-    """A cache in one or two tiers. The classes that users build only decide which tiers there are.
+    """A cache in one or two tiers. The documented classes only decide which tiers there are.
 
     Args:
         config: The validated options.
         tiers: L1, and L2 if there is one.
-        probe: What it reports through.
+        probe: What the cache reports through.
     """
 
     def __init__(self, config: CacheConfig, tiers: Tiers, probe: Probe) -> None:
         self.config = config
         self.name = config.name
         self._tiers = tiers
-        self._near = tiers.near
-        self._far = tiers.far
+        self._l1, self._l2 = tiers.l1, tiers.l2
         self._probe = probe
-        self._clock: Callable[[], int] = clock
-        # what the hit path touches, one attribute each
-        self._entries = tiers.near.entries
-        self._hits = probe.hits
-        self._tracing = probe.tracing
-        self._load_hits = probe.load_hits
-        self._plain = not tiers.copies
         self._loads = LoadCoordinator(config, tiers, probe)
+        # What the hit path touches, one attribute each.
+        self._clock: Callable[[], int] = clock
+        self._entries = tiers.l1.store.entries
+        self._hits, self._load_hits = probe.hits, probe.load_hits
+        self._tracing = probe.tracing
+        self._set_plain()
         probe.metrics.watch(self)
 
     # --- the hit paths ------------------------------------------------------------------------------
 
+    # `get` and `hit` are the same steps, written twice: to share them by a call would cost a tenth of a hit. Only the
+    # cell that counts and what follows a miss differ; tests/engine/test_hit_paths.py compares them line by line.
+    #
+    # * `entries.get` raises TypeError for an unhashable key. What follows the miss refuses the key by name.
+    # * One chained comparison asks for freshness and for the L1 lease, so that `started` is loaded once.
+    # * `used` is set before anything is reported: eviction must see the hit even if an observer is slow.
+    # * A histogram's cells are counted in place: 25 ns where `counter.add()` costs 7 us. Under the GIL `+=` on a list
+    #   item loses no update.
+
     async def get(self, key: str, default: Any = None, *, type: Any = None) -> Any:  # noqa: A002
-        """The value under `key`.
+        """Return the value of `key`, or `default`.
 
         Args:
-            key: Where.
+            key: The key.
             default: What a miss gives; tells a miss from a cached `None`.
             type: The declared type of the value, if it needs one (docs/values.md).
 
         Raises:
             ValidationError: The key is not a non-empty string of at most 8 KiB.
         """
-        clock = self._clock
-        started = clock()
+        started = self._clock()
         try:
             entry = self._entries.get(key)
-        except TypeError:  # an unhashable key: refused below, by name
+        except TypeError:
             entry = None
-        if entry is not None and entry.expires > started < self._near.trusted_until:
+        if entry is not None and entry.expires > started < self._l1.lease_ends:
             entry.used = True
             if self._plain:
-                tracing = self._tracing
-                span = current_context().get(SPAN_KEY)
+                tracing, span = self._tracing, current_context().get(SPAN_KEY)
                 if span is None:
                     recorded = tracing.roots or (tracing.unset and tracing.is_late())
                 else:
                     recorded = span.get_span_context()[3] & tracing.mask or tracing.always
                 if not recorded:
-                    cells = self._hits
-                    elapsed = clock() - started
+                    cells, elapsed = self._hits, self._clock() - started
                     cells[SLOTS[elapsed] if elapsed < SLOTTED else bisect_left(GRID, elapsed)] += 1
                     cells[SUM] += elapsed
                     return entry.value
@@ -96,6 +99,44 @@ class Cache(CacheInterface):
                 self._probe.hit(key, entry.value, entry.facts, started)
                 return entry.value
         return await self._fetch(key, default, type, started)
+
+    def hit(self, key: str, template: str | None = None) -> Any:
+        """Return the value of `key` if L1 may serve it as it is; else `MISSING`, and nothing is counted.
+
+        The start of `get_or_set` without a coroutine, for code that goes on to it (docs/cached.md).
+
+        Args:
+            key: The key.
+            template: The shape of the key, such as `user:{id}`, for its span.
+        """
+        started = self._clock()
+        try:
+            entry = self._entries.get(key)
+        except TypeError:
+            entry = None
+        if entry is not None and entry.expires > started < self._l1.lease_ends:
+            entry.used = True
+            if self._plain:
+                tracing, span = self._tracing, current_context().get(SPAN_KEY)
+                if span is None:
+                    recorded = tracing.roots or (tracing.unset and tracing.is_late())
+                else:
+                    recorded = span.get_span_context()[3] & tracing.mask or tracing.always
+                if not recorded:
+                    cells, elapsed = self._load_hits, self._clock() - started
+                    cells[SLOTS[elapsed] if elapsed < SLOTTED else bisect_left(GRID, elapsed)] += 1
+                    cells[SUM] += elapsed
+                    return entry.value
+            if not self._tiers.copies:  # somebody watches: a span, a callback
+                self._probe.hit(key, entry.value, entry.facts, started, "get_or_set", template)
+                return entry.value
+        return MISSING
+
+    def _set_plain(self) -> None:
+        """The hit path asks one flag: no callback wants hits, and no caller wants an object of its own."""
+        self._plain = not (self._tiers.copies or self._probe.callbacks.has("get_success"))
+
+    # --- loading ------------------------------------------------------------------------------------
 
     @as_get_or_set
     async def get_or_set(
@@ -115,24 +156,24 @@ class Cache(CacheInterface):
         refresh: bool = False,
         template: str | None = None,
     ) -> Any:
-        """The value under `key`; `loader` makes it if it is not there (docs/loading.md).
+        """Return the value of `key`; on a miss, run `loader` and store the result (docs/loading.md).
 
-        Of many callers at once one loads, and the others wait for it. A caller who gives up stops nothing.
+        Of many callers at once one loads, and the others wait for it. A caller who gives up stops no load.
 
         Args:
-            key: Where.
+            key: The key.
             loader: Makes the value: an async function, or a plain one, which runs in a worker thread. It may return
                 `Loaded` to choose for itself.
             ttl: Seconds that the value is fresh; `None` takes the default, 0 for ever.
             type: The declared type of the value, if it needs one (docs/values.md).
-            tags: To invalidate it by.
-            stale_ttl: Seconds beyond `ttl` that it may be given where no new one is to be had.
-            soft_timeout: Seconds that a caller who has a stale value waits for the new one; 0 not at all.
+            tags: What `invalidate_tag` may name the value by.
+            stale_ttl: Seconds beyond `ttl` that the value may be served stale where no new one is to be had.
+            soft_timeout: Seconds that a caller with a stale value waits for the new one; 0 not at all.
             timeout: Seconds after which the load is given up.
             negative_ttl: The `ttl` of a loaded `None`.
-            early_refresh: How eagerly a hot value is loaded anew before its time is over; 0 never.
+            early_refresh: How eagerly a hot value is refreshed before its TTL ends; 0 never.
             ttl_jitter: Share of `ttl`, 0..0.5, by which it is shortened at random.
-            refresh: Load anew, whatever is there.
+            refresh: Load whatever the tiers hold.
             template: The shape of the key, such as `user:{id}`, for its span.
 
         Raises:
@@ -140,18 +181,11 @@ class Cache(CacheInterface):
             LoadTimeout: The load was given up, and there is no stale value.
             Exception: What the loader raised, as it is, if there is no stale value.
         """
-        if not refresh:
-            value = self.hit(key)
-            if value is not MISSING:
-                return value
-        started = self._clock()
-        entry = None if refresh or self._tiers.copies else self._entry(key)
-        if entry is not None and entry.expires > started < self._near.trusted_until:  # somebody watches
-            entry.used = True
-            self._probe.hit(key, entry.value, entry.facts, started, "get_or_set", template)
-            return entry.value
+        value = MISSING if refresh else self.hit(key, template)
+        if value is not MISSING:
+            return value
         answer = await self._loads.answer(
-            started,
+            self._clock(),
             key,
             loader,
             kind=type,
@@ -167,60 +201,6 @@ class Cache(CacheInterface):
             ttl_jitter=ttl_jitter,
         )
         return answer.value
-
-    def hit(self, key: str) -> Any:
-        """The value under `key`, if it is near and fresh and nobody watches; else `MISSING`, and nothing is counted.
-
-        The start of `get_or_set` without a coroutine, for code that goes on to it (docs/cached.md).
-        """
-        clock = self._clock
-        started = clock()
-        try:
-            entry = self._entries.get(key)
-        except TypeError:  # an unhashable key: refused later, by name
-            return MISSING
-        if entry is None or not (self._plain and entry.expires > started < self._near.trusted_until):
-            return MISSING
-        tracing = self._tracing
-        span = current_context().get(SPAN_KEY)
-        if span is None:
-            recorded = tracing.roots or (tracing.unset and tracing.is_late())
-        else:
-            recorded = span.get_span_context()[3] & tracing.mask or tracing.always
-        if recorded:
-            return MISSING
-        entry.used = True
-        cells = self._load_hits
-        elapsed = clock() - started
-        cells[SLOTS[elapsed] if elapsed < SLOTTED else bisect_left(GRID, elapsed)] += 1
-        cells[SUM] += elapsed
-        return entry.value
-
-    def _entry(self, key: str) -> Entry | None:
-        try:
-            return self._entries.get(key)
-        except TypeError:  # an unhashable key: refused later, by name
-            return None
-
-    # --- reading ------------------------------------------------------------------------------------
-
-    async def _fetch(
-        self,
-        key: str,
-        default: Any,
-        kind: Any,
-        started: int,
-        *,
-        ai: AIFacts | None = None,
-        promote: bool = True,
-    ) -> Any:
-        with self._probe.operation("get", started, key, ai) as outcome:
-            check_key(key)
-            found = await self._tiers.look_up(outcome, key, kind, promote)
-            outcome.result, outcome.tier, outcome.reason = found.result, found.tier, found.reason
-            outcome.value, outcome.facts = found.value, found.facts
-            outcome.age = found.age
-        return default if outcome.value is MISSING else outcome.value
 
     @as_answer
     async def answer(
@@ -240,7 +220,7 @@ class Cache(CacheInterface):
         refresh: bool = False,
         template: str | None = None,
     ) -> Answer[Any]:
-        """As `get_or_set`, with how the value came: whether it is stale, how old it is, who had it."""
+        """Do as `get_or_set`, and say where the value came from: whether it is stale, its age, its tier."""
         return await self._loads.answer(
             self._clock(),
             key,
@@ -258,8 +238,29 @@ class Cache(CacheInterface):
             ttl_jitter=ttl_jitter,
         )
 
+    # --- reading ------------------------------------------------------------------------------------
+
+    async def _fetch(
+        self,
+        key: str,
+        default: Any,
+        kind: Any,
+        started: int,
+        *,
+        ai: AIFacts | None = None,
+        promote: bool = True,
+    ) -> Any:
+        with self._probe.operation("get", started, key, ai) as outcome:
+            # `check_key`'s own first step, here without the call: nearly every key passes it.
+            if key.__class__ is not str or not key.isascii() or not 0 < len(key) <= MAX_KEY_BYTES:
+                check_key(key)
+            found = await self._tiers.look_up(outcome, key, kind, promote)
+            outcome.result, outcome.tier, outcome.reason = found.result, found.tier, found.reason
+            outcome.value, outcome.facts, outcome.age = found.value, found.facts, found.age
+        return default if outcome.value is MISSING else outcome.value
+
     async def get_many(self, keys: Iterable[str], *, type: Any = None) -> dict[str, Any]:  # noqa: A002
-        """The values of those `keys` that are there; the far tier is asked once for all the rest."""
+        """Return the values of those `keys` that are there; L2 is asked once for all that L1 does not hold."""
         with self._probe.operation("get_many", self._clock()) as outcome:
             wanted = _distinct(keys)
             outcome.batch_size = len(wanted)
@@ -273,7 +274,7 @@ class Cache(CacheInterface):
         return found
 
     async def exists(self, key: str) -> bool:
-        """Whether `key` holds a value (which may be `None`); `False` if the tier that knows can't be asked."""
+        """Return whether `key` holds a value (which may be `None`); `False` if the tier that knows can't be asked."""
         with self._probe.operation("contains", self._clock(), key) as outcome:
             check_key(key)
             found = await self._tiers.contains(outcome, key)
@@ -281,7 +282,7 @@ class Cache(CacheInterface):
         return found
 
     async def get_ttl(self, key: str) -> int | None:
-        """Seconds until `key` expires, rounded up; 0 if it never does, `None` if it is not there."""
+        """Return the seconds until `key` expires, rounded up; 0 if it never does, `None` if it is not there."""
         with self._probe.operation("get_ttl", self._clock(), key) as outcome:
             check_key(key)
             left = await self._tiers.left_ms(outcome, key)
@@ -299,19 +300,20 @@ class Cache(CacheInterface):
         type: Any = None,  # noqa: A002
         tags: Iterable[str] = (),
     ) -> None:
-        """Store `value`; see `CacheInterface.set`. A Redis that is away never makes it raise.
+        """Store `value`; see `CacheInterface.set`. An outage of L2 never makes it raise.
 
         Args:
-            key: Where.
-            value: What.
+            key: The key.
+            value: The value.
             ttl: Seconds; `None` takes the cache's default, 0 never expires.
             type: The declared type of the value, if it needs one (docs/values.md).
-            tags: What `invalidate_tag` may name it by; non-empty strings of at most 8 KiB.
+            tags: What `invalidate_tag` may name the entry by; non-empty strings of at most 8 KiB.
 
         Raises:
             ValidationError: The key, the value, the ttl or a tag can't be accepted; nothing was stored.
+            UnsupportedError: There are tags, and the store of L2 has no invalidations (docs/stores.md).
         """
-        await self._store(key, value, ttl, type, tags=check_tags(tags) if tags else ())
+        await self._store(key, value, ttl, type, tags=self._tiers.check_tags(tags) if tags else ())
 
     async def _store(
         self,
@@ -327,12 +329,12 @@ class Cache(CacheInterface):
         started = self._clock()
         with self._probe.operation("set", started, key, ai) as outcome:
             check_key(key)
-            terms = WriteOptions(self._seconds(ttl), await self._tiers.stamp(outcome), tags)
+            options = WriteOptions(self._seconds(ttl), await self._tiers.version(outcome), tags)
             outcome.facts = facts = self._probe.with_writer(outcome, facts)
-            payload = self._tiers.coding.encode(key, value, terms, kind, facts).payload
-            outcome.ttl, outcome.size = float(terms.ttl), len(payload)
+            payload = self._tiers.codec.encode(key, value, options, kind, facts).payload
+            outcome.ttl, outcome.size = float(options.ttl), len(payload)
             await self._loads.flights.settle((key,))
-            await self._tiers.write(outcome, {key: value}, {key: payload}, terms, started)
+            await self._tiers.write(outcome, {key: value}, {key: payload}, options, started)
             if not outcome.written:
                 outcome.result = "dropped"
 
@@ -346,25 +348,25 @@ class Cache(CacheInterface):
         return ttl
 
     async def set_many(self, mapping: Mapping[str, Any], ttl: int | None = None, *, type: Any = None) -> None:  # noqa: A002
-        """Store every entry of `mapping`, in one round trip. All are checked before one is stored."""
+        """Store every entry of `mapping`, in one round trip. All are checked before the first one is stored."""
         started = self._clock()
         with self._probe.operation("set_many", started) as outcome:
             if not isinstance(mapping, Mapping):
                 raise ValidationError(f"mapping is {mapping.__class__.__name__}, not a mapping of keys to values")
-            terms = WriteOptions(self._seconds(ttl), await self._tiers.stamp(outcome))
-            encode, facts = self._tiers.coding.encode, self._probe.with_writer(outcome, None)
-            payloads = {check_key(k): encode(k, value, terms, type, facts).payload for k, value in mapping.items()}
+            options = WriteOptions(self._seconds(ttl), await self._tiers.version(outcome))
+            encode, facts = self._tiers.codec.encode, self._probe.with_writer(outcome, None)
+            payloads = {check_key(k): encode(k, value, options, type, facts).payload for k, value in mapping.items()}
             outcome.facts = facts
-            outcome.batch_size, outcome.ttl = len(payloads), float(terms.ttl)
+            outcome.batch_size, outcome.ttl = len(payloads), float(options.ttl)
             await self._loads.flights.settle(payloads)
-            await self._tiers.write(outcome, mapping, payloads, terms, started)
+            await self._tiers.write(outcome, mapping, payloads, options, started)
             outcome.result = _write_result(len(outcome.written), len(payloads))
 
     async def touch(self, key: str, ttl: int | None = None) -> bool:
         """Give an existing entry `ttl` seconds from now (`None`: the default, 0: for ever).
 
         Returns:
-            Whether the entry was there and has the new time in the farthest tier.
+            Whether the entry was there and has the new TTL in the deepest tier.
         """
         started = self._clock()
         with self._probe.operation("touch", started, key) as outcome:
@@ -378,14 +380,14 @@ class Cache(CacheInterface):
     # --- removing -----------------------------------------------------------------------------------
 
     async def delete(self, key: str) -> None:
-        """Remove `key` from every tier. What Redis did not take now is removed there before it is read again."""
+        """Remove `key` from both tiers. If L2 is away, the key is removed there before L2 is read again."""
         with self._probe.operation("delete", self._clock(), key) as outcome:
             check_key(key)
             await self._loads.flights.settle((key,))
             await self._tiers.remove(outcome, [key])
 
     async def delete_many(self, keys: Iterable[str]) -> None:
-        """Remove `keys` from every tier, in one round trip."""
+        """Remove `keys` from both tiers, in one round trip."""
         with self._probe.operation("delete_many", self._clock()) as outcome:
             wanted = _distinct(keys)
             outcome.batch_size = len(wanted)
@@ -394,32 +396,38 @@ class Cache(CacheInterface):
                 await self._tiers.remove(outcome, wanted)
 
     async def clear(self) -> None:
-        """Make every entry of this cache invalid, and of no other, in every process: one round trip.
+        """Invalidate every entry of this cache, and of no other, in every process: one round trip.
 
-        What Redis holds goes with its time to live; `purge` frees the memory at once.
+        What Redis holds goes with its TTL; `purge` frees the memory at once. A store without invalidations has to
+        remove the keys one by one.
         """
         with self._probe.operation("clear", self._clock()) as outcome:
             await self._tiers.invalidate(outcome, EVERYTHING)
 
     async def purge(self) -> int:
-        """Remove every entry of this cache from the server, batch by batch, and from L1; how many there were."""
+        """Remove every entry of this cache from L2, batch by batch, and from L1; return how many there were."""
         with self._probe.operation("purge", self._clock()) as outcome:
-            await self._tiers.invalidate(outcome, EVERYTHING)
+            # First the invalidation: it ends hits in every process, before the first batch is gone.
+            if self._l2 is None or self._l2.has_versions:
+                await self._tiers.invalidate(outcome, EVERYTHING)
             return await self._tiers.sweep(outcome, "*", None)
 
     async def invalidate_tag(self, tag: str) -> None:
-        """Make every entry with `tag` invalid, in every process: one round trip, however many there are.
+        """Invalidate every entry with `tag`, in every process: one round trip, however many there are.
 
-        While Redis is away it is valid here, and repeated to Redis before Redis is read again.
+        During an outage it applies here at once, and in L2 before L2 is read again.
 
         Raises:
             ValidationError: The tag is not a non-empty string of at most 8 KiB.
+            UnsupportedError: The store of L2 has no invalidations (docs/stores.md).
         """
         with self._probe.operation("invalidate", self._clock()) as outcome:
             await self._tiers.invalidate(outcome, tag_target(check_tags([tag])[0]))
 
     async def invalidate_prefix(self, prefix: str) -> None:
-        """Make every entry invalid whose key starts with `prefix`; otherwise as `invalidate_tag`.
+        """Invalidate every entry whose key starts with `prefix`; otherwise as `invalidate_tag`.
+
+        A store without invalidations has to look for the keys and remove them.
 
         Raises:
             ValidationError: The prefix is not a non-empty string of at most 8 KiB.
@@ -439,30 +447,26 @@ class Cache(CacheInterface):
         self._probe.callbacks.unregister(event, callback)
         self._set_plain()
 
-    def _set_plain(self) -> None:
-        """The hit path asks one flag: nobody watches hits and nobody wants copies."""
-        self._plain = not (self._tiers.copies or self._probe.callbacks.has("get_success"))
-
     # --- life ---------------------------------------------------------------------------------------
 
     async def connect(self) -> bool:
-        """Ask the far tier once; whether it answered in time, `True` where there is none.
+        """Ask L2 once; return whether it answered in time, `True` where there is no L2.
 
-        A far tier that did not answer is asked in the background, and takes part as soon as it does.
+        An L2 that did not answer is asked in the background, and takes part as soon as it does.
         """
-        answered = await self._far.connect() if self._far is not None else True
+        answered = await self._l2.connect() if self._l2 is not None else True
         if answered:
             await self._tiers.listen()
-        self._probe.started(repr(self.config))
+        self._probe.started(repr(self.config), self._l2.backend.lacks if self._l2 is not None else ())
         return answered
 
     async def ping(self) -> bool:
-        """Whether the far tier answers now; `True` where there is none."""
-        if self._far is None:
+        """Return whether L2 answers now; `True` where there is no L2."""
+        if self._l2 is None:
             return True
         with self._probe.operation("ping", self._clock()) as outcome:
             try:
-                await self._far.ping(outcome)
+                await self._l2.ping(outcome)
             except StoreError:
                 outcome.result = "dropped"
         return outcome.result == "ok"
@@ -470,12 +474,17 @@ class Cache(CacheInterface):
     async def close(self) -> None:
         """Close the connections and end the background tasks. Idempotent."""
         self._probe.metrics.forget(self)
+        # Loads and callbacks first: what they still do needs L2.
         await self._loads.close()
         await self._probe.callbacks.aclose()
-        if self._tiers.backplane is not None:
-            await self._tiers.backplane.close()
-        if self._far is not None:
-            await self._far.close()
+        if self._l2 is not None:
+            await self._l2.close()
+
+    def hand_over(self) -> tuple[Tiers, Probe]:
+        """Give the parts up, connections and background tasks included: another cache goes on with them."""
+        self._probe.metrics.forget(self)
+        self._tiers.changes.forget(self._loads.flights)
+        return self._tiers, self._probe
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -490,15 +499,15 @@ class Cache(CacheInterface):
 
     @property
     def far_error(self) -> str | None:
-        """`error.type` of the last failed round trip; safe to show."""
-        return self._far.error.error_type if self._far is not None and self._far.error is not None else None
+        """`error.type` of the last failed round trip to L2; safe to show."""
+        return self._l2.error.error_type if self._l2 is not None and self._l2.error is not None else None
 
     async def tiers_health(self) -> dict[str, dict[str, Any]]:
-        """Per tier: `status` (healthy | unhealthy), `latency_ms` (`None` if it did not answer), `error`."""
+        """Return per tier `status` (healthy | unhealthy), `latency_ms` (`None` if it did not answer), `error`."""
         tiers: dict[str, dict[str, Any]] = {}
-        if self._near.limit:
+        if self._l1.store.limit:
             tiers["l1"] = {"status": "healthy", "latency_ms": 0.0, "error": None}
-        if self._far is not None:
+        if self._l2 is not None:
             started = self._clock()
             healthy = await self.ping()
             elapsed = round((self._clock() - started) / _MS, 3)
@@ -515,7 +524,7 @@ class Cache(CacheInterface):
         self._probe.count_response(route, result)
 
     def get_stats(self) -> dict[str, Any]:
-        """What this cache has done so far, from the same cells as its metrics; no I/O.
+        """Return what this cache has done so far, from the same cells as its metrics; no I/O.
 
         Caches of one name in one process share their counts.
         """
@@ -523,15 +532,15 @@ class Cache(CacheInterface):
             "name": self.name,
             **lookup_stats(self._probe.metrics, self.name),
             "loads": load_stats(self._probe.metrics, self.name),
-            "l1": {"entries": len(self._near.entries), "limit": self._near.limit},
-            "l2": None if self._far is None else self._far.stats(),
+            "l1": {"entries": len(self._l1.store.entries), "limit": self._l1.store.limit},
+            "l2": None if self._l2 is None else self._l2.stats(),
         }
 
     def gauges(self) -> Iterable[tuple[Instrument, int, tuple[str, ...]]]:
-        """The size metrics of the near tier."""
-        yield L1_COUNT, len(self._near.entries), (self.name,)
-        if self._near.limit:
-            yield L1_LIMIT, self._near.limit, (self.name,)
+        """The size metrics of L1."""
+        yield L1_COUNT, len(self._l1.store.entries), (self.name,)
+        if self._l1.store.limit:
+            yield L1_LIMIT, self._l1.store.limit, (self.name,)
 
 
 def _deepest(lookups: Iterable[Lookup]) -> Tier:
@@ -550,7 +559,7 @@ def _write_result(stored: int, wanted: int) -> Result:
 
 
 def _distinct(keys: Iterable[str]) -> list[str]:
-    """The keys of a batch, checked, each once, in their order."""
+    """Return the keys of a batch, checked, each once, in their order."""
     if isinstance(keys, str | bytes) or not isinstance(keys, Iterable):
         raise ValidationError(f"keys is {keys.__class__.__name__}, not an iterable of keys")
     return list(dict.fromkeys(check_key(key) for key in keys))

@@ -1,10 +1,10 @@
-"""The cache in this process, alone or while its Redis is away."""
+"""The cache in memory: alone, or until its Redis answers."""
 
 from __future__ import annotations
 
 from typing import Any, Self
 
-from otcache._engine.build import make_near, make_probe, make_tiers, resolve
+from otcache._engine.build import make_probe, make_tiers, resolve
 from otcache.cache import Cache
 from otcache.config import CacheConfig
 from otcache.telemetry.providers import Providers
@@ -14,8 +14,8 @@ class InMemoryCache(Cache):
     """A bounded cache in memory.
 
     Args:
-        config: Its options; `None` takes the defaults.
-        providers: Where it reports; the global OpenTelemetry providers by default.
+        config: The options; `None` takes the defaults.
+        providers: Where the cache reports; the global OpenTelemetry providers by default.
         options: Any option of `CacheConfig`, over `config`; `max_size` stands for `memory_cache_size`.
 
     Raises:
@@ -27,27 +27,20 @@ class InMemoryCache(Cache):
     ) -> None:
         resolved = resolve(config, options)
         probe = make_probe(resolved, providers)
-        super().__init__(resolved, make_tiers(resolved, probe, make_near(resolved, probe), None), probe)
+        super().__init__(resolved, make_tiers(resolved, probe, with_l1=True, with_l2=False), probe)
 
     @classmethod
     def taking_over(cls, failed: Cache) -> Self:
-        """A memory cache in the place of one whose Redis can't be reached.
+        """Make a memory cache that goes on with the parts of one whose L2 did not answer.
 
-        It goes on asking for that Redis in the background, and uses it as its far tier from the moment
-        it answers. If `failed` was built without a near tier, the memory serves until then only.
+        L2 is asked in the background, and takes part from the moment it answers. If L1 is off by configuration, it
+        stands in until then only.
         """
+        config = failed.config
+        tiers, probe = failed.hand_over()
+        if tiers.l2 is not None and not config.enable_l1_cache:
+            tiers.l1.stand_in(config.memory_cache_size)
+            tiers.l2.on_recovery(tiers.l1.stand_down)
         cache = cls.__new__(cls)
-        config, probe, far = failed.config, failed._probe, failed._far  # noqa: SLF001  of the same family
-        near = make_near(config, probe)
-        if failed._tiers.backplane is not None:  # noqa: SLF001
-            failed._tiers.backplane.retire()  # noqa: SLF001
-        Cache.__init__(cache, config, make_tiers(config, probe, near, far), probe)
-        probe.metrics.forget(failed)
-        if far is not None and not config.enable_l1_cache:
-
-            def stand_down() -> None:
-                near.limit = 0
-                near.clear()
-
-            far.on_recovery(stand_down)
+        Cache.__init__(cache, config, tiers, probe)
         return cache

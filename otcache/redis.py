@@ -1,10 +1,10 @@
-"""The cache in two tiers: memory in this process, Redis behind it."""
+"""The cache in two tiers: L1 in this process, L2 in Redis."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from otcache._engine.build import make_far, make_near, make_probe, make_tiers, resolve
+from otcache._engine.build import make_probe, make_tiers, resolve
 from otcache.cache import Cache
 from otcache.config import CacheConfig
 from otcache.config.url import DEFAULT_URL
@@ -12,11 +12,11 @@ from otcache.telemetry.providers import Providers
 
 
 class GenericRedisCache(Cache):
-    """Memory near, Redis far. Opens no connection before it is used or `connect` is called.
+    """A cache in two tiers. Opens no connection before it is used or `connect` is called.
 
     Args:
-        config: Its options; `None` takes the defaults.
-        providers: Where it reports; the global OpenTelemetry providers by default.
+        config: The options; `None` takes the defaults.
+        providers: Where the cache reports; the global OpenTelemetry providers by default.
         options: Any option of `CacheConfig`, over `config`; `l1_cache_size` stands for `memory_cache_size`.
 
     Raises:
@@ -30,5 +30,5 @@ class GenericRedisCache(Cache):
         if resolved.redis_url is None:
             resolved = resolve(resolved, {"redis_url": DEFAULT_URL})
         probe = make_probe(resolved, providers)
-        near = make_near(resolved, probe, on=resolved.enable_l1_cache)
-        super().__init__(resolved, make_tiers(resolved, probe, near, make_far(resolved, probe)), probe)
+        tiers = make_tiers(resolved, probe, with_l1=resolved.enable_l1_cache, with_l2=True)
+        super().__init__(resolved, tiers, probe)

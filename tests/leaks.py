@@ -93,7 +93,7 @@ async def no_work(cache: Cache) -> None:
 
 
 def _in_use(cache: Cache) -> list[str]:
-    server = cache._far.backend.server if cache._far is not None else None
+    server = cache._l2.backend.server if cache._l2 is not None else None
     stats = server.usage() if server is not None else None
     return [f"{stats[0]} connections in use"] if stats is not None and stats[0] else []
 

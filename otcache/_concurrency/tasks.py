@@ -3,12 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar("T")
 
 
 def quiet(task: asyncio.Task[T]) -> asyncio.Task[T]:
-    """`task`; if its event loop is closed under it, asyncio does not complain: there is nothing to be done about it."""
+    """Return `task`; asyncio does not complain if the event loop is closed under it: the task holds nothing."""
     task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001  asyncio's own way for such tasks
     return task
+
+
+def cancel(task: asyncio.Task[None]) -> bool:
+    """Cancel a task of any event loop, from any thread; return whether its event loop still runs."""
+    loop = task.get_loop()
+    if task.done() or loop.is_closed():
+        return False
+    if loop is _running():
+        task.cancel()
+    else:
+        # The loop may close between the question above and this call.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(task.cancel)
+    return True
+
+
+def _running() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -24,7 +24,7 @@ _CALL: Final = """\
 async def call({own}cached{parameters}):{bind}
     {own}key = {key}
     {own}cache = {cache}
-    {own}value = {own}cache.hit({own}key)
+    {own}value = {own}cache.hit({own}key, {template!r})
     if {own}value is not {own}missing:
         return {own}value
     return await {own}cached._load({own}cache, {own}key, ({positional}), {{{named}}})
@@ -71,6 +71,7 @@ class Source:
             parameters=f", {_declare(rest)}" if rest else "",
             bind=f"\n    ({first},) = {own}cached._bound" if bound else "",
             key=self._expression(template, scope),
+            template=template.text,
             cache=cache.format(own=own),
             positional="".join(f"{_star(part)}{part.name}, " for part in parameters if _is_positional(part)),
             named=", ".join(_pass_named(part) for part in parameters if not _is_positional(part)),

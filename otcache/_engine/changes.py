@@ -1,4 +1,4 @@
-"""What must be heard upwards: keys, a tag or everything has changed. One feed, so that nobody hooks into another."""
+"""The one feed of changes: what is above hears of keys, tags or everything that changes below it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class ChangeListener(Protocol):
-    """Whoever holds something that a change makes old: loads under way, for one."""
+    """Holds something that a change makes old, such as loads in flight."""
 
     def keys_changed(self, keys: Collection[str]) -> None:
         """The values of `keys` change now, or have just changed."""
@@ -28,6 +28,11 @@ class Changes:
     def listen(self, listener: ChangeListener) -> None:
         """Tell `listener` of every change from now on."""
         self._listeners.append(listener)
+
+    def forget(self, listener: ChangeListener) -> None:
+        """Tell `listener` no more."""
+        if listener in self._listeners:
+            self._listeners.remove(listener)
 
     def keys(self, keys: Collection[str]) -> None:
         """Tell that the values of `keys` change, or have changed."""

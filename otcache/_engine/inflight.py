@@ -1,4 +1,4 @@
-"""Which keys are being read or written right now, so that a slow answer never covers a newer value."""
+"""Which keys are being read, written or loaded right now, so that a slow answer never covers a newer value."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from otcache._engine.changes import Changes
 
 
 class Inflight:
-    """Per key: the last read, the last write and the last load under way. Empty when nothing is.
+    """Per key: the last read, the last write and the last load in flight. Empty when nothing is.
 
-    A far read may copy its answer to the near tier only if no write of that key began or ended
-    meanwhile. Of writes of one key that overlap, the server alone knows which came last: none of
-    them may leave its value in the near tier. A load that began before a write may have read what the
-    write has made old: its value may not be stored.
+    * A read of L2 may be copied to L1 only if no write of that key began or ended meanwhile.
+    * Of writes of one key that overlap, the server alone knows which came last: none of them may leave its value in L1.
+    * A load that began before a write may have read what the write has replaced: its value may not be stored.
 
-    Attributes:
-        tagged: Told of tags whose entries are invalid from now on.
-        changed: Told of keys whose value changes, or has changed; of `None` where they are not known.
+    A token is a fresh object, not a number: it can't be mistaken for one of another read, and needs no counter.
+
+    Args:
+        changes: Is told of the keys whose values change, or have changed.
     """
 
     def __init__(self, changes: Changes) -> None:
@@ -28,24 +28,29 @@ class Inflight:
         self._spoilt: set[object] = set()
         self._sweeps = 0
 
+    # --- reads --------------------------------------------------------------------------------------
+
     def begin_read(self, key: str) -> object:
-        """Announce a far read of `key`; give what this returns to `end_read`."""
+        """Announce a read of `key` from L2; give what this returns to `end_read`."""
         token = object()
+        # During a write or a sweep the token is not noted at all: `end_read` will not find it, and says no.
         if key not in self._writes and not self._sweeps:
             self._reads[key] = token
         return token
 
     def end_read(self, key: str, token: object) -> bool:
-        """Whether the answer of this read may be copied to the near tier."""
+        """Return whether the answer of this read may be copied to L1."""
         if self._reads.get(key) is not token:
             return False
         del self._reads[key]
         return True
 
+    # --- writes -------------------------------------------------------------------------------------
+
     def begin_write(self, keys: Collection[str]) -> tuple[object, bool]:
         """Announce a write; give the first part of what this returns to `end_write`.
 
-        The second part says whether another write of one of the keys is under way.
+        The second part says whether another write of one of the keys is in flight.
         """
         token, overlaps = object(), False
         for key in keys:
@@ -57,10 +62,11 @@ class Inflight:
         return token, overlaps
 
     def end_write(self, keys: Collection[str], token: object) -> bool:
-        """Whether no other write of one of the keys began meanwhile."""
+        """Return whether no other write of one of the keys began meanwhile, here or elsewhere."""
         alone = token not in self._spoilt
         self._spoilt.discard(token)
         for key in keys:
+            # Again: a read that began during the write may have been answered with the value before it.
             self._reads.pop(key, None)
             if self._writes.get(key) is token:
                 del self._writes[key]
@@ -72,16 +78,19 @@ class Inflight:
     def begin_sweep(self) -> None:
         """Announce the removal of many keys: nothing that is being read now may be copied."""
         self._sweeps += 1
-        self._reads.clear()
-        self._loads.clear()
-        self.changes.everything()
+        self._forget_all()
 
     def end_sweep(self) -> None:
         """The removal is over."""
         self._sweeps -= 1
+        self._forget_all()
+
+    def _forget_all(self) -> None:
         self._reads.clear()
         self._loads.clear()
         self.changes.everything()
+
+    # --- loads --------------------------------------------------------------------------------------
 
     def begin_load(self, key: str) -> object:
         """Announce a load of `key`; give what this returns to `end_load` before its value is stored."""
@@ -90,14 +99,16 @@ class Inflight:
         return token
 
     def end_load(self, key: str, token: object) -> bool:
-        """Whether the value of this load may be stored."""
+        """Return whether the value of this load may be stored."""
         if self._loads.get(key) is not token:
             return False
         del self._loads[key]
         return True
 
+    # --- other processes ----------------------------------------------------------------------------
+
     def disturb(self, keys: Collection[str]) -> None:
-        """Somebody else has written `keys`: whoever reads, writes or loads them now can't know the order."""
+        """Another process has written `keys`: its order to reads, writes and loads in flight is unknown."""
         for key in keys:
             self._reads.pop(key, None)
             self._loads.pop(key, None)
@@ -107,7 +118,5 @@ class Inflight:
 
     def disturb_all(self) -> None:
         """The same for every key."""
-        self._reads.clear()
-        self._loads.clear()
         self._spoilt.update(self._writes.values())
-        self.changes.everything()
+        self._forget_all()

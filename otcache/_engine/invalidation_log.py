@@ -1,7 +1,7 @@
 """What has been invalidated by tag, by prefix or as a whole, as far as this process knows (docs/coherence.md).
 
-Invalidations are numbered. An entry carries the number of the newest one that its writer knew when it began to make
-the value; whatever concerns it and is newer makes it invalid. No clock is compared.
+Every invalidation has a version. An entry carries the newest version that its writer knew when the value began to be
+made; an invalidation that concerns the entry and is newer makes it invalid. No clocks are compared.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 EVERYTHING: Final = "*"
 FLOOR: Final = "#floor"
-"""Stands for the oldest invalidations, whose targets are forgotten: they concern every entry."""
+"""Stands for the oldest invalidations, whose targets the store has forgotten: they concern every entry."""
 _NUMBER: Final = 2**32 - 1
 
 
@@ -27,24 +27,28 @@ def prefix_target(prefix: str) -> str:
 
 
 def new_id() -> str:
-    """A name for a numbering that begins: 8 hex digits, never 0."""
+    """The id of an epoch that begins: 8 hex digits, never 0."""
     return f"{secrets.randbelow(_NUMBER) + 1:08x}"
 
 
 class InvalidationLog:
-    """One numbering of invalidations, and the newest number of each target.
+    """The invalidations of one epoch, and the newest version of each target.
+
+    A version as an entry carries it is 64 bits: the epoch's id, then the number of the invalidation.
 
     Attributes:
-        id: Names the numbering; a server that lost it begins another.
-        newest: Every invalidation up to this one is known here.
-        current: The stamp of a value whose making begins now.
+        id: The epoch; a store that has lost its versions begins another.
+        newest: Every invalidation up to this number is known here.
+        current: The version of a value that begins to be made now.
+        certain: The version of entries that are surely valid; -1 while none is. A plain attribute: nearly every hit in
+            L2 has this version, and needs no call of `allows`.
     """
 
     def __init__(self) -> None:
         self.id = ""
         self.newest = 0
         self.current = 0
-        self._certain: int | None = None
+        self.certain = -1
         self._highest = 0
         self._everything = 0
         self._tags: dict[str, int] = {}
@@ -52,9 +56,9 @@ class InvalidationLog:
         self._lengths: tuple[int, ...] = ()
 
     def adopt(self, id_: str, rows: Iterable[tuple[str, int]]) -> list[str]:
-        """Take over what the server holds beyond `newest`; the targets that are new here.
+        """Take over what the store holds beyond `newest`; return the targets that are new here.
 
-        Another numbering makes everything invalid that was made under the old one.
+        A new epoch makes everything invalid that was made in the old one.
         """
         targets: list[str] = []
         if id_ != self.id:
@@ -65,25 +69,25 @@ class InvalidationLog:
             if self.note(target, number):
                 targets.append(target)
             self.newest = max(self.newest, number)
-        self._stamp()
+        self._update()
         return targets
 
     def follow(self, target: str, number: int) -> bool:
-        """Take over one invalidation; whether none before it is missing."""
+        """Take over one invalidation; return whether none before it is missing."""
         self.note(target, number)
         if number == self.newest + 1:
             self.newest = number
-            self._stamp()
+            self._update()
         return number <= self.newest
 
     def bump(self, target: str) -> None:
-        """Invalidate `target` where there is no server to number it."""
+        """Invalidate `target` where there is no store that counts versions."""
         self.follow(target, self.newest + 1)
 
     def note(self, target: str, number: int) -> bool:
-        """Remember that `target` is invalid up to `number`; whether that is new."""
+        """Remember that `target` is invalid up to `number`; return whether that is new."""
         self._highest = max(self._highest, number)
-        self._stamp()
+        self._update()
         if target in (EVERYTHING, FLOOR):
             known, self._everything = self._everything, max(self._everything, number)
             if target == EVERYTHING and number > known:
@@ -97,29 +101,30 @@ class InvalidationLog:
         return number > known
 
     def _forget_below(self, number: int) -> None:
-        """What everything's invalidation covers need not be remembered by name."""
+        """Forget targets that the invalidation of everything covers."""
         self._tags = {tag: n for tag, n in self._tags.items() if n > number}
         self._prefixes = {prefix: n for prefix, n in self._prefixes.items() if n > number}
         self._lengths = tuple(sorted({len(prefix) for prefix in self._prefixes}))
 
-    def _stamp(self) -> None:
+    def _update(self) -> None:
         self.current = (int(self.id, 16) << 32 if self.id else 0) | (self.newest & _NUMBER)
-        self._certain = self.current if self._highest <= self.newest else None  # a number ahead of a gap
+        # A number ahead of a gap is known already, but not what lies in the gap: then every entry has to be asked.
+        self.certain = self.current if self._highest <= self.newest else -1
 
-    def allows(self, key: str, stamp: int | None, tags: Iterable[str] = ()) -> bool:
-        """Whether an entry with this stamp is still valid.
+    def allows(self, key: str, version: int | None, tags: Iterable[str] = ()) -> bool:
+        """Return whether an entry is still valid.
 
         Args:
             key: Where it is.
-            stamp: What it carries; one without comes from a writer that knew of no invalidation.
+            version: What it carries; an entry without comes from a writer that knew of no invalidation.
             tags: Its tags.
         """
-        if stamp == self._certain and stamp is not None:
+        if version == self.certain:
             return True
-        name = (stamp or 0) >> 32
-        if name and name != self.current >> 32:
+        epoch = (version or 0) >> 32
+        if epoch and epoch != self.current >> 32:
             return False
-        known = (stamp or 0) & _NUMBER if name == self.current >> 32 else 0
+        known = (version or 0) & _NUMBER if epoch == self.current >> 32 else 0
         if known >= self._highest:
             return True
         if self._everything > known or any(self._tags.get(tag, 0) > known for tag in tags):

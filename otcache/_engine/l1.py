@@ -1,84 +1,99 @@
-"""The near tier as the pipeline sees it: what may be served from it, and until when what is put into it lives."""
+"""L1: the memory of this process. What may be served from it and until when, and what has to be dropped."""
 
 from __future__ import annotations
 
 import math
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
 from otcache._engine.codec import EntryCodec
-from otcache._engine.write_options import WriteOptions, tags_of
-from otcache._serialization.serializer import Decoded, DecodeError, Facts
+from otcache._engine.inflight import Inflight
+from otcache._engine.write_options import WriteOptions
+from otcache._serialization.serializer import DecodeError, Facts
 from otcache.stores.memory import NEVER, Entry, MemoryStore, More
+from otcache.telemetry._instrumentation.coherence import CoherenceReport
 from otcache.telemetry._instrumentation.signals import clock
 from otcache.telemetry.record import Lookup, StaleCandidate
 
 _SECOND: Final = 1_000_000_000
-_MS: Final = 1_000_000
 
 
 class L1:
-    """A memory store, with what its entries mean.
+    """A memory store, and what its entries mean.
 
     Args:
-        store: The memory in this process.
-        coding: Bytes to values, where every caller gets an object of its own.
-        copies: Whether that is so.
-        beta: How early a loaded entry asks to be loaded anew.
-        max_staleness: Seconds that a value may be served which only this process has, once it has had a far tier.
+        store: The memory.
+        codec: Bytes to values, where every caller gets an object of its own.
+        inflight: Reads, writes and loads that a change disturbs.
+        report: What invalidations are reported through.
+        copies: Whether every caller gets an object of its own: then L1 holds bytes.
+        max_staleness: Seconds that an entry which L2 has not taken is served once there is an L1 lease; `None` for no
+            limit.
+        longest: Seconds that an entry lives at most, because no message says what other processes do; `None` for no
+            limit.
+
+    Attributes:
+        lease_ends: Until when entries may be served. The backplane renews it; without one it never ends. A plain
+            attribute, because the hit path reads it.
     """
 
     def __init__(
-        self, store: MemoryStore, coding: EntryCodec, *, copies: bool, beta: float, max_staleness: float | None
+        self,
+        store: MemoryStore,
+        codec: EntryCodec,
+        inflight: Inflight,
+        report: CoherenceReport,
+        *,
+        copies: bool,
+        max_staleness: float | None,
+        longest: float | None = None,
     ) -> None:
         self.store = store
         self.copies = copies
-        self._coding = coding
-        self._beta = beta
+        self.lease_ends = NEVER
+        self._codec = codec
+        self._inflight = inflight
+        self._report = report
         self._lease = NEVER // 2 if max_staleness is None else int(max_staleness * _SECOND)
+        self._longest = None if longest is None else int(longest * _SECOND)
         self._clock: Callable[[], int] = clock
 
     # --- reading ------------------------------------------------------------------------------------
 
     def look(self, key: str, kind: Any) -> Lookup:
-        """What is known of `key` here; a miss may hold a stale value."""
+        """What L1 knows of `key`; a miss may have a stale candidate."""
         now = self._clock()
         entry = self.store.peek(key, now)
-        if entry is not None and now < self.store.trusted_until:
+        if entry is not None and now < self.lease_ends:
             return self._hit(key, entry, now, kind)
         entry = entry or self.store.stale(key, now)
         if entry is None:
             return Lookup(key, "miss", reason=self.store.reason(key))
-        kept = self._kept(key, entry, now, kind)
+        kept = self._stale_candidate(key, entry, now, kind)
         return Lookup(key, "miss", reason="expired" if entry.fresh_until <= now else "absent", kept=kept)
 
-    def look_local(self, near: Lookup, kind: Any) -> Lookup:
-        """The answer while the far tier can't be asked: what only this process has, or a miss for that reason."""
-        key, now = near.key, self._clock()
+    def look_without_l2(self, seen: Lookup, kind: Any) -> Lookup:
+        """The answer while L2 can't be asked: an entry that only this process has, or a miss for that reason."""
+        key, now = seen.key, self._clock()
         entry = self.store.peek(key, now)
         if entry is not None and now < self.store.local.get(key, 0):
             return self._hit(key, entry, now, kind)
-        if near.kept is not None:
-            near.kept.reason = "backend_unavailable"
-        return Lookup(key, "miss", reason="backend_unavailable", kept=near.kept)
+        if seen.kept is not None:
+            seen.kept.reason = "backend_unavailable"
+        return Lookup(key, "miss", reason="backend_unavailable", kept=seen.kept)
 
-    def trusted(self, key: str, now: int) -> Entry | None:
+    def servable(self, key: str, now: int) -> Entry | None:
         """The fresh entry under `key`, if it may be served."""
         entry = self.store.peek(key, now)
-        trusted = max(self.store.trusted_until, self.store.local.get(key, 0))
-        return entry if entry is not None and now < trusted else None
-
-    def note_local(self, key: str, began: int) -> None:
-        """The far tier has not taken what has been put: another process may write something newer unheard."""
-        self.store.local[key] = began + self._lease
+        until = max(self.lease_ends, self.store.local.get(key, 0))
+        return entry if entry is not None and now < until else None
 
     def _hit(self, key: str, entry: Entry, now: int, kind: Any) -> Lookup:
         entry.used = True
         value = entry.value
         if self.copies:
             try:
-                value = self._coding.decode(value, key, kind).value
+                value = self._codec.decode(value, key, kind).value
             except DecodeError:  # stored with a type that this call does not declare
                 return Lookup(key, "miss", reason="decode_error")
         more, until = entry.more, entry.fresh_until
@@ -86,58 +101,111 @@ class L1:
         left = None if until == NEVER else (until - now) / _SECOND
         return Lookup(key, "hit", "l1", value=value, facts=entry.facts, due=entry.expires <= now, age=age, left=left)
 
-    def _kept(self, key: str, entry: Entry, now: int, kind: Any) -> StaleCandidate | None:
-        """What is past its time, or can't be trusted because nothing is heard of other processes."""
+    def _stale_candidate(self, key: str, entry: Entry, now: int, kind: Any) -> StaleCandidate | None:
+        """An entry past its TTL, or beyond the L1 lease: another process may have changed it."""
         hit = self._hit(key, entry, now, kind)
         if hit.result != "hit":
             return None
-        untrusted = (now - max(self.store.trusted_until, self.store.local.get(key, 0))) / _SECOND
+        beyond = (now - max(self.lease_ends, self.store.local.get(key, 0))) / _SECOND
         past = -hit.left if hit.left is not None else -math.inf
-        if past < 0 or untrusted >= 0:
-            return StaleCandidate(hit.value, "l1", max(past, untrusted), hit.age, "backend_unavailable")
+        if past < 0 or beyond >= 0:
+            return StaleCandidate(hit.value, "l1", max(past, beyond), hit.age, "backend_unavailable")
         return StaleCandidate(hit.value, "l1", past, hit.age, "revalidating")
 
     # --- writing ------------------------------------------------------------------------------------
 
-    def put(self, key: str, value: Any, payload: bytes, terms: WriteOptions, started: int, facts: Facts | None) -> bool:
-        """Keep what has just been written; whether it is held now."""
-        held = payload if self.copies else value
-        soft = started + terms.ttl * _SECOND if terms.ttl else NEVER
-        if terms.are_plain:
-            return self.store.put(key, held, soft, started, facts)
-        dies = started + terms.hard * _SECOND if terms.ttl else NEVER
-        expires = self._early(soft, started, terms.loader_ns or 0, terms.beta)
-        return self.store.put(key, held, expires, started, facts, More(soft, dies, started, terms.tags))
+    @property
+    def ends_early(self) -> bool:
+        """Whether entries end here before they do in L2."""
+        return self._longest is not None
 
-    def times(self, found: Decoded, now: int, server_ms: int) -> tuple[int, More | None]:
-        """When a copy of a far entry ends: a little early, by what `server_ms`, its clock as learnt, may be off."""
-        dies, facts = self._here(found.expires_at_ms, now, server_ms), found.facts
-        tags = tags_of(found)
-        if facts is None or (facts.soft_expires_at_ms is None and facts.loader_us is None and not tags):
-            return dies, None
-        soft = dies if facts.soft_expires_at_ms is None else self._here(facts.soft_expires_at_ms, now, server_ms)
-        more = More(soft, dies, now - int((self._coding.age(found, server_ms) or 0.0) * _SECOND), tags)
-        return self._early(soft, now, (facts.loader_us or 0) * 1000), more
+    def put(
+        self, key: str, value: Any, payload: bytes, options: WriteOptions, started: int, facts: Facts | None
+    ) -> bool:
+        """Keep what has just been written; return whether L1 holds it now."""
+        fresh_until = started + options.ttl * _SECOND if options.ttl else NEVER
+        if options.are_plain:
+            return self.keep(key, value, payload, fresh_until, started, facts, None)
+        dies = started + options.hard * _SECOND if options.ttl else NEVER
+        due = self._codec.early(fresh_until, started, options.loader_ns or 0, options.beta)
+        more = More(fresh_until, dies, started, options.tags)
+        return self.keep(key, value, payload, due, started, facts, more)
 
-    def _here(self, expires_at_ms: int, now: int, server_ms: int) -> int:
-        """A moment of the server's clock, on ours."""
-        if not expires_at_ms:
-            return NEVER
-        left_ms = expires_at_ms - server_ms
-        return now + (max(left_ms - self._coding.clock_error_ms(), 1) if left_ms > 0 else left_ms) * _MS
+    def keep(
+        self, key: str, value: Any, payload: bytes, expires: int, now: int, facts: Facts | None, more: More | None
+    ) -> bool:
+        """Keep an entry until `expires`, or as `more` says; return whether L1 holds it now."""
+        if self._longest is not None:
+            last = now + self._longest
+            expires = min(expires, last)
+            more = more and more._replace(soft=min(more.soft, last), dies=min(more.dies, last))
+        return self.store.put(key, payload if self.copies else value, expires, now, facts, more)
 
-    def _early(self, soft: int, now: int, loader_ns: int, wanted_beta: float | None = None) -> int:
-        """When an entry should be loaded anew: XFetch (Vattani et al., 2015), drawn once per copy.
+    def note_local(self, key: str, began: int) -> None:
+        """L2 has not taken this entry: without its message, another process may write something newer unheard."""
+        self.store.note_local(key, began + self._lease)
 
-        So the hit path asks for one moment only, and the copies of many processes still come due at different times.
-        """
-        beta = self._beta if wanted_beta is None else wanted_beta
-        if soft == NEVER or not loader_ns or not beta:
-            return soft
-        wanted = soft - int(loader_ns * beta * random.expovariate(1.0))
-        return max(wanted, min(now, soft))
-
-    def touch(self, entry: Entry, until: int) -> None:
+    def touch(self, entry: Entry, until: int, now: int) -> None:
         """Give an entry another end."""
-        entry.expires = until
-        entry.more = None if entry.more is None else entry.more._replace(soft=until, dies=until)
+        entry.touch(until if self._longest is None else min(until, now + self._longest))
+
+    # --- dropping -----------------------------------------------------------------------------------
+
+    def remove(self, keys: Iterable[str]) -> int:
+        """Remove `keys`; return how many were there."""
+        return sum([self.store.remove(key) for key in keys])
+
+    def remove_matching(self, matches: Callable[[str], bool] | None) -> int:
+        """Remove every key that matches, `None` for all; return how many."""
+        if matches is not None:
+            return self.remove([key for key in self.store.entries if matches(key)])
+        count = len(self.store.entries)
+        self.store.clear()
+        return count
+
+    def changed_elsewhere(self, keys: Collection[str]) -> None:
+        """Another process has written or removed `keys`."""
+        self._inflight.disturb(keys)
+        self.remove(keys)
+        self._report.applied("key", "backplane", len(keys))
+
+    def invalidated_elsewhere(self, targets: Iterable[str]) -> None:
+        """Another process has invalidated `targets`."""
+        for target in targets:
+            self.invalidate(target)
+            self._report.applied(kind_of(target), "backplane")
+
+    def invalidate(self, target: str) -> None:
+        """Drop the copies that an invalidation concerns."""
+        if target[:2] == "t:":
+            # Which tags a load adds is not known before it ends; its invalidation version is too old by then.
+            self._inflight.changes.tag(target[2:])
+            self.store.remove_tagged(target[2:])
+            return
+        self._inflight.disturb_all()  # a prefix may fit any key that is being read
+        self.store.remove_prefix(target[2:] if target[:2] == "p:" else "")
+
+    def restart(self, *, disturb: bool) -> None:
+        """Drop every copy: nobody knows what has changed. `disturb` also what is in flight."""
+        if disturb:
+            self._inflight.disturb_all()
+        self.store.remove_prefix("")
+
+    # --- its life -----------------------------------------------------------------------------------
+
+    def renew_lease(self, until: int) -> None:
+        """Entries may be served until `until`."""
+        self.lease_ends = until
+
+    def stand_in(self, limit: int) -> None:
+        """Keep up to `limit` entries although L1 is off, until `stand_down`."""
+        self.store.resize(limit)
+
+    def stand_down(self) -> None:
+        """Keep nothing from now on."""
+        self.store.resize(0)
+
+
+def kind_of(target: str) -> str:
+    """`otcache.invalidation.target` of an invalidation."""
+    return {"t:": "tag", "p:": "prefix"}.get(target[:2], "all")

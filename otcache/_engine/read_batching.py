@@ -1,4 +1,4 @@
-"""The reads of one turn of the event loop leave as one round trip."""
+"""Read batching: the reads of one turn of the event loop leave as one round trip."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from otcache.telemetry.record import Outcome
 MOST_KEYS: Final = 500
 """Keys in one round trip."""
 MOST_BYTES: Final = 1 << 20
-"""What an answer should not be much larger than: nobody's small value waits for a hundred large ones."""
+"""What an answer should not be much larger than: a small value must not wait for a hundred large ones."""
 
 _WEIGHT: Final = 8
-"""Answers until payloads are believed to have become smaller; that they have become larger is believed at once."""
+"""Answers over which the expected payload size shrinks; it grows at once, because too large an answer costs more."""
 
 One = Callable[[Outcome, str], Awaitable[bytes | None]]
 Many = Callable[[list[Outcome], list[str]], Awaitable[list[bytes | None]]]
@@ -60,15 +60,17 @@ class _Call:
 class ReadBatcher:
     """Collects reads until the turn of the event loop is over, and asks for all of them at once.
 
-    A read that nothing else is ready to run beside asks at once, in its own task. Otherwise the first of a turn waits
-    until the turn is over; if others have come, a task asks for all, so that no caller who gives up takes the
-    others' answers along. A key is asked for once, however many want it.
+    The first read of a turn waits until the turn is over. If others have come by then, a task of its own asks for all:
+    a caller who is cancelled must not take the others' answers along. A key is asked for once, however many want it.
 
     Args:
         one: Asks for one key.
         many: Asks for several keys of one place, for several records.
         place: Where a key is; keys of two places are never asked for together.
         joining: Called with the record of a read that may share its round trip, in that read's own context.
+
+    Attributes:
+        turn: The reads that wait for the end of this turn, if any.
     """
 
     def __init__(
@@ -79,7 +81,7 @@ class ReadBatcher:
         self._many = many
         self._place = place
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._turn: list[_Caller] | None = None
+        self.turn: list[_Caller] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._payload_size = 0.0
 
@@ -90,29 +92,27 @@ class ReadBatcher:
             StoreError: As the round trip that this read was part of.
         """
         loop = asyncio.get_running_loop()
-        turn = self._turn
+        turn = self.turn
         if turn is None or loop is not self._loop:
-            if is_idle(loop):
-                return await self._one(outcome, key)
             first = _Caller(outcome, key, loop.create_future())
-            self._loop, self._turn = loop, [first]
+            self._loop, self.turn = loop, [first]
             self._joining(outcome)
-            return await self._lead(self._turn, first)
+            return await self._lead(self.turn, first)
         caller = _Caller(outcome, key, loop.create_future())
         turn.append(caller)
         self._joining(outcome)
         return await caller.wait()
 
     async def _lead(self, turn: list[_Caller], first: _Caller) -> bytes | None:
-        """Wait until the turn is over, and have everybody's answer asked for."""
+        """Wait until the turn is over, and ask for the answers of the whole turn."""
         try:
             await asyncio.sleep(0)
-        except BaseException:  # the others go without this one
+        except BaseException:  # cancelled: the others' reads must leave all the same, without this one
             first.answer.cancel()
             raise
         finally:
-            if self._turn is turn:
-                self._turn = None
+            if self.turn is turn:
+                self.turn = None
             if len(turn) > 1:
                 self._send([caller for caller in turn if not caller.answer.done()])
         if len(turn) == 1:
@@ -142,7 +142,7 @@ class ReadBatcher:
             payloads = await self._many([caller.outcome for caller in callers], keys)
         except StoreError as exc:
             _fail(callers, exc)
-        except BaseException:  # the event loop ends, or nobody waits any more
+        except BaseException:  # the event loop ends, or every caller has been cancelled
             for caller in callers:
                 caller.answer.cancel()
             raise
@@ -158,23 +158,14 @@ class ReadBatcher:
         self._payload_size = max(mean, self._payload_size + (mean - self._payload_size) / _WEIGHT)
 
     async def close(self) -> None:
-        """Return when no call is under way; each ends by itself when its connection is cut."""
+        """Return when no call is in flight; each ends by itself when its connection is cut."""
         here = [task for task in self._tasks if task.get_loop() is asyncio.get_running_loop()]
         if here:
             await asyncio.wait(here)
 
 
-def is_idle(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether nothing else is ready to run; `False` where the event loop does not let that be seen.
-
-    asyncio's own loops keep what is ready in a private list. Where there is none a read waits for the next turn.
-    """
-    ready = getattr(loop, "_ready", None)
-    return ready is not None and not ready
-
-
 def _fail(callers: list[_Caller], error: StoreError) -> None:
-    """Everybody gets an error of their own: an exception that many raise collects all their tracebacks."""
+    """Give every caller an error of its own: an exception that many raise collects all their tracebacks."""
     for caller in callers:
         if not caller.answer.done():
             own = StoreError(error.reason, error.error_type, counts=error.counts)

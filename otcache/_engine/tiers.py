@@ -1,6 +1,6 @@
-"""One operation's way through the two tiers: near first, then far; what may be copied, and what must be dropped.
+"""The way of one operation through L1 and L2: L1 first, then L2; what is copied to L1, and what has to be dropped.
 
-Nothing here opens a record or raises to a caller because of the far tier: what happened goes into the `Outcome`.
+Nothing here opens a record, and nothing raises to a caller because of L2: what happened goes into the `Outcome`.
 """
 
 from __future__ import annotations
@@ -9,18 +9,21 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from otcache._engine.backplane import Backplane, forget_near, kind_of
+from otcache._engine.backplane import Backplane
 from otcache._engine.changes import Changes
 from otcache._engine.codec import EntryCodec
 from otcache._engine.inflight import Inflight
-from otcache._engine.invalidation_log import InvalidationLog
-from otcache._engine.l1 import L1
+from otcache._engine.invalidation_log import EVERYTHING, InvalidationLog
+from otcache._engine.l1 import L1, kind_of
 from otcache._engine.l2 import L2
 from otcache._engine.resilience import degraded_reason
 from otcache._engine.write_options import WriteOptions, tags_of
-from otcache._serialization.serializer import Decoded, DecodeError, Serializer
-from otcache.exceptions import StoreError
-from otcache.stores.memory import NEVER, MemoryStore
+from otcache._serialization.keys import check_tags
+from otcache._serialization.patterns import escape_glob
+from otcache._serialization.serializer import Decoded, DecodeError
+from otcache.exceptions import StoreError, UnsupportedError
+from otcache.stores.base import LocalClock
+from otcache.stores.memory import NEVER
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.signals import clock
 from otcache.telemetry.record import Lookup, Outcome, StaleCandidate
@@ -30,146 +33,164 @@ _MS: Final = 1_000_000
 
 
 class Tiers:
-    """The near tier, and the far one if there is one.
+    """L1, and L2 if there is one. Its parts are made in `_engine/build.py`.
 
     Args:
-        near: The memory in this process.
-        far: The far tier, or `None`.
-        probe: What is reported through.
-        serializer: Values to bytes and back.
-        copies: Whether the near tier holds bytes, so that every caller decodes an object of its own.
-        beta: How early a loaded entry asks to be loaded anew.
-        max_staleness: Seconds that the near tier may lag behind other processes; `None` listens to nobody.
+        l1: The memory of this process.
+        l2: The store that processes share, or `None`.
+        codec: Values to bytes and back.
+        inflight: Reads, writes and loads in flight.
+        log: The invalidations that this process knows.
+        probe: What it reports through.
+
+    Attributes:
+        changes: The feed of changes.
+        backplane: Hears other processes; `None` without L2, without its channel, or with `coherence` off.
+        copies: Whether every caller gets an object of its own: then L1 holds bytes.
     """
 
     def __init__(
-        self,
-        near: MemoryStore,
-        far: L2 | None,
-        probe: Probe,
-        serializer: Serializer,
-        *,
-        copies: bool,
-        beta: float,
-        max_staleness: float | None,
+        self, l1: L1, l2: L2 | None, codec: EntryCodec, inflight: Inflight, log: InvalidationLog, probe: Probe
     ) -> None:
-        self.near = near
-        self.far = far
-        self.copies = copies
-        self.coding = EntryCodec(serializer, far.store.clock if far is not None else None, probe)
-        self.near_tier = L1(near, self.coding, copies=copies, beta=beta, max_staleness=max_staleness)
-        self.changes = Changes()
-        self.inflight = Inflight(self.changes)
-        self.stamps = far.stamps if far is not None else InvalidationLog()
-        self.backplane: Backplane | None = None
-        if far is not None and max_staleness is not None:
-            self.backplane = Backplane(far, near, self.inflight, probe, max_staleness=max_staleness)
-        elif far is not None:
-            far.invalidated = self._forget
+        self.l1, self.l2 = l1, l2
+        self.codec = codec
+        self.inflight, self.log = inflight, log
+        self.changes: Changes = inflight.changes
+        self.backplane: Backplane | None = l2.backplane if l2 is not None else None
+        self.copies = l1.copies
+        self._memory = l1.store
+        self._store_clock = l2.store.clock if l2 is not None else LocalClock()
         self._probe = probe
         self._report = probe.coherence
         self._clock: Callable[[], int] = clock
-
-    def _forget(self, targets: list[str]) -> None:
-        """Drop the copies that other processes' invalidations concern."""
-        for target in targets:
-            forget_near(self.near, self.inflight, target)
-            self._report.applied(kind_of(target), "backplane")
+        # What `_loading` calls them.
+        self.near_tier, self.far, self.coding, self.stamp = l1, l2, codec, self.version
 
     async def listen(self) -> None:
         """Hear other processes from now on; waits for the first answer, at most one deadline."""
-        if self.far is not None:
+        if self.l2 is not None:
             with suppress(StoreError):
-                await self.far.begin_listening(None)
+                await self.l2.listen(None)
 
-    async def stamp(self, outcome: Outcome) -> int:
-        """The stamp of a value whose making begins now."""
-        if self.far is not None and not self.stamps.id and not self.far.breaker.is_open:
+    async def version(self, outcome: Outcome) -> int:
+        """Return the invalidation version of a value that begins to be made now."""
+        # Without an epoch every invalidation there has been so far would hit the new value: learn it first.
+        if self.l2 is not None and self.l2.has_versions and not self.log.id and not self.l2.breaker.is_open:
             try:
-                await self.far.begin_listening(outcome)
+                await self.l2.listen(outcome)
             except StoreError as exc:
                 outcome.degraded = outcome.degraded or degraded_reason(exc)
-        return self.stamps.current
+        return self.log.current
+
+    def check_tags(self, tags: Iterable[str]) -> tuple[str, ...]:
+        """Return `tags`, each once.
+
+        Raises:
+            ValidationError: One is not a non-empty string of at most 8 KiB, or there are too many.
+            UnsupportedError: There are tags, and the store of L2 has no invalidations.
+        """
+        checked = check_tags(tags)
+        if checked and self.l2 is not None and not self.l2.has_versions:
+            raise self._no_tags()
+        return checked
+
+    def _no_tags(self) -> UnsupportedError:
+        scheme = self.l2.scheme if self.l2 is not None else ""
+        return UnsupportedError(
+            f"{scheme}:// has no invalidations, so entries can't have tags: leave out tags=, give related keys a "
+            "common prefix and call invalidate_prefix, or use a redis:// URL"
+        )
 
     # --- reading ------------------------------------------------------------------------------------
 
     async def look_up(self, outcome: Outcome, key: str, kind: Any, promote: bool) -> Lookup:
-        """What the tiers know of `key`; a far answer is copied to the near tier if `promote`."""
-        near = self.near_tier.look(key, kind)
-        if near.result == "hit" or near.reason == "decode_error" or self.far is None:
-            return near
-        token = self.inflight.begin_read(key)
+        """Return what the tiers know of `key`; an answer of L2 is copied to L1 if `promote`."""
+        # With L1 off there is nothing to look at, to copy, or to disturb: this is the whole way of a hit in L2.
+        has_l1 = bool(self._memory.limit) or self.l2 is None
+        seen = self.l1.look(key, kind) if has_l1 else Lookup(key, "miss", reason="absent")
+        if seen.result == "hit" or seen.reason == "decode_error" or self.l2 is None:
+            return seen
+        token = self.inflight.begin_read(key) if has_l1 else None
         try:
-            payload = await self.far.read(outcome, key)
+            payload = await self.l2.read(outcome, key)
         except StoreError:
-            return self.near_tier.look_local(near, kind)
+            return self.l1.look_without_l2(seen, kind)
         finally:
-            may_copy = self.inflight.end_read(key, token)
-        return self.take(outcome, near, payload, kind, may_copy and promote)
+            # Also when the read fails or is cancelled: a token that stays would be kept for ever.
+            may_copy = token is not None and self.inflight.end_read(key, token)
+        if payload is None and not has_l1:
+            seen.reason = self._memory.reason(key)
+        return self.take(outcome, seen, payload, kind, may_copy and promote)
 
     async def look_up_many(self, outcome: Outcome, keys: list[str], kind: Any) -> dict[str, Lookup]:
-        """The same for many keys; the far tier is asked once for all that the near one does not hold."""
-        lookups = {key: self.near_tier.look(key, kind) for key in keys}
+        """The same for many keys; L2 is asked once for all that L1 does not hold."""
+        lookups = {key: self.l1.look(key, kind) for key in keys}
         missed = [each for each in lookups.values() if each.result == "miss" and each.reason != "decode_error"]
-        if missed and self.far is not None:
-            lookups.update(await self._look_far(self.far, outcome, missed, kind))
+        if missed and self.l2 is not None:
+            lookups.update(await self._look_up_in_l2(self.l2, outcome, missed, kind))
         return lookups
 
-    async def _look_far(self, far: L2, outcome: Outcome, missed: list[Lookup], kind: Any) -> dict[str, Lookup]:
-        tokens = {near.key: self.inflight.begin_read(near.key) for near in missed}
+    async def _look_up_in_l2(self, l2: L2, outcome: Outcome, missed: list[Lookup], kind: Any) -> dict[str, Lookup]:
+        tokens = {seen.key: self.inflight.begin_read(seen.key) for seen in missed}
         may_copy: dict[str, bool] = {}
         try:
-            payloads = await far.read_many(outcome, list(tokens))
+            payloads = await l2.read_many(outcome, list(tokens))
         except StoreError:
-            return {near.key: self.near_tier.look_local(near, kind) for near in missed}
+            return {seen.key: self.l1.look_without_l2(seen, kind) for seen in missed}
         finally:
             may_copy = {key: self.inflight.end_read(key, token) for key, token in tokens.items()}
         pairs = zip(missed, payloads, strict=True)
-        found = {near.key: self.take(outcome, near, payload, kind, may_copy[near.key]) for near, payload in pairs}
+        found = {seen.key: self.take(outcome, seen, payload, kind, may_copy[seen.key]) for seen, payload in pairs}
         outcome.age = outcome.size = None  # one entry's facts, not a batch's
         return found
 
-    def take(self, outcome: Outcome, near: Lookup, payload: bytes | None, kind: Any, copy: bool) -> Lookup:
-        """What the far tier's payload means, and the copy of it in the near tier with the time left."""
+    def take(self, outcome: Outcome, seen: Lookup, payload: bytes | None, kind: Any, copy: bool) -> Lookup:
+        """Return what a payload of L2 means, and copy the entry to L1 with the time that is left of it.
+
+        Args:
+            outcome: The record.
+            seen: The miss in L1.
+            payload: What L2 has.
+            kind: The declared type of the value.
+            copy: Whether the entry may be copied to L1.
+        """
         if payload is None:
-            if near.kept is not None and near.kept.reason == "backend_unavailable":
-                near.kept = None  # it was only kept for want of an answer
-            return near
+            if seen.kept is not None and seen.kept.reason == "backend_unavailable":
+                seen.kept = None  # L2 has answered: the entry in L1 was only kept for want of an answer
+            return seen
+        key = seen.key
         self._probe.payload("read", len(payload))
         try:
-            found = self.coding.decode(payload, near.key, kind)
+            found = self.codec.decode(payload, key, kind)
         except DecodeError:
             outcome.degraded = outcome.degraded or "codec"
-            return Lookup(near.key, "miss", reason="decode_error")
-        server_ms = self.coding.server_ms()
-        if found.expires_at_ms and found.expires_at_ms <= server_ms:
-            return Lookup(near.key, "miss", reason="expired")
-        if not self.stamps.allows(near.key, found.stamp, tags_of(found)):
-            return Lookup(near.key, "miss", reason="invalidated")
-        return self._far_answer(outcome, near.key, payload, found, copy, server_ms)
+            return Lookup(key, "miss", reason="decode_error")
+        now_ms = self._store_clock.now_ms()
+        if found.expires_at_ms and found.expires_at_ms <= now_ms:
+            return Lookup(key, "miss", reason="expired")
+        if found.version != self.log.certain and not self.log.allows(key, found.version, tags_of(found)):
+            return Lookup(key, "miss", reason="invalidated")
+        outcome.size = len(payload)
+        return self._answer(outcome, key, payload, found, copy, now_ms)
 
-    def _far_answer(
-        self, outcome: Outcome, key: str, payload: bytes, found: Decoded, copy: bool, server_ms: int
-    ) -> Lookup:
-        """The hit, or the stale value, in a valid payload; and the copy of it."""
-        now, age = self._clock(), self.coding.age(found, server_ms)
-        expires, more = self.near_tier.times(found, now, server_ms)
-        outcome.size, outcome.age = len(payload), age
-        held = payload if self.copies else found.value
-        if copy and self._may_copy() and self.near.put(key, held, expires, now, found.facts, more):
+    def _answer(self, outcome: Outcome, key: str, payload: bytes, found: Decoded, copy: bool, now_ms: int) -> Lookup:
+        """The hit, or the stale candidate, in a valid entry of L2; and the copy of it in L1."""
+        now, created = self._clock(), found.created_at_ms
+        age = outcome.age = None if created is None else max(0.0, (now_ms - created) / 1000)
+        expires, more = self.codec.times(found, now, now_ms, age)
+        if copy and self._may_copy() and self.l1.keep(key, found.value, payload, expires, now, found.facts, more):
             self._probe.wrote("l1", "backfill")
         fresh_until = expires if more is None else more.soft
         left = None if fresh_until == NEVER else (fresh_until - now) / _SECOND
         if left is not None and left <= 0:
-            return Lookup(
-                key, "miss", reason="expired", kept=StaleCandidate(found.value, "l2", -left, age, "revalidating")
-            )
+            candidate = StaleCandidate(found.value, "l2", -left, age, "revalidating")
+            return Lookup(key, "miss", reason="expired", kept=candidate)
         if age is not None:
             self._probe.aged("hit", age)
         return Lookup(key, "hit", "l2", value=found.value, facts=found.facts, due=expires <= now, age=age, left=left)
 
     def _may_copy(self) -> bool:
-        """Whether what the far tier holds may be kept here: only while we hear what happens to it."""
+        """Whether entries of L2 may be kept in L1: only while messages say what happens to them."""
         return self.backplane is None or self.backplane.is_live
 
     # --- writing ------------------------------------------------------------------------------------
@@ -179,40 +200,41 @@ class Tiers:
         outcome: Outcome,
         values: Mapping[str, Any],
         payloads: Mapping[str, bytes],
-        terms: WriteOptions,
+        options: WriteOptions,
         started: int,
         lock: bytes | None = None,
     ) -> bool:
         """Store entries in both tiers; `outcome.written` gets those that at least one of them holds.
 
         Returns:
-            Whether the far tier has them all.
+            Whether L2 has them all.
 
         Args:
             outcome: The record.
-            values: What the near tier keeps.
-            payloads: What the far tier keeps.
-            terms: How long.
-            started: When that begins.
+            values: What L1 keeps.
+            payloads: What L2 keeps.
+            options: How it is kept.
+            started: When its TTL begins.
             lock: Of a load: nothing is stored if it is not ours any more, because the key has been written since.
         """
         token, overlaps = self.inflight.begin_write(payloads)
         alone = False
         try:
-            in_far = await self._write_far(outcome, payloads, terms, lock)
+            in_l2 = await self._write_l2(outcome, payloads, options, lock)
         except BaseException:  # cancelled: nobody knows what the server holds
-            self._remove_near(payloads)
+            self.l1.remove(payloads)
             raise
         finally:
             alone = self.inflight.end_write(payloads, token) and not overlaps
-        if in_far is None:  # overtaken
-            self._remove_near(payloads)
+        if in_l2 is None:  # a newer write has taken the lock
+            self.l1.remove(payloads)
             return False
         for key, value in values.items():
-            kept = self._settle(outcome, key, value, payloads[key], terms, started, alone=alone, far=key in in_far)
-            if kept or key in in_far:
+            has_l2 = key in in_l2
+            has_l1 = self._settle(outcome, key, value, payloads[key], options, started, alone=alone, in_l2=has_l2)
+            if has_l1 or has_l2:
                 outcome.written.append((key, value))
-        return in_far == payloads.keys()
+        return in_l2 == payloads.keys()
 
     def _settle(
         self,
@@ -220,54 +242,54 @@ class Tiers:
         key: str,
         value: Any,
         payload: bytes,
-        terms: WriteOptions,
+        options: WriteOptions,
         started: int,
         *,
         alone: bool,
-        far: bool,
+        in_l2: bool,
     ) -> bool:
-        """Put a written value into the near tier, unless what came meanwhile may be newer or has made it invalid."""
-        known = not far or (alone and self._may_copy())
-        if not known or not self.stamps.allows(key, terms.stamp, terms.tags):
-            self.near.remove(key)
+        """Put a written value into L1, unless what came meanwhile may be newer or has invalidated it."""
+        known = not in_l2 or (alone and self._may_copy())
+        if not known or not self.log.allows(key, options.version, options.tags):
+            self.l1.remove((key,))
             return False
-        kept = self.near_tier.put(key, value, payload, terms, started, outcome.facts)
-        if kept:
-            self._probe.wrote("l1", terms.reason)
-            if self.far is not None and not far:
-                self.near_tier.note_local(key, terms.began or started)
-        return kept
+        has_l1 = self.l1.put(key, value, payload, options, started, outcome.facts)
+        if has_l1:
+            self._probe.wrote("l1", options.reason)
+            if self.l2 is not None and not in_l2:
+                self.l1.note_local(key, options.began or started)
+        return has_l1
 
-    async def _write_far(
-        self, outcome: Outcome, payloads: Mapping[str, bytes], terms: WriteOptions, lock: bytes | None
+    async def _write_l2(
+        self, outcome: Outcome, payloads: Mapping[str, bytes], options: WriteOptions, lock: bytes | None
     ) -> frozenset[str] | None:
-        """The keys that the far tier has acknowledged; `None` if it has refused the value of a load."""
-        if self.far is None or not payloads:
+        """The keys that L2 has acknowledged; `None` if it has refused the value of a load."""
+        if self.l2 is None or not payloads:
             return frozenset()
         try:
             if lock is None:
-                written = await self._acknowledged(self.far, outcome, payloads, terms.hard * 1000)
+                written = await self._acknowledged(self.l2, outcome, payloads, options.hard * 1000)
             else:
                 (key,) = payloads
-                if not await self.far.write_loaded(outcome, key, payloads[key], terms.hard * 1000, lock):
+                if not await self.l2.write_loaded(outcome, key, payloads[key], options.hard * 1000, lock):
                     return None
                 written = frozenset(payloads)
         except StoreError:
             return frozenset()
         if written:
-            self._probe.wrote("l2", terms.reason, len(written))
+            self._probe.wrote("l2", options.reason, len(written))
         for key in written:
             self._probe.payload("write", len(payloads[key]))
         return written
 
     async def _acknowledged(
-        self, far: L2, outcome: Outcome, payloads: Mapping[str, bytes], ttl_ms: int
+        self, l2: L2, outcome: Outcome, payloads: Mapping[str, bytes], ttl_ms: int
     ) -> frozenset[str]:
         items = list(payloads.items())
         if len(items) == 1 and outcome.operation != "set_many":
-            await far.write(outcome, *items[0], ttl_ms)
+            await l2.write(outcome, *items[0], ttl_ms)
             return frozenset(payloads)
-        errors = await far.write_many(outcome, items, ttl_ms)
+        errors = await l2.write_many(outcome, items, ttl_ms)
         if any(errors):
             outcome.degraded = outcome.degraded or "server_error"
         return frozenset(key for (key, _), error in zip(items, errors, strict=True) if error is None)
@@ -276,115 +298,121 @@ class Tiers:
 
     async def remove(self, outcome: Outcome, keys: list[str]) -> None:
         """Remove `keys` from both tiers; `outcome.removed` gets them if they are gone from both."""
-        held = self._remove_near(keys)
+        held = self.l1.remove(keys)
         token, _ = self.inflight.begin_write(keys)
-        gone, existed = self.far is None, 0
+        gone, existed = self.l2 is None, 0
         try:
-            if self.far is not None:
-                existed = await self.far.remove(outcome, keys)
+            if self.l2 is not None:
+                existed = await self.l2.remove(outcome, keys)
                 gone = True
         except StoreError:
             gone = False
         finally:
             self.inflight.end_write(keys, token)
-            self._remove_near(keys)
+            # Twice: the first removal ends hits at once, the second one takes what was put meanwhile.
+            self.l1.remove(keys)
         self._report.applied("key", "local", len(keys))
         outcome.result = "ok" if gone and (held or existed) else "noop" if gone else "dropped"
         if gone:
             outcome.removed.extend(keys)
 
     async def sweep(self, outcome: Outcome, pattern: str, matches: Callable[[str], bool] | None) -> int:
-        """Remove every key that matches; how many (the far tier's count if it answered).
+        """Remove every key that matches; return how many (L2's count if it answered).
 
         Args:
             outcome: The record.
-            pattern: As a Redis glob, for the far tier.
-            matches: The same for the near tier; `None` for everything.
+            pattern: As a Redis glob, for L2.
+            matches: The same for L1; `None` for everything.
         """
         self.inflight.begin_sweep()
-        removed = self._sweep_near(matches)
+        removed = self.l1.remove_matching(matches)
         try:
-            if self.far is not None:
-                removed = await self.far.sweep(outcome, pattern)
+            if self.l2 is not None:
+                removed = await self.l2.sweep(outcome, pattern)
         except StoreError:
             outcome.result = "dropped"
         finally:
             self.inflight.end_sweep()
-            self._sweep_near(matches)
+            self.l1.remove_matching(matches)
         return removed
 
     async def invalidate(self, outcome: Outcome, target: str) -> None:
-        """Make every entry invalid that `target` concerns, in every process: O(1) for the server."""
-        forget_near(self.near, self.inflight, target)
-        if self.far is None:
-            self.stamps.bump(target)
+        """Invalidate every entry that `target` concerns, in every process: O(1) for the store.
+
+        Raises:
+            UnsupportedError: The target is a tag, and the store of L2 has no invalidations.
+        """
+        if self.l2 is not None and not self.l2.has_versions:
+            await self._invalidate_by_scan(outcome, target)
+            return
+        self.l1.invalidate(target)
+        if self.l2 is None:
+            self.log.bump(target)
         else:
             try:
-                await self.far.invalidate(outcome, target)
+                await self.l2.invalidate(outcome, target)
             except StoreError:
                 outcome.result = "dropped"
-        forget_near(self.near, self.inflight, target)
+        # Twice: the first one ends hits at once, the second one takes what was copied meanwhile.
+        self.l1.invalidate(target)
         self._report.applied(kind_of(target), "local")
 
-    def _sweep_near(self, matches: Callable[[str], bool] | None) -> int:
-        if matches is not None:
-            return self._remove_near([key for key in self.near.entries if matches(key)])
-        count = len(self.near.entries)
-        self.near.clear()
-        return count
-
-    def _remove_near(self, keys: Iterable[str]) -> int:
-        return sum([self.near.remove(key) for key in keys])
+    async def _invalidate_by_scan(self, outcome: Outcome, target: str) -> None:
+        if target[:2] == "t:":
+            raise self._no_tags()
+        prefix = "" if target == EVERYTHING else target[2:]
+        await self.sweep(outcome, f"{escape_glob(prefix)}*", None if not prefix else lambda key: key.startswith(prefix))
+        self._report.applied(kind_of(target), "local")
 
     # --- questions ----------------------------------------------------------------------------------
 
     async def contains(self, outcome: Outcome, key: str) -> bool:
-        """Whether a tier holds `key`; `False` if the one that knows can't be asked."""
-        if self.near_tier.trusted(key, self._clock()) is not None:
+        """Return whether a tier holds `key`; `False` if the one that knows can't be asked."""
+        if self.l1.servable(key, self._clock()) is not None:
             return True
         try:
-            if self.far is None or not await self._is_valid(self.far, outcome, key):
+            if self.l2 is None or not await self._is_valid(self.l2, outcome, key):
                 return False
-            return bool(self.stamps.newest) or await self.far.contains(outcome, key)
+            return bool(self.log.newest) or await self.l2.contains(outcome, key)
         except StoreError:
             return False
 
     async def left_ms(self, outcome: Outcome, key: str) -> int | None:
-        """Milliseconds until `key` expires; 0 if never, `None` if it is not there or nobody can be asked."""
+        """Return the milliseconds until `key` expires; 0 if never, `None` if it is not there or L2 is away."""
         now = self._clock()
-        entry = self.near_tier.trusted(key, now)
-        if entry is not None:
+        entry = self.l1.servable(key, now)
+        if entry is not None and not (self.l1.ends_early and self.l2 is not None):
             return 0 if entry.dies == NEVER else -(-(entry.dies - now) // _MS)
         try:
-            if self.far is None or not await self._is_valid(self.far, outcome, key):
+            if self.l2 is None or not await self._is_valid(self.l2, outcome, key):
                 return None
-            return await self.far.left_ms(outcome, key)
+            return await self.l2.left_ms(outcome, key)
         except StoreError:
             return None
 
-    async def _is_valid(self, far: L2, outcome: Outcome, key: str) -> bool:
-        """Whether no invalidation has made the far entry invalid; asks only if there has been one."""
-        if not self.stamps.newest:
+    async def _is_valid(self, l2: L2, outcome: Outcome, key: str) -> bool:
+        """Whether no invalidation has hit the entry in L2; asks only if there has been one."""
+        if not self.log.newest:
             return True
-        payload = await far.read(outcome, key)
+        payload = await l2.read(outcome, key)
         try:
-            found = None if payload is None else self.coding.serializer.inspect(payload)
+            found = None if payload is None else self.codec.serializer.inspect(payload)
         except DecodeError:
             return False
-        return found is not None and self.stamps.allows(key, found.stamp, tags_of(found))
+        return found is not None and self.log.allows(key, found.version, tags_of(found))
 
     async def touch(self, outcome: Outcome, key: str, seconds: int, started: int) -> bool:
-        """Give `key` a new time to live in both tiers; whether the farthest one has it."""
-        entry = self.near_tier.trusted(key, started)
+        """Give `key` a new TTL in both tiers; return whether the deepest one has it."""
+        entry = self.l1.servable(key, started)
         touched = entry is not None
-        if self.far is not None:
+        if self.l2 is not None:
             try:
-                valid = await self._is_valid(self.far, outcome, key)
-                touched = valid and await self.far.touch(outcome, key, seconds * 1000)
+                valid = await self._is_valid(self.l2, outcome, key)
+                touched = valid and await self.l2.touch(outcome, key, seconds * 1000)
             except StoreError:
                 return False
         if not touched:
-            self.near.remove(key)  # the far tier has lost it: the copy must not outlive it
+            self.l1.remove((key,))  # L2 has lost the entry: the copy must not outlive it
         elif entry is not None:
-            self.near_tier.touch(entry, started + seconds * _SECOND if seconds else NEVER)
+            self.l1.touch(entry, started + seconds * _SECOND if seconds else NEVER, started)
         return touched

@@ -1,4 +1,4 @@
-"""On what terms an entry is kept, and what of them goes with it."""
+"""Write options: how long an entry lives, its tags and its invalidation version; and what of them the entry carries."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from otcache._serialization.serializer import Decoded, Facts
 
 
 class WriteOptions(NamedTuple):
-    """On what terms an entry is kept.
+    """How one write keeps its entries.
 
     Attributes:
-        ttl: Seconds it is fresh; 0 for ever.
-        stamp: `InvalidationLog.current` when its making began.
-        tags: Its tags.
-        stale: Seconds it may be served beyond its time to live.
-        loader_ns: How long its making took, if it was loaded.
-        reason: Why it is stored: `otcache.write.reason`.
-        began: When its making began, if that was before it is stored.
-        beta: How early it asks to be loaded anew; `None` takes the cache's.
+        ttl: Seconds an entry is fresh; 0 for ever.
+        version: `InvalidationLog.current` when the value began to be made: what is invalidated later hits it.
+        tags: What the entry can be invalidated by.
+        stale: Seconds the entry may be served stale, beyond its TTL.
+        loader_ns: How long the load took, if the value was loaded.
+        reason: Why the entry is stored: `otcache.write.reason`.
+        beta: How early the entry asks for a refresh; `None` takes the cache's.
+        began: When the load began, if the value was loaded.
     """
 
     ttl: int
-    stamp: int
+    version: int
     tags: tuple[str, ...] = ()
     stale: int = 0
     loader_ns: int | None = None
@@ -32,16 +32,16 @@ class WriteOptions(NamedTuple):
 
     @property
     def hard(self) -> int:
-        """Seconds until it is of no use at all; 0 for never."""
+        """Seconds until the entry is of no use at all, not even stale; 0 for never."""
         return self.ttl + self.stale if self.ttl else 0
 
     @property
     def are_plain(self) -> bool:
-        """Whether a time to live says it all."""
+        """Whether a TTL says it all."""
         return self.loader_ns is None and not self.tags and not self.stale
 
     def noted(self, facts: Facts | None, now_ms: int) -> Facts | None:
-        """`facts`, and what other processes must know: when it is due, how long its making took, its tags."""
+        """Add to `facts` what other processes must know: when the TTL ends, how long the load took, the tags."""
         if self.are_plain:
             return facts
         known = facts or Facts()

@@ -15,7 +15,7 @@ from otcache._loading.failed_loads import Failures
 from otcache._loading.load_task import LoadTask, failure_reason
 from otcache._loading.options import LoadPolicy, Request
 from otcache._loading.single_flight import Flight, SingleFlight, arrives
-from otcache._serialization.keys import check_key, check_tags
+from otcache._serialization.keys import check_key
 from otcache._serialization.serializer import DecodeError
 from otcache.base import Answer
 from otcache.config import CacheConfig
@@ -84,7 +84,7 @@ class LoadCoordinator:
             if not callable(loader):
                 raise ValidationError(f"loader is {loader.__class__.__name__}, which can't be called")
             policy = self._policy.varied(**wanted)
-            request = Request(key, loader, policy, kind, check_tags(tags) if tags else (), forced, template)
+            request = Request(key, loader, policy, kind, self._tiers.check_tags(tags) if tags else (), forced, template)
             return await self._serve(outcome, request)
 
     async def _serve(self, outcome: Outcome, request: Request) -> Answer[Any]:

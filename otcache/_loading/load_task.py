@@ -13,7 +13,6 @@ from otcache._loading.distributed_lock import DistributedLocks, Lease
 from otcache._loading.failed_loads import Failures
 from otcache._loading.options import LoadPolicy, Request
 from otcache._loading.single_flight import Flight, SingleFlight
-from otcache._serialization.keys import check_tags
 from otcache.base import Loaded, run
 from otcache.exceptions import LoadTimeout
 from otcache.telemetry._instrumentation.loads import write_place
@@ -204,7 +203,7 @@ class LoadTask:
     def _prepare(self, flight: Flight, request: Request, loaded: Loaded[Any], stamp: int) -> _Made:
         record, load, policy = flight.outcome, flight.load, request.policy
         assert load is not None
-        tags = check_tags((*request.tags, *loaded.tags))
+        tags = self._tiers.check_tags((*request.tags, *loaded.tags))
         reason: WriteReason = "refresh" if flight.in_background else "load"
         seconds, duration = self._seconds(policy, loaded), load.ended - load.started
         terms = WriteOptions(

@@ -1,9 +1,9 @@
 """The header of a payload: 12 fixed bytes, then the facts that its flags announce.
 
     0     magic 0xCA          1  wire version       2  format of the body (never reused)
-    3     flags: bits 0-1 compression; 2 created; 3 soft expiry; 4 loader; 5 writer; 6 stamp; 7 notes
+    3     flags: bits 0-1 compression; 2 created; 3 soft expiry; 4 loader; 5 writer; 6 invalidation version; 7 notes
     4-11  expiry, ms since the epoch of the server's clock, 0 for never
-    12-   created ms 8 | soft expiry ms 8 | loader µs 4 | trace id 16, span id 8, flags 1 | stamp 8 |
+    12-   created ms 8 | soft expiry ms 8 | loader µs 4 | trace id 16, span id 8, flags 1 | version 8 |
           length 4 and JSON notes | body
 
 All numbers are big-endian. The expiry has a fixed place so that `touch` can overwrite it on the server.
@@ -34,7 +34,7 @@ CREATED_BIT: Final = 1 << 2
 _SOFT_BIT: Final = 1 << 3
 _LOADER_BIT: Final = 1 << 4
 _WRITER_BIT: Final = 1 << 5
-STAMP_BIT: Final = 1 << 6
+VERSION_BIT: Final = 1 << 6
 _NOTES_BIT: Final = 1 << 7
 
 _HEADER: Final = struct.Struct(">BBBBQ")
@@ -55,20 +55,20 @@ class Writer(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What an entry can carry besides its value and times; everything is free where it is `None`.
+    """What an entry can carry besides its value and times; `None` takes no byte.
 
     Attributes:
         soft_expires_at_ms: From when on it should be refreshed, in ms of the server's clock.
-        loader_us: How long the value took to make; above 71 minutes that is what is kept.
+        loader_us: How long the load took, at most 71 minutes (32 bits).
         writer: The span that wrote it.
-        stamp: Which invalidations it is newer than (docs/coherence.md), 64 bits.
+        version: The invalidation version that its writer knew (docs/coherence.md), 64 bits with the epoch.
         notes: Small JSON: token usage, tags.
     """
 
     soft_expires_at_ms: int | None = None
     loader_us: int | None = None
     writer: Writer | None = None
-    stamp: int | None = None
+    version: int | None = None
     notes: Mapping[str, Any] | None = None
 
 
@@ -114,10 +114,10 @@ def pack(format: int, compression: int, expires_at_ms: int, created_at_ms: int |
     return _HEADER.pack(MAGIC, WIRE_VERSION, format, flags, expires_at_ms) + rest
 
 
-def pack_usual(format: int, compression: int, expires_at_ms: int, created_at_ms: int, stamp: int) -> bytes:  # noqa: A002
+def pack_usual(format: int, compression: int, expires_at_ms: int, created_at_ms: int, version: int) -> bytes:  # noqa: A002
     """The header of nearly every entry, in one step."""
     return _USUAL.pack(
-        MAGIC, WIRE_VERSION, format, compression | CREATED_BIT | STAMP_BIT, expires_at_ms, created_at_ms, stamp
+        MAGIC, WIRE_VERSION, format, compression | CREATED_BIT | VERSION_BIT, expires_at_ms, created_at_ms, version
     )
 
 
@@ -129,8 +129,8 @@ def _pack_facts(facts: Facts) -> tuple[int, bytes]:
         parts.append((_LOADER_BIT, _US.pack(min(facts.loader_us, _LONGEST_US))))
     if facts.writer is not None:
         parts.append((_WRITER_BIT, _pack_writer(facts.writer)))
-    if facts.stamp is not None:
-        parts.append((STAMP_BIT, _MS.pack(facts.stamp)))
+    if facts.version is not None:
+        parts.append((VERSION_BIT, _MS.pack(facts.version)))
     if facts.notes is not None:
         parts.append((_NOTES_BIT, _pack_notes(facts.notes)))
     return sum(bit for bit, _ in parts), b"".join(part for _, part in parts)
@@ -188,13 +188,13 @@ def _unpack_facts(fields: _Fields) -> Facts:
     soft = fields.take(_SOFT_BIT, _MS)
     loader = fields.take(_LOADER_BIT, _US)
     writer = fields.take(_WRITER_BIT, _WRITER)
-    stamp = fields.take(STAMP_BIT, _MS)
+    version = fields.take(VERSION_BIT, _MS)
     notes = fields.take(_NOTES_BIT, _LENGTH)
     return Facts(
         soft[0] if soft else None,
         loader[0] if loader else None,
         Writer((writer[0] << 64) | writer[1], *writer[2:]) if writer else None,
-        stamp[0] if stamp else None,
+        version[0] if version else None,
         _unpack_notes(fields, notes[0]) if notes else None,
     )
 

@@ -28,7 +28,7 @@ def glob_matcher(pattern: str) -> Callable[[str], bool]:
 
 
 def _translate(pattern: bytes) -> bytes:
-    """Between stars the first place that fits is as good as any, so those groups never look back."""
+    """Between stars the first place that fits is enough, so those groups are atomic: time stays linear."""
     first, *rest = _segments(pattern)
     if not rest:
         return first

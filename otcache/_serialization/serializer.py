@@ -19,8 +19,8 @@ from otcache._serialization.envelope import (
     MAGIC,
     PLAIN,
     SIGNED,
-    STAMP_BIT,
     TAGGED,
+    VERSION_BIT,
     Facts,
     Header,
     Writer,
@@ -48,8 +48,8 @@ __all__ = [
 
 Codec = Literal["plain", "tagged", "signed"]
 
-# what nearly every hit starts with: plain JSON, not compressed; expiry, created-at and stamp before it
-_USUAL_START: Final = bytes((MAGIC, WIRE_VERSION, PLAIN, CREATED_BIT | STAMP_BIT))
+# how nearly every hit starts: plain JSON, not compressed, after expiry, created-at and invalidation version
+_USUAL_START: Final = bytes((MAGIC, WIRE_VERSION, PLAIN, CREATED_BIT | VERSION_BIT))
 _USUAL_SIZE: Final = HEADER_SIZE + 16
 _usual_times: Final = struct.Struct(">QQQ").unpack_from
 _loads: Final = orjson.loads
@@ -62,7 +62,7 @@ class Encoded(NamedTuple):
     """A value as bytes.
 
     Attributes:
-        payload: What a store keeps: header and body.
+        payload: What a store gets: header and body.
         raw_size: Bytes of the body before compression.
         algorithm: `zlib`, `zstd`, or `None` where the body is not compressed.
         codec: What the body was written by.
@@ -90,7 +90,7 @@ class Decoded(NamedTuple):
         facts: What else the writer noted.
         codec: What the body was written by.
         expand_ns: Time for decompression.
-        stamp: Which invalidations it is newer than; `None` if its writer knew of none.
+        version: The invalidation version that its writer knew; `None` if it knew of none.
     """
 
     value: Any
@@ -101,7 +101,7 @@ class Decoded(NamedTuple):
     facts: Facts | None = None
     codec: Codec = "plain"
     expand_ns: int = 0
-    stamp: int | None = None
+    version: int | None = None
 
 
 class Serializer:
@@ -135,7 +135,7 @@ class Serializer:
         created_at_ms: int | None = None,
         type: Any = None,  # noqa: A002
         facts: Facts | None = None,
-        stamp: int | None = None,
+        version: int | None = None,
     ) -> Encoded:
         """`value` as a payload.
 
@@ -146,7 +146,7 @@ class Serializer:
             created_at_ms: The same clock now.
             type: A type to declare for this call: `User`, or `list[User]`.
             facts: What else to keep with it.
-            stamp: Which invalidations it is newer than.
+            version: The invalidation version that its writer knows.
 
         Raises:
             ValidationError: The value holds something that would not come back equal and of the same type,
@@ -162,10 +162,10 @@ class Serializer:
         if format_ == SIGNED:
             assert self._signer is not None  # the format is chosen only with one
             body = self._signer.sign(key, compression, body)
-        if facts is None and stamp is not None and created_at_ms is not None:
-            head = pack_usual(format_, compression, expires_at_ms, created_at_ms, stamp)
+        if facts is None and version is not None and created_at_ms is not None:
+            head = pack_usual(format_, compression, expires_at_ms, created_at_ms, version)
         else:
-            facts = facts if stamp is None else (facts or Facts())._replace(stamp=stamp)
+            facts = facts if version is None else (facts or Facts())._replace(version=version)
             head = pack(format_, compression, expires_at_ms, created_at_ms, facts)
         return Encoded(head + body, len(raw), NAMES[compression], _NAMES[format_], written - started, compress_ns)
 
@@ -185,7 +185,7 @@ class Serializer:
         """The value in `payload`.
 
         Args:
-            payload: What a store kept.
+            payload: What a store has.
             key: Where.
             type: A type to declare for this call; the value is whatever was stored.
 
@@ -200,9 +200,11 @@ class Serializer:
             value = _loads(payload[_USUAL_SIZE:])
         except ValueError:
             raise DecodeError("damaged JSON") from None
-        expires, created, stamp = _usual_times(payload, EXPIRY_OFFSET)  # there is a body, so there are times before it
+        expires, created, version = _usual_times(
+            payload, EXPIRY_OFFSET
+        )  # there is a body, so there are times before it
         # half the price of calling the class: this is the hit path
-        return _new(Decoded, (value, expires, created, len(payload) - _USUAL_SIZE, None, None, "plain", 0, stamp))
+        return _new(Decoded, (value, expires, created, len(payload) - _USUAL_SIZE, None, None, "plain", 0, version))
 
     @staticmethod
     def inspect(payload: bytes) -> Decoded:
@@ -212,8 +214,8 @@ class Serializer:
             DecodeError: The bytes can't be read here.
         """
         header = unpack(payload)
-        stamp = header.facts.stamp if header.facts is not None else None
-        return Decoded(None, header.expires_at_ms, header.created_at_ms, 0, facts=header.facts, stamp=stamp)
+        version = header.facts.version if header.facts is not None else None
+        return Decoded(None, header.expires_at_ms, header.created_at_ms, 0, facts=header.facts, version=version)
 
     def _decode(self, payload: bytes, header: Header, key: str, kind: Any) -> Decoded:
         body = payload[header.size :]
@@ -234,7 +236,7 @@ class Serializer:
             header.facts,
             _NAMES[header.format],
             expand_ns,
-            header.facts.stamp if header.facts is not None else None,
+            header.facts.version if header.facts is not None else None,
         )
 
     @staticmethod

@@ -7,10 +7,11 @@ text = render(Parameters(job="shop", hit_ratio_drop=0.3))
 
 from __future__ import annotations
 
-from otcache.alerts.model import Alert, Group, Recording, Severity
-from otcache.alerts.parameters import Parameters, Threshold, thresholds
-from otcache.alerts.render import render
-from otcache.alerts.rules import alerts, rules
+from otcache.alerts._model import Alert, Group, Recording, Severity
+from otcache.alerts._parameters import Parameters
+from otcache.alerts._render import render
+from otcache.alerts._rules import alerts, rules
+from otcache.alerts.thresholds import Threshold
 
 __all__ = [
     "Alert",
@@ -22,5 +23,4 @@ __all__ = [
     "alerts",
     "render",
     "rules",
-    "thresholds",
 ]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from otcache.alerts import Alert, Parameters, alerts, render, thresholds
-from otcache.alerts.parameters import BENCHMARKS, RUNBOOKS, threshold_value
 from otcache.exceptions import ValidationError
 
 USAGE: Final = 2
 UNWRITABLE: Final = 5
 """Exit statuses; 0 is success."""
+DEFAULT: Final = Parameters()
 FILE: Final = "otcache-rules.yml"
 """Its name in a directory."""
 
@@ -39,13 +39,16 @@ def _declare_export(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--short-job",
-        default=BENCHMARKS,
+        default=DEFAULT.short_job,
         metavar="REGEX",
-        help=f"programs that end: never missed (default: {BENCHMARKS})",
+        help=f"programs that end: never missed (default: {DEFAULT.short_job})",
     )
     parser.add_argument("--label", action="append", default=[], metavar="NAME", help="a label of targets to group by")
     parser.add_argument(
-        "--runbook-url", default=RUNBOOKS, metavar="URL", help=f"where the runbooks are published (default: {RUNBOOKS})"
+        "--runbook-url",
+        default=DEFAULT.runbook_url,
+        metavar="URL",
+        help=f"where the runbooks are published (default: {DEFAULT.runbook_url})",
     )
     parser.add_argument(
         "--for-scale", type=float, default=1.0, metavar="X", help="factor on every `for` and window; 0.01 for a trial"
@@ -71,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _parameters(arguments: argparse.Namespace) -> Parameters:
-    given: dict[str, Any] = dict(_pairs(arguments.threshold))
+    given: dict[str, Any] = dict(thresholds.parsed(text, thresholds.ALERTS) for text in arguments.threshold)
     return Parameters(
         job=arguments.job,
         cache=arguments.cache,
@@ -82,14 +85,6 @@ def _parameters(arguments: argparse.Namespace) -> Parameters:
         scale=arguments.for_scale,
         **given,
     )
-
-
-def _pairs(given: Sequence[str]) -> Iterator[tuple[str, float]]:
-    for text in given:
-        name, sign, value = text.partition("=")
-        if not sign:
-            raise ValidationError(f"--threshold {text} is not NAME=VALUE")
-        yield name.strip(), threshold_value(name.strip(), value.strip())
 
 
 def _write(target: str, text: str) -> int:
@@ -112,7 +107,7 @@ def _listed(parameters: Parameters) -> Iterator[str]:
     for alert in alerts(parameters):
         yield f"{_name(alert):<45}{alert.severity:<10}{alert.summary}"
     yield "\nthresholds (--threshold NAME=VALUE)\n"
-    for each in thresholds():
+    for each in thresholds.ALERTS.values():
         value = getattr(parameters, each.name)
         mark = " " if value == each.default else "*"
         limits = f"{each.low:g}..{each.high:g} {each.unit}".strip()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from otcache.config._nearest import did_you_mean
+from otcache.alerts.thresholds import PANELS, Threshold, parsed
+from otcache.exceptions import ValidationError
 
 FAILED: Final = 1
 USAGE: Final = 2
@@ -24,24 +23,6 @@ PLACES: Final = (_PACKAGE / "dashboards", _PACKAGE.parent / "dashboards")
 
 class DashboardsError(Exception):
     """What can't be done; the message is for the user."""
-
-
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """A number that colours change at.
-
-    Attributes:
-        unit: share (of 1), s, or change (a share of a baseline).
-        places: JSON pointers, by file.
-    """
-
-    name: str
-    default: float
-    unit: str
-    minimum: float
-    maximum: float
-    meaning: str
-    places: Mapping[str, tuple[str, ...]]
 
 
 class Variable(NamedTuple):
@@ -57,11 +38,13 @@ class Folder(NamedTuple):
     Attributes:
         files: Their JSON, by file name.
         thresholds: By name.
+        places: Where each threshold is: JSON pointers, by file.
         variables: By name.
     """
 
     files: Mapping[str, dict[str, Any]]
     thresholds: Mapping[str, Threshold]
+    places: Mapping[str, Mapping[str, list[str]]]
     variables: Mapping[str, Variable]
 
 
@@ -92,8 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.directory is None:
             raise DashboardsError("export needs a directory, or --list")
         chosen = {name: value for name in folder.variables if (value := getattr(arguments, name)) is not None}
-        made = adapted(folder, parse(folder, arguments.threshold), chosen)
-    except DashboardsError as exc:
+        given = dict(parsed(text, folder.thresholds) for text in arguments.threshold)
+        made = adapted(folder, given, chosen)
+    except (DashboardsError, ValidationError) as exc:
         _complain(str(exc))
         return USAGE
     return _write(arguments.directory, made)
@@ -125,54 +109,19 @@ def load() -> Folder:
 def _read(place: Path) -> Folder:
     said = json.loads((place / "parameters.json").read_text(encoding="utf-8"))
     files = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted(place.glob("grafana/*.json"))}
-    thresholds = {name: Threshold(name, **facts) for name, facts in said["thresholds"].items()}
-    return Folder(files, thresholds, {name: Variable(**facts) for name, facts in said["variables"].items()})
+    places = said["thresholds"]
+    thresholds = {name: PANELS[name] for name in places}
+    return Folder(files, thresholds, places, {name: Variable(**facts) for name, facts in said["variables"].items()})
 
 
 def _listed(folder: Folder) -> Iterator[str]:
     yield f"{'threshold':<24}{'default':>9}  {'unit':<7}{'range':<15}meaning"
-    for each in folder.thresholds.values():
-        limits = f"{each.minimum:g}..{each.maximum:g}"
-        yield f"{each.name:<24}{each.default:>9g}  {each.unit:<7}{limits:<15}{each.meaning}"
+    for name, each in folder.thresholds.items():
+        limits = f"{each.low:g}..{each.high:g}"
+        yield f"{name:<24}{each.default:>9g}  {each.unit:<7}{limits:<15}{each.meaning}"
     yield f"\n{'choice':<24}{'default':>9}  meaning"
     yield from (f"--{name:<22}{'all':>9}  {each.meaning}" for name, each in folder.variables.items())
-    yield "\nshare: of 1. s: seconds. change: a share of the baseline, 0.1 is 10 % worse."
-
-
-# --- what is asked for --------------------------------------------------------------------------------
-
-
-def parse(folder: Folder, given: list[str]) -> dict[str, float]:
-    """The thresholds of `NAME=VALUE` texts.
-
-    Raises:
-        DashboardsError: One is not known, not a number, or out of range.
-    """
-    found = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise DashboardsError(f"--threshold {text}: write NAME=VALUE")
-        found[name] = _number(_known(folder, name), value)
-    return found
-
-
-def _known(folder: Folder, name: str) -> Threshold:
-    if name not in folder.thresholds:
-        hint = did_you_mean(name, folder.thresholds, otherwise="; see otcache dashboards export --list", cutoff=0.3)
-        raise DashboardsError(f"there is no threshold {name!r}{hint}")
-    return folder.thresholds[name]
-
-
-def _number(threshold: Threshold, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        raise DashboardsError(f"{threshold.name}={text} is not a number") from None
-    if math.isnan(number) or not threshold.minimum <= number <= threshold.maximum:
-        limits = f"{threshold.minimum:g}..{threshold.maximum:g} ({threshold.unit})"
-        raise DashboardsError(f"{threshold.name}={text} is outside {limits}")
-    return number
+    yield "\nshare: of 1. s: seconds."
 
 
 # --- writing ------------------------------------------------------------------------------------------
@@ -186,7 +135,7 @@ def adapted(folder: Folder, thresholds: Mapping[str, float], variables: Mapping[
     """
     made: dict[str, dict[str, Any]] = json.loads(json.dumps(folder.files))  # a copy, all the way down
     for name, value in thresholds.items():
-        for file, pointers in folder.thresholds[name].places.items():
+        for file, pointers in folder.places[name].items():
             for pointer in pointers:
                 parent, last = _parent(made[file], pointer)
                 parent[last] = value
@@ -210,8 +159,8 @@ def _parent(model: Any, pointer: str) -> tuple[Any, Any]:
 def _check_order(folder: Folder, made: Mapping[str, dict[str, Any]]) -> None:
     """Colours of one panel change in order: Grafana draws nonsense otherwise."""
     steps: dict[tuple[str, str], list[tuple[int, str, float]]] = {}
-    for name, threshold in folder.thresholds.items():
-        for file, pointers in threshold.places.items():
+    for name, places in folder.places.items():
+        for file, pointers in places.items():
             for pointer in pointers:
                 panel, _, index = pointer.removesuffix("/value").rpartition("/")
                 parent, last = _parent(made[file], pointer)

@@ -1,4 +1,4 @@
-"""What a cache can be told, and the ways to tell it."""
+"""Every option of a cache, and the ways to set them."""
 
 from __future__ import annotations
 

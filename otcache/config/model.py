@@ -44,7 +44,7 @@ class ValidationResult:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of an option beside its type and default.
+    """What is known of an option besides its type and default.
 
     Attributes:
         meaning: What it does, one sentence.
@@ -116,7 +116,7 @@ class AICacheConfig:
     )
     enable_smart_promotion: bool = option(True, "Copy responses to L1 only up to the medium size class.")
     max_text_length: int = option(
-        100000, "Responses to longer texts are not kept.", unit="characters", low=1, high=10_000_000_000
+        100000, "Responses to longer texts are not cached.", unit="characters", low=1, high=10_000_000_000
     )
     token_prices: dict[str, float] = option(
         dict,
@@ -169,16 +169,18 @@ class CacheConfig:
         0.25, "Most that one call may wait for Redis, connecting included.", unit="s", low=0.001, high=60
     )
     max_connections: int = option(50, "Connections to Redis, and calls under way on them.", low=1, high=10_000)
-    breaker_failures: int = option(5, "Failures in a row after which Redis is not asked.", low=1, high=1000)
+    breaker_failures: int = option(5, "Failures in a row that open the circuit breaker.", low=1, high=1000)
     breaker_probe_seconds: float = option(
-        0.5, "Time between probes while Redis is not asked.", unit="s", low=0.05, high=60
+        0.5, "Time between probes while the circuit breaker is open.", unit="s", low=0.05, high=60
     )
-    journal_size: int = option(10_000, "Failed writes remembered for repair.", unit="keys", low=1, high=1_000_000)
+    journal_size: int = option(
+        10_000, "Failed writes that the repair journal holds.", unit="keys", low=1, high=1_000_000
+    )
     compression: Literal["zlib", "zstd"] = option("zlib", "The compressor.", choices=("zlib", "zstd"))
     l1_isolation: Literal["shared", "copy"] = option(
         "shared", "Whether L1 shares its objects with callers or gives each a copy.", choices=("shared", "copy")
     )
-    backend_name: str = option("redis", "The far tier's name in telemetry.", pattern=_NAME)
+    backend_name: str = option("redis", "L2's name in telemetry.", pattern=_NAME)
     spans: Literal["all", "io", "off"] = option(
         "all", "Which operations are spans: all, those that leave the process, or none.", choices=("all", "io", "off")
     )
@@ -190,7 +192,7 @@ class CacheConfig:
         False, "Whether the span of a hit links to the span that stored the value; 33 bytes per entry."
     )
     callback_spans: bool = option(False, "Whether asynchronous callbacks get spans, linked to the operation's.")
-    coherence: bool = option(True, "Tell the other processes of every write, and listen to theirs.")
+    coherence: bool = option(True, "Publish a message with every write, and apply those of other processes.")
     max_staleness: float = option(
         2.0, "Longest that L1 may serve what another process has overwritten.", unit="s", low=0.2, high=3600
     )
@@ -200,9 +202,9 @@ class CacheConfig:
     loader_soft_timeout: float = option(
         0.0, "How long a caller with a stale value waits for the new one.", unit="s", low=0, high=3600
     )
-    loader_timeout: float = option(30.0, "After this a load is given up.", unit="s", low=0.001, high=86_400)
+    loader_timeout: float = option(30.0, "Time limit of a load.", unit="s", low=0.001, high=86_400)
     early_refresh: float = option(
-        1.0, "How eagerly a hot value is loaded anew before it expires (beta of XFetch); 0 never.", low=0, high=100
+        1.0, "How eagerly a hot value is refreshed before it expires (beta of XFetch); 0 never.", low=0, high=100
     )
     ttl_jitter: float = option(
         0.0, "Share by which the time to live of a loaded value is shortened at random.", low=0, high=0.5
@@ -211,16 +213,21 @@ class CacheConfig:
         None, "Time to live of a loaded `None`; none takes the ordinary one.", unit="s", low=0, high=LONGEST_TTL
     )
     single_flight: Literal["process", "distributed"] = option(
-        "distributed", "Among whom one load of a key is under way.", choices=("process", "distributed")
+        "distributed",
+        "Where a key has one load at a time: in the process, or among all.",
+        choices=("process", "distributed"),
     )
     lock_seconds: float = option(
-        5.0, "After this a dead process's load is taken over; a living one renews.", unit="s", low=0.1, high=3600
+        5.0, "Time to live of a loading key's lock; its holder renews it.", unit="s", low=0.1, high=3600
     )
     stale_retry_seconds: float = option(
         1.0, "Time between two loads of a key that is served stale because they fail.", unit="s", low=0, high=3600
     )
     stamp_limit: int = option(
-        10_000, "Invalidations remembered by tag or prefix; older ones stand for everything.", low=100, high=1_000_000
+        10_000,
+        "Tags and prefixes whose invalidation is remembered; older ones count for every entry.",
+        low=100,
+        high=1_000_000,
     )
     signing_secret: str | None = option(
         None, "Allows pickle for other types, signed with this.", secret=True, pattern=r"(?s:.{16,})"

@@ -164,7 +164,7 @@ class LockAttempt(NamedTuple):
     """What became of an attempt to take a lock.
 
     Attributes:
-        holder: The value of whoever holds it; `None` if it is now ours.
+        holder: The value of its holder; `None` if that is us now.
         left_ms: For how long the holder has it at most; 0 if it is ours.
         payload: The entry under the key, read after the attempt.
     """

@@ -1,4 +1,4 @@
-"""The near tier: entries in this process, bounded, every operation O(1)."""
+"""The entries of L1: in this process, bounded, every operation O(1)."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class More(NamedTuple):
 class Entry:
     """One entry; 40 bytes of slots instead of a dictionary.
 
-    `expires` is all that the hit path asks: the end of an entry, or the earlier moment from which on it should be
-    loaded anew (then `more` knows its end).
+    `expires` is all that the hit path compares: the end of an entry, or the earlier moment from which on it should be
+    refreshed (then `more` has its end).
     """
 
     __slots__ = ("expires", "facts", "more", "used", "value")
@@ -53,6 +53,11 @@ class Entry:
         self.facts = facts
         self.more = more
 
+    def touch(self, until: int) -> None:
+        """Give the entry another end."""
+        self.expires = until
+        self.more = None if self.more is None else self.more._replace(soft=until, dies=until)
+
     @property
     def fresh_until(self) -> int:
         """The end of its time to live."""
@@ -60,14 +65,14 @@ class Entry:
 
     @property
     def dies(self) -> int:
-        """When it is of no use any more, not even as a stale value."""
+        """When not even its stale time is left."""
         return self.expires if self.more is None else self.more.dies
 
 
 class MemoryStore:
     """At most `limit` entries, evicted by CLOCK: a hit sets one bit instead of moving the entry.
 
-    The pipeline reads `entries` and `trusted_until` directly: one dictionary look-up, no call (docs/performance.md).
+    The hit path reads `entries` directly: one dictionary look-up, no call (docs/performance.md).
 
     Args:
         limit: Most entries; 0 keeps nothing.
@@ -75,19 +80,18 @@ class MemoryStore:
         expired: Cell that counts entries dropped because their time was over.
 
     Attributes:
-        trusted_until: Until when copies of the far tier may be served (docs/coherence.md).
-        local: Keys whose value no far tier has, and until when each may be served once `trusted_until` is over.
+        local: Keys that L2 has not taken, and until when each may be served once the L1 lease is over
+            (docs/coherence.md).
     """
 
     __slots__ = (
         "_crowded_out", "_end", "_evicted", "_expired", "_gone", "_gone_before", "_hand", "_tagged",
-        "entries", "limit", "local", "trusted_until",
+        "entries", "limit", "local",
     )  # fmt: skip
 
     def __init__(self, limit: int, evicted: list[int], expired: list[int]) -> None:
         self.entries: dict[str, Entry] = {}
         self.limit = limit
-        self.trusted_until = NEVER
         self.local: dict[str, int] = {}
         self._tagged: dict[str, set[str]] = {}
         self._hand: deque[str] = deque()
@@ -133,6 +137,16 @@ class MemoryStore:
         if self.local:
             self.local.pop(key, None)
         return True
+
+    def note_local(self, key: str, until: int) -> None:
+        """Remember that only this store has `key`, and until when it may be served."""
+        self.local[key] = until
+
+    def resize(self, limit: int) -> None:
+        """Keep at most `limit` entries from now on; 0 drops them all."""
+        self.limit = limit
+        if not limit:
+            self.clear()
 
     def _refuse(self, key: str) -> bool:
         """Keep nothing under `key`, and know nothing of it."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from otcache.alerts import Alert, Parameters, alerts, render, rules
-from otcache.alerts.promql import Part, label
-from otcache.alerts.render import annotations_of
+from otcache.alerts._promql import Part, label
+from otcache.alerts._render import annotations_of
 from otcache.telemetry.catalog import Attribute, Instrument
 from tests.stack.prometheus import promtool
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from otcache.alerts import Parameters, Recording, alerts, render, rules, thresholds
-from otcache.alerts.promql import Is, select
+from otcache.alerts._promql import one_of, series
 from otcache.exceptions import ValidationError
 from otcache.telemetry import catalog
 from tests.stack.prometheus import promtool
@@ -121,7 +121,7 @@ def test_a_threshold_reaches_every_place_that_shows_it() -> None:
     assert "https://wiki.example/cache#otcacheredisdown" in text
 
 
-@pytest.mark.parametrize("threshold", thresholds(), ids=lambda threshold: threshold.name)
+@pytest.mark.parametrize("threshold", thresholds.ALERTS.values(), ids=lambda threshold: threshold.name)
 def test_every_threshold_changes_the_rules_and_has_a_range(threshold: Any) -> None:
     other = (threshold.low + threshold.default) / 2 if threshold.low else threshold.default / 2
 
@@ -176,11 +176,11 @@ def test_what_is_wrong_is_named(wrong: dict[str, Any]) -> None:
 
 def test_what_the_catalogue_lacks_can_not_be_written() -> None:
     with pytest.raises(ValueError, match="has no"):
-        select(Parameters(), catalog.LOOKUPS, {catalog.BACKEND: Is(["redis"])})
+        series(catalog.LOOKUPS, one_of(catalog.BACKEND, "redis"))
     with pytest.raises(ValueError, match="is never 'hti'"):
-        select(Parameters(), catalog.LOOKUPS, {catalog.RESULT: Is(["hti"])})
+        series(catalog.LOOKUPS, one_of(catalog.RESULT, "hti"))
     with pytest.raises(ValueError, match="histogram"):
-        select(Parameters(), catalog.OPERATION_DURATION)
+        series(catalog.OPERATION_DURATION)
 
 
 def test_every_query_of_a_runbook_can_be_asked(tmp_path: Path) -> None:

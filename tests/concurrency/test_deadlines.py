@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from otcache._concurrency.deadlines import Deadlines
+from otcache._concurrency.deadlines import Deadline, Deadlines
 
 
 def deadlines(seconds: float) -> Deadlines:
@@ -16,7 +16,7 @@ def deadlines(seconds: float) -> Deadlines:
 async def test_what_takes_too_long_is_stopped_and_raises_timeout_error() -> None:
     limits = deadlines(0.01)
 
-    with pytest.raises(TimeoutError), limits.begin() as deadline:
+    with pytest.raises(TimeoutError), Deadline(limits) as deadline:
         await asyncio.Event().wait()
 
     assert deadline.expired
@@ -28,7 +28,7 @@ async def test_what_takes_too_long_is_stopped_and_raises_timeout_error() -> None
 async def test_what_ends_in_time_is_left_alone() -> None:
     limits = deadlines(60.0)
 
-    with limits.begin() as deadline:
+    with Deadline(limits) as deadline:
         await asyncio.sleep(0)
 
     assert not deadline.expired
@@ -40,7 +40,7 @@ async def test_each_of_many_calls_has_the_whole_time() -> None:
 
     async def wait(seconds: float) -> str:
         try:
-            with limits.begin():
+            with Deadline(limits):
                 await asyncio.sleep(seconds)
         except TimeoutError:
             return "late"
@@ -58,7 +58,7 @@ async def test_a_caller_who_gives_up_is_cancelled_and_not_late() -> None:
     limits = deadlines(60.0)
 
     async def wait() -> None:
-        with limits.begin():
+        with Deadline(limits):
             await asyncio.Event().wait()
 
     task = asyncio.create_task(wait())
@@ -73,7 +73,7 @@ async def test_a_caller_who_gives_up_at_the_last_moment_is_cancelled_all_the_sam
     limits = deadlines(60.0)
 
     async def wait() -> None:
-        with limits.begin() as deadline:
+        with Deadline(limits) as deadline:
             asyncio.get_running_loop().call_soon(deadline.stop)
             await asyncio.Event().wait()
 
@@ -89,7 +89,7 @@ async def test_what_the_block_raises_is_not_covered_by_a_limit_that_is_over() ->
     limits = deadlines(60.0)
 
     async def fail() -> None:
-        with limits.begin() as deadline:
+        with Deadline(limits) as deadline:
             deadline.stop()
             try:
                 await asyncio.sleep(1)
@@ -104,7 +104,7 @@ async def test_limits_that_are_over_are_not_kept() -> None:
     limits = deadlines(60.0)
 
     for _ in range(1000):
-        with limits.begin():
+        with Deadline(limits):
             await asyncio.sleep(0)
 
-    assert len(limits._open) == 0
+    assert len(limits.running) == 0

@@ -76,7 +76,7 @@ async def test_a_read_that_began_before_a_write_does_not_cover_it(
     writer, cache = two_processes
     for number in range(50):
         await writer.set("k", f"old {number}")
-        cache._near.clear()
+        cache._l1.store.clear()
 
         await asyncio.gather(cache.get("k"), cache.set("k", f"new {number}"), cache.get("k"))
 
@@ -90,7 +90,7 @@ async def test_of_writes_that_overlap_l1_and_l2_agree_afterwards(
 
     for _ in range(20):
         await asyncio.gather(*(cache.set("k", number) for number in range(10)))
-        reader._near.clear()
+        reader._l1.store.clear()
 
         assert await cache.get("k") == await reader.get("k")
 

@@ -38,6 +38,13 @@ def test_a_panel_says_what_it_shows_and_what_to_do(panel: Panel) -> None:
 
 
 @each()
+def test_a_panel_that_a_description_sends_to_is_there(panel: Panel) -> None:
+    titles = {each.model["title"] for each in panels_of(panel.dashboard)} | {"no prices"}
+
+    assert set(re.findall("“([^”]+)”", panel.model["description"])) - titles == set()
+
+
+@each()
 def test_a_panel_has_a_unit(panel: Panel) -> None:
     assert panel.model["fieldConfig"]["defaults"]["unit"]
 
@@ -155,15 +162,6 @@ def test_deployments_and_regressions_are_marked(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
-def test_panels_have_numbers_of_their_own(name: str) -> None:
-    ids = everywhere(DASHBOARDS[name]["panels"], "gridPos") and [
-        panel["id"] for panel in _with_inner(DASHBOARDS[name]["panels"])
-    ]
-
-    assert ids == list(range(1, len(ids) + 1))
-
-
-@pytest.mark.parametrize("name", DASHBOARDS)
 def test_panels_do_not_overlap(name: str) -> None:
     groups = [DASHBOARDS[name]["panels"], *(panel.get("panels") or [] for panel in DASHBOARDS[name]["panels"])]
 
@@ -171,10 +169,6 @@ def test_panels_do_not_overlap(name: str) -> None:
         places = [panel["gridPos"] for panel in group]
         assert all(place["x"] + place["w"] <= 24 for place in places)
         assert not [pair for pair in itertools.combinations(places, 2) if _overlap(*pair)]
-
-
-def _with_inner(panels: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [each for panel in panels for each in (panel, *(panel.get("panels") or []))]
 
 
 def _overlap(one: dict[str, int], other: dict[str, int]) -> bool:

@@ -12,7 +12,7 @@ def test_keys_come_out_in_the_order_of_their_failures() -> None:
 
     assert journal.take(2) == ["b", "a"]
     assert journal.take(2) == ["c"]
-    assert not journal
+    assert not journal.pending
 
 
 def test_a_later_acknowledged_write_takes_its_key_out() -> None:
@@ -32,7 +32,7 @@ def test_too_many_keys_become_everything_and_it_says_so_once() -> None:
     assert said == [False, True, False]
     assert journal.everything
     assert len(journal) == 0
-    assert bool(journal)
+    assert journal.pending
 
 
 def test_once_the_prefix_is_cleared_it_is_empty() -> None:
@@ -41,4 +41,4 @@ def test_once_the_prefix_is_cleared_it_is_empty() -> None:
 
     journal.forgive()
 
-    assert not journal
+    assert not journal.pending

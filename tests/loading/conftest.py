@@ -58,7 +58,7 @@ async def make(telemetry: Capture, redis_server: RedisServer, prefix: str) -> As
 def is_idle(cache: Cache) -> bool:
     """Whether nothing of a load is under way any more."""
     locks = cache._loads._locks
-    server = cache._far.backend.server if cache._far is not None else None
+    server = cache._l2.backend.server if cache._l2 is not None else None
     pool = server.usage() if server is not None else None
     returning = len(locks._returning) if locks is not None else 0
     return not (len(cache._loads.flights) or returning or (pool[0] if pool is not None else 0))

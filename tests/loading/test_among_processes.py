@@ -160,7 +160,7 @@ async def test_a_waiting_process_holds_no_connection(pair: Any) -> None:
     waiting = asyncio.create_task(there.get_or_set("k", Loader("second")))
     await until(lambda: is_waiting(there))
 
-    await until(lambda: there._far.backend.server.usage()[0] == 0)
+    await until(lambda: there._l2.backend.server.usage()[0] == 0)
 
     first.release()
     await asyncio.gather(leading, waiting)

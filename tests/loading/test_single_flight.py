@@ -51,7 +51,7 @@ async def test_many_callers_of_a_cold_key_cost_one_read_of_redis(make: Make, tel
 async def test_many_callers_of_a_key_in_redis_cost_one_read_of_it_and_no_task(make: Make, telemetry: Capture) -> None:
     cache, loader, tasks = make(), Loader(), []
     await cache.get_or_set("k", loader)
-    cache._near.clear()
+    cache._l1.store.clear()
     loop = asyncio.get_running_loop()
 
     def note(loop: asyncio.AbstractEventLoop, run: Any, **options: Any) -> asyncio.Task[Any]:

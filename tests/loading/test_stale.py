@@ -20,7 +20,7 @@ def aged(make: Make) -> Any:
     """A cache in memory, and the clock that its entries are judged by."""
     cache = make(redis_url=None, default_ttl=TTL, stale_ttl=100, early_refresh=0.0)
     clock = ManualClock(cache._clock())
-    cache._clock = cache._tiers._clock = cache._tiers.near_tier._clock = clock
+    cache._clock = cache._tiers._clock = cache._tiers.l1._clock = clock
     cache._loads._failures._clock = clock
     return cache, clock
 

@@ -108,7 +108,7 @@ def test_the_bytes_of_every_optional_field_are_pinned() -> None:
         Facts(soft_expires_at_ms=5),
         Facts(loader_us=7),
         Facts(writer=Writer(1, 2, 0)),
-        Facts(stamp=2**64 - 1),
+        Facts(version=2**64 - 1),
         Facts(notes={"a": [1]}),
         Facts(soft_expires_at_ms=5, notes={}),
     ],

@@ -17,7 +17,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from otcache.telemetry import TelemetryHandle, catalog, setup
 from otcache.telemetry._instrumentation.metrics import Metrics, metrics_for
 from otcache.telemetry.providers import Providers
-from otcache.testing import EventRecord, Span, _event, _span
+from otcache.testing import EventRecord, Span
+from otcache.testing._emitted import _event, _span
 from otcache.version import __version__
 from tests.servers import RedisServer
 from tests.stack.otlp import Exemplar, Rotel, Sink

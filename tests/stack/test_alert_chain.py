@@ -11,8 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from otcache.alerts import Parameters, alerts, render
-from otcache.alerts._rules.caches import recordings
+from otcache.alerts import Parameters, alerts, render, rules
 from otcache.telemetry import catalog
 from tests.servers import RedisServer
 from tests.stack.prometheus import Alertmanager, Prometheus, promtool
@@ -42,9 +41,14 @@ class Chain(NamedTuple):
     prometheus: Prometheus
 
 
+def recorded(parameters: Parameters, part: str) -> str:
+    """The name of a recording."""
+    return next(rule.name for group in rules(parameters) for rule in group.rules if part in rule.name)
+
+
 def hit_ratio(parameters: Parameters) -> str:
     """The name of its recording."""
-    return next(rule.name for rule in recordings(parameters) if "_hit:" in rule.name)
+    return recorded(parameters, "lookups_hit:")
 
 
 def openmetrics(name: str, **caches: Sequence[tuple[float, float]]) -> str:
@@ -108,7 +112,7 @@ def test_what_arrives_leads_to_a_runbook_that_exists(chain: Chain, name: str) ->
 def test_a_description_has_the_number_of_what_happened(chain: Chain) -> None:
     down, verdict = told(chain, "OtcacheRedisDown"), told(chain, "OtcacheRegressionCritical")
 
-    assert down["annotations"]["description"].startswith("100% of the far tiers of shop can't reach redis")
+    assert down["annotations"]["description"].startswith("100% of the L2 tiers of shop can't reach redis")
     assert "tier l1, in shop is worse by 40%; 25% is critical" in verdict["annotations"]["description"]
 
 
@@ -150,7 +154,7 @@ DAY: Final = 86_400
 def test_rules_with_offsets_see_hours_and_weeks_of_history() -> None:
     usual = Parameters()
     (drop,) = [alert for alert in alerts(usual) if alert.name == "OtcacheHitRatioDrop"]
-    traffic = next(recordings(usual)).name
+    traffic = recorded(usual, "lookups:")
     now, past = time.time(), steady(0.9, 8 * DAY, 600)
     weekly = [(at, 0.4 if abs(now - at - 7 * DAY) < 7200 else value) for at, value in past]  # low at this hour
     ratios = openmetrics(

@@ -1,4 +1,4 @@
-"""Who listens to a store's news in these tests."""
+"""Who listens to a store's message in these tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from otcache.stores.base import Subscription
 from otcache.stores.redis.store import RedisStore
 
 
-def news(keys: Sequence[str]) -> bytes:
+def message(keys: Sequence[str]) -> bytes:
     """News of keys, for tests."""
     return b"k " + ",".join(keys).encode()
 

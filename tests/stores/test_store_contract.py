@@ -1,279 +1,246 @@
-"""What a Redis store promises, on every client kind and both servers."""
+"""The exported suite finds a broken store: each promise is broken once, in a Redis that keeps all others."""
 
 from __future__ import annotations
 
 import asyncio
-import struct
-import time
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
 
 import pytest
 
 from otcache.exceptions import StoreError
-from otcache.stores.redis.store import RedisStore
-from tests.conftest import Connect, Place
+from otcache.stores import Backend, Location
+from otcache.testing import store_contract
+from tests.conftest import Place
 from tests.servers import RedisServer
 
-ENTRY = bytes([0xCA, 1, 1, 0]) + bytes(8) + b"the body"
-EVERY_BYTE = bytes(range(256))
+PROMISES = {promise.__name__: promise for promise in store_contract()}
 
 
-async def test_what_is_written_is_read_back(store: RedisStore) -> None:
-    await store.write("key", EVERY_BYTE, 60_000)
+class Patched:
+    """A part of a store, with some of its members replaced."""
 
-    assert await store.read("key") == EVERY_BYTE
-    assert await store.read("absent") is None
+    def __init__(self, part: Any, **members: Any) -> None:
+        self.__dict__.update(members)
+        self._part = part
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._part, name)
 
-async def test_keys_may_be_any_text(store: RedisStore) -> None:
-    keys = ["a key", "näme", "{tag}", "new\nline", "*", "x" * 8192]
 
-    for key in keys:
-        await store.write(key, key.encode(), 0)
+class Row(NamedTuple):
+    """`how(part, *arguments)` stands in for a method of a part of the backend."""
 
-    assert await store.read_many(keys) == [key.encode() for key in keys]
+    promise: str
+    part: str
+    method: str
+    how: Callable[..., Any]
 
 
-async def test_many_are_read_in_their_order(store: RedisStore) -> None:
-    await store.write("a", b"1", 0)
-    await store.write("b", b"2", 0)
+async def _empty_is_nothing(store: Any, key: str) -> Any:
+    return await store.read(key) or None
 
-    assert await store.read_many(["b", "absent", "a", "b"]) == [b"2", None, b"1", b"2"]
-    assert await store.read_many([]) == []
 
+async def _touch_by_writing(store: Any, key: str, ttl_ms: int, message: Any = None) -> bool:
+    payload = await store.read(key)
+    if payload is not None:
+        await store.write(key, payload, ttl_ms, message)
+    return payload is not None
 
-async def test_many_are_written_at_once(store: RedisStore) -> None:
-    items = [(f"key{number}", b"%d" % number) for number in range(100)]
 
-    errors = await store.write_many(items, 60_000)
+async def _touch_anything(store: Any, key: str, ttl_ms: int, message: Any = None) -> bool:
+    return bool(await store.touch(key, ttl_ms, message) or await store.contains(key))
 
-    assert errors == [None] * 100
-    assert await store.read_many([key for key, _ in items]) == [payload for _, payload in items]
-    assert 0 < (await store.left_ms("key99") or 0) <= 60_000
-    assert await store.write_many([], 0) == []
 
+async def _one_at_a_time(store: Any, key: str, last: list[str] = []) -> Any:  # noqa: B006  the fault itself
+    last[:] = [key]
+    await asyncio.sleep(0)
+    return await store.read(last[0])
 
-async def test_removal_counts_what_existed(store: RedisStore) -> None:
-    await store.write_many([(f"key{number}", b"") for number in range(10)], 0)
 
-    removed = await store.remove([f"key{number}" for number in range(12)])
+async def _next_reply(store: Any, key: str, replies: list[Any] = []) -> Any:  # noqa: B006  the fault itself
+    replies.append(asyncio.ensure_future(store.read(key)))
+    await asyncio.sleep(0)
+    return await replies.pop(0)
 
-    assert removed == 10
-    assert not await store.contains("key0")
-    assert await store.remove(["key0"]) == 0
-    assert await store.remove([]) == 0
 
+async def _in_one_loop(store: Any, key: str, loops: list[Any] = []) -> Any:  # noqa: B006  the fault itself
+    loops.append(asyncio.get_running_loop())
+    return await store.read(key) if loops[0] is loops[-1] else None
 
-async def test_an_empty_payload_exists(store: RedisStore) -> None:
-    await store.write("key", b"", 0)
 
-    assert await store.contains("key")
-    assert await store.read("key") == b""
+async def _nothing(part: Any, *arguments: Any) -> None:
+    pass
 
 
-async def test_time_left_is_told(store: RedisStore) -> None:
-    await store.write("mortal", b"", 60_000)
-    await store.write("immortal", b"", 0)
+async def _always(part: Any, *arguments: Any) -> bool:
+    return True
 
-    assert 50_000 < (await store.left_ms("mortal") or 0) <= 60_000
-    assert await store.left_ms("immortal") == 0
-    assert await store.left_ms("absent") is None
 
+async def _of_this_epoch(log: Any, known_id: str, since: int, new_id: str) -> Any:
+    return (await log.versions(known_id, since, new_id))._replace(id=new_id)
 
-async def test_an_overwrite_without_ttl_never_expires(store: RedisStore) -> None:
-    await store.write("key", b"old", 1000)
 
-    await store.write("key", b"new", 0)
+async def _first(log: Any, target: str, new_id: str, *arguments: Any) -> tuple[str, int]:
+    await log.invalidate(target, new_id, *arguments)
+    return new_id, 1
 
-    assert await store.left_ms("key") == 0
 
+async def _lock_without(locks: Any, key: str, value: bytes, ms: int, **missing: Any) -> Any:
+    return (await locks.lock(key, value, ms))._replace(**missing)
 
-def _stamp(payload: bytes | None) -> int:
-    assert payload is not None
-    return int(struct.unpack(">Q", payload[4:12])[0])
 
+async def _store_in_any_case(locks: Any, key: str, payload: bytes, ttl_ms: int, lock: bytes, message: Any) -> bool:
+    await locks.seize(key, lock, 1000)
+    return bool(await locks.write_loaded(key, payload, ttl_ms, lock, message))
 
-async def test_touch_moves_the_expiry_and_the_stamp_together(store: RedisStore) -> None:
-    await store.write("key", ENTRY, 1000)
-    await store.clock.sync()
 
-    touched = await store.touch("key", 90_000)
+async def _keep_the_lock(locks: Any, key: str, payload: bytes, ttl_ms: int, lock: bytes, message: Any) -> bool:
+    stored = await locks.write_loaded(key, payload, ttl_ms, lock, message)
+    await locks.lock(key, lock, 60_000)
+    return bool(stored)
 
-    payload = await store.read("key")
-    left = await store.left_ms("key") or 0
-    assert touched
-    assert 80_000 < left <= 90_000
-    assert abs(_stamp(payload) - (store.clock.now_ms() + left)) < 2000
-    assert payload == ENTRY[:4] + payload[4:12] + ENTRY[12:] if payload else False
 
+def _late(channel: Any, receive: Any, lost: Any) -> Any:
+    return channel.subscribe(lambda message: asyncio.get_running_loop().call_later(0.05, receive, message), lost)
 
-async def test_touch_with_zero_makes_an_entry_immortal(store: RedisStore) -> None:
-    await store.write("key", ENTRY[:4] + b"\xff" * 8 + ENTRY[12:], 1000)
 
-    assert await store.touch("key", 0)
+def _swapped(channel: Any, receive: Any, lost: Any) -> Any:
+    held: list[bytes] = []
 
-    assert await store.left_ms("key") == 0
-    assert await store.read("key") == ENTRY
+    def hold(message: bytes) -> None:
+        held.append(message)
+        if len(held) == 2:
+            receive(held.pop())
+            receive(held.pop())
 
-
-@pytest.mark.parametrize("foreign", [b"", b"text", b"a text of more than twelve bytes", ENTRY[:11]])
-async def test_touch_leaves_foreign_bytes_alone(store: RedisStore, foreign: bytes) -> None:
-    await store.write("key", foreign, 0)
-
-    assert not await store.touch("key", 60_000)
-
-    assert await store.read("key") == foreign
-    assert await store.left_ms("key") == 0
-
-
-async def test_touch_of_nothing_creates_nothing(store: RedisStore) -> None:
-    assert not await store.touch("absent", 1000)
-
-    assert not await store.contains("absent")
-
-
-async def test_touch_survives_a_server_that_forgot_the_script(store: RedisStore, place: Place) -> None:
-    await store.write("key", ENTRY, 0)
-    await store.touch("key", 1000)
-
-    for server in getattr(place.servers, "nodes", [getattr(place.servers, "master", place.servers)]):
-        server.command("SCRIPT", "FLUSH")
-
-    assert await store.touch("key", 60_000)
-
-
-async def _scanned(store: RedisStore, pattern: str) -> list[str]:
-    return sorted({key async for keys in store.scan(pattern) for key in keys})
-
-
-async def test_scan_finds_what_matches_under_the_prefix(store: RedisStore) -> None:
-    await store.write_many([(f"user:{number}", b"") for number in range(50)], 0)
-    await store.write("other", b"", 0)
-
-    assert await _scanned(store, "user:*") == sorted(f"user:{number}" for number in range(50))
-    assert await _scanned(store, "user:1?") == sorted(f"user:1{number}" for number in range(10))
-    assert len(await _scanned(store, "*")) == 51
-
-
-async def test_scan_takes_a_prefix_literally(place: Place, prefix: str) -> None:
-    wild, other = place.store(f"{prefix}[ab]*?\\-^:"), place.store(f"{prefix}aXY\\-^:")
-    await wild.write("mine", b"", 0)
-    await other.write("theirs", b"", 0)
-
-    found = await _scanned(wild, "*")
-
-    assert found == ["mine"]
-    await wild.close()
-    await other.close()
-
-
-async def test_a_foreign_key_that_is_not_text_can_be_removed(redis_server: Any, prefix: str) -> None:
-    store = Place(redis_server.url, redis_server).store(prefix)
-    redis_server.command("SET", prefix.encode() + b"\xff\xfe", "x")
-
-    removed = await store.remove(await _scanned(store, "*"))
-
-    assert removed == 1
-    assert await _scanned(store, "*") == []
-    await store.close()
-
-
-async def test_the_servers_clock_is_learnt(store: RedisStore) -> None:
-    await store.clock.sync()
-    first = store.clock.now_ms()
-
-    await asyncio.sleep(0.02)
-
-    assert abs(first - time.time() * 1000) < 1500
-    assert store.clock.now_ms() - first >= 15
-
-
-async def test_a_ping_is_answered(store: RedisStore) -> None:
-    await store.ping()
-
-
-async def test_a_key_of_another_type_is_an_error_of_that_key_alone(
-    store: RedisStore, place: Place, prefix: str
-) -> None:
-    server = place.servers.owner(f"{prefix}list") if hasattr(place.servers, "owner") else place.servers
-    getattr(server, "master", server).command("RPUSH", f"{prefix}list", "x")
-
-    for call in (store.read("list"), store.touch("list", 1000)):
-        with pytest.raises(StoreError) as caught:
-            await call
-        assert (caught.value.reason, caught.value.error_type, caught.value.counts) == (
-            "server_error",
-            "WRONGTYPE",
-            False,
-        )
-
-    assert await store.read_many(["list", "absent"]) == [None, None]
-    assert await store.contains("list")
-    await store.write("list", b"now a string", 0)
-    assert await store.read("list") == b"now a string"
-
-
-async def test_it_says_where_it_is(redis_server: Any, place: Place, store: RedisStore) -> None:
-    assert store.location.url.split("://")[0] == place.url.split("://")[0]
-    assert store.location.database == "0"
-    if place.url.startswith("unix"):
-        assert (store.location.address, store.location.port) == (str(place.servers.socket_path), None)
-    else:
-        assert store.location.address == "127.0.0.1"
-        assert f":{store.location.port}" in place.url
-
-
-async def test_a_closed_store_refuses_and_leaves_nothing_open(place: Place, prefix: str) -> None:
-    before = place.servers.clients()
-    store = place.store(prefix)
-    await asyncio.gather(*(store.write(f"key{number}", b"", 1000) for number in range(20)))
-
-    await store.close()
-    await store.close()
-
-    with pytest.raises(StoreError) as caught:
-        await store.read("key")
-    assert (caught.value.reason, caught.value.counts) == ("connection", False)
-    assert asyncio.all_tasks() == {asyncio.current_task()}
-    async with asyncio.timeout(5):
-        while place.servers.clients() > before:
-            await asyncio.sleep(0.01)
-
-
-async def test_the_pool_is_bounded_and_told(place: Place, prefix: str) -> None:
-    store = place.store(prefix, max_connections=4)
-    assert store.session.usage() is None
-    await store.ping()
-
-    await asyncio.gather(*(store.read(f"key{number}") for number in range(4)))
-
-    in_use, idle, limit = store.session.usage() or (0, 0, 0)
-    assert in_use == 0
-    assert 1 <= idle <= limit
-    assert limit % 4 == 0
-    await store.close()
-
-
-async def test_a_full_pool_is_no_sign_of_an_outage(redis_server: Any, prefix: str) -> None:
-    store = Place(redis_server.url, redis_server).store(prefix, max_connections=1)
-
-    answers = await asyncio.gather(*(store.read("key") for _ in range(3)), return_exceptions=True)
-
-    assert answers[0] is None
-    for error in answers[1:]:
-        assert isinstance(error, StoreError)
-        assert (error.reason, error.counts) == ("connection", False)
-        assert error.error_type == "redis.exceptions.MaxConnectionsError"
-    assert await store.read("key") is None
-    await store.close()
-
-
-async def test_a_clock_learnt_slowly_is_known_to_be_less_sure(connect: Connect, redis_server: RedisServer) -> None:
-    store = connect(redis_server.url)
-    await store.clock.sync()
-    quick = store.clock.error_ms
-    redis_server.command("CLIENT", "PAUSE", "80", "ALL")
-
-    await store.clock.sync()
-
-    assert store.clock.error_ms >= quick + 20, "half of a round trip of 80 ms"
+    return channel.subscribe(hold, lost)
+
+
+def _open_for_ever(channel: Any, receive: Any, lost: Any) -> Any:
+    subscription = channel.subscribe(receive, lost)
+    return Patched(subscription, close=partial(_nothing, subscription))
+
+
+async def _mute(store: Any, key: str, payload: bytes, ttl_ms: int, message: Any = None) -> None:
+    await store.write(key, payload, ttl_ms)
+
+
+async def _loud(store: Any, key: str, payload: bytes, ttl_ms: int, message: Any = None) -> None:
+    await store.write(key, payload, ttl_ms, lambda _: b"k")
+
+
+ROWS = [
+    Row("what_is_written_is_read_back", "store", "read", _empty_is_nothing),
+    Row("keys_may_be_any_text", "store", "write", lambda store, key, *rest: store.write(key.lower(), *rest)),
+    Row("many_are_read_in_their_order", "store", "read_many", lambda store, keys: store.read_many(sorted(keys))),
+    Row("many_are_written_at_once", "store", "write_many", lambda store, items, *_: store.write_many(items, 0)),
+    Row("removal_counts_what_existed", "store", "remove", lambda store, keys, *_: _counted(store, keys)),
+    Row("the_time_left_is_known", "store", "left_ms", lambda store, key: _or_none(store.left_ms(key))),
+    Row("an_expired_entry_is_gone", "store", "write", lambda store, key, payload, _: store.write(key, payload, 0)),
+    Row("an_expired_entry_is_gone", "store", "write", lambda store, *given: store.write(*given[:2], 100)),
+    Row("touch_moves_the_expiry_in_the_payload_too", "store", "touch", _touch_by_writing),
+    Row("touch_leaves_alone_what_is_no_entry_of_ours", "store", "touch", _touch_anything),
+    Row("a_scan_finds_what_matches", "store", "scan", lambda store, _: store.scan("*")),
+    Row("the_clock_goes_on", "store", "clock", lambda store: Patched(store.clock, now_ms=lambda: 1_800_000_000_000)),
+    Row("it_says_where_it_is", "store", "location", lambda store: Location("here", "redis", "")),
+    Row("calls_at_once_get_their_own_answers", "store", "read", _one_at_a_time),
+    Row("a_cancelled_call_leaves_no_reply_to_the_next", "store", "read", _next_reply),
+    Row("another_event_loop_can_use_it", "store", "read", _in_one_loop),
+    Row("a_closed_store_refuses", "store", "close", _nothing),
+    Row("whoever_asks_first_begins_the_epoch", "invalidations", "versions", _of_this_epoch),
+    Row("every_invalidation_has_a_version_of_its_own", "invalidations", "invalidate", _first),
+    Row("only_what_is_new_is_returned", "invalidations", "versions", lambda log, _, __, new: log.versions("", 0, new)),
+    Row(
+        "invalidating_everything_drops_the_other_rows",
+        "invalidations", "invalidate", lambda log, target, *rest: log.invalidate(target.replace("*", "p:"), *rest),
+    ),
+    Row(
+        "above_the_limit_the_floor_stands_for_the_lowest_rows",
+        "invalidations", "invalidate", lambda log, target, new_id, _: log.invalidate(target, new_id, 10_000),
+    ),
+    Row("racing_invalidations_get_different_versions", "invalidations", "invalidate", _first),
+    Row("a_free_lock_is_taken_and_the_entry_read", "locks", "lock", partial(_lock_without, payload=None)),
+    Row("a_held_lock_says_who_has_it_and_for_how_long", "locks", "lock", partial(_lock_without, left_ms=0)),
+    Row("of_many_who_race_one_gets_the_lock", "locks", "lock", partial(_lock_without, holder=None)),
+    Row("only_the_holder_renews_and_gives_back", "locks", "unlock", _always),
+    Row("an_expired_lock_is_somebody_elses", "locks", "lock", lambda locks, *given: locks.lock(*given[:2], 10**6)),
+    Row("a_seized_lock_has_another_holder", "locks", "seize", _nothing),
+    Row("a_load_whose_key_has_changed_is_not_stored", "locks", "write_loaded", _store_in_any_case),
+    Row("a_loaded_value_is_stored_and_its_lock_given_back", "locks", "write_loaded", _keep_the_lock),
+    Row("a_change_publishes_its_message", "store", "write", _mute),
+    Row("a_change_without_a_message_publishes_nothing", "store", "write", _loud),
+    Row("a_ping_returns_after_what_was_published_before_it", "channel", "subscribe", _late),
+    Row("messages_of_a_key_come_in_the_order_of_its_changes", "channel", "subscribe", _swapped),
+    Row("a_closed_subscription_hears_nothing", "channel", "subscribe", _open_for_ever),
+    Row(
+        "an_invalidation_publishes_its_version_and_target",
+        "invalidations", "invalidate", lambda log, target, new_id, limit, _=None: log.invalidate(target, new_id, limit),
+    ),
+    Row("a_lock_given_back_publishes_its_message", "locks", "unlock", lambda locks, *given: locks.unlock(*given[:2])),
+]  # fmt: skip
+
+
+async def _counted(store: Any, keys: list[str]) -> int:
+    await store.remove(keys)
+    return len(keys)
+
+
+async def _or_none(call: Any) -> Any:
+    return await call or None
+
+
+def broken(backend: Backend, row: Row) -> Backend:
+    part = getattr(backend, row.part)
+    how: Any = row.how(part) if row.method in ("clock", "location") else partial(row.how, part)
+    patched: dict[str, Any] = {row.part: Patched(part, **{row.method: how})}
+    return replace(backend, **patched)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.promise)
+async def test_a_broken_promise_is_found(row: Row, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("otcache.testing._store_contract.PATIENCE", 1.0)
+    place, opened = Place(redis_server.url, redis_server), []
+
+    def open_backend(prefix: str) -> Backend:
+        opened.append(place.store(prefix))
+        return broken(opened[-1].backend, row)
+
+    with pytest.raises((AssertionError, StoreError)):
+        await PROMISES[row.promise](open_backend)
+
+    for store in opened:
+        await store.close()
+
+
+@pytest.mark.parametrize("promise", ["prefixes_keep_stores_apart", "other_prefixes_are_not_heard"])
+async def test_stores_that_are_not_kept_apart_are_found(promise: str, redis_server: RedisServer, prefix: str) -> None:
+    place = Place(redis_server.url, redis_server)
+
+    with pytest.raises(AssertionError):
+        await PROMISES[promise](lambda _: place.store(prefix).backend)
+
+
+async def test_a_store_that_lacks_something_unsaid_is_found(redis_server: RedisServer) -> None:
+    place = Place(redis_server.url, redis_server)
+
+    with pytest.raises(AssertionError, match=r"Backend.lacks is \['locks'\], not \[\]"):
+        await PROMISES["it_can_do_what_is_expected"](lambda prefix: replace(place.store(prefix).backend, locks=None))
+
+
+def test_every_promise_is_broken_once() -> None:
+    apart = {"prefixes_keep_stores_apart", "other_prefixes_are_not_heard", "it_can_do_what_is_expected"}
+
+    assert {row.promise for row in ROWS} | apart == PROMISES.keys()
+
+
+def test_what_a_store_lacks_is_left_out_by_name() -> None:
+    without = {promise.__name__ for promise in store_contract(without=("locks", "channel"))}
+
+    assert "a_seized_lock_has_another_holder" not in without
+    assert "a_lock_given_back_publishes_its_message" not in without
+    assert "only_what_is_new_is_returned" in without
+    with pytest.raises(ValueError, match="no capability lokcs"):
+        store_contract(without=("lokcs",))

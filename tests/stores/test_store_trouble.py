@@ -14,7 +14,7 @@ from otcache.exceptions import StoreError
 from otcache.stores.redis.store import RedisStore
 from tests.conftest import Connect, Place
 from tests.servers import Kind, RedisCluster, RedisSentinel, RedisServer, ask, silent_port, wait_for
-from tests.stores.conftest import news
+from tests.stores.conftest import message
 
 DEADLINE = 0.25
 GENEROUS = 2.0
@@ -62,8 +62,8 @@ def _calls(store: RedisStore) -> list[Callable[[], Awaitable[Any]]]:
         lambda: store.contains("key"),
         lambda: store.left_ms("key"),
         lambda: store.touch("key", 60_000),
-        lambda: store.write("key", ENTRY, 60_000, news),
-        lambda: store.remove(["a", "b", "c"], news),
+        lambda: store.write("key", ENTRY, 60_000, message),
+        lambda: store.remove(["a", "b", "c"], message),
         lambda: store.coordination.versions("", 0, "0" * 8),
         lambda: store.coordination.invalidate("t:tag", "0" * 8, 10, b""),
         lambda: store.coordination.lock("key", b"me", 1000),

@@ -16,7 +16,7 @@ from otcache.exceptions import StoreError
 from otcache.stores.redis.store import RedisStore
 from tests.conftest import Connect, Place
 from tests.servers import Kind, RedisCluster, RedisSentinel, RedisServer, silent_port, wait_for
-from tests.stores.conftest import Ear, Listen, ear_of, news
+from tests.stores.conftest import Ear, Listen, ear_of, message
 
 CLOSED = ("connection", "closed", False)
 MOVED = ("connection", "moved", False)
@@ -216,7 +216,7 @@ async def test_it_shows_its_password(start: Any, kind: Kind, connect: Connect, l
 
     store = connect(server.url, password="s3cret")
     ear = await listen(store)
-    await store.write("key", b"", 0, news)
+    await store.write("key", b"", 0, message)
     assert await ear.all() == [b"k key"]
 
 
@@ -256,7 +256,7 @@ async def test_pings_given_up_do_not_disturb_later_ones(private_place: Place, co
 
     private_place.servers.resume()
     await _answered(ear)
-    await store.write("key", b"", 0, news)
+    await store.write("key", b"", 0, message)
     assert await ear.all() == [b"k key"]
     assert ear.lost == []
 
@@ -341,7 +341,7 @@ async def test_a_killed_server_is_told_once_and_nothing_comes_back_in_silence(
 async def test_a_connection_that_the_server_ends_is_told(server: RedisServer, connect: Connect, listen: Listen) -> None:
     store = connect(server.url)
     ear = await listen(store)
-    await store.write("key", b"", 0, news)
+    await store.write("key", b"", 0, message)
 
     server.command("CLIENT", "KILL", "ID", _newest_subscriber(server))
 
@@ -391,7 +391,7 @@ async def test_a_receiver_that_fails_ends_the_subscription_audibly(server: Redis
     subscription = store.coordination.subscribe(lambda message: none.remove(message), lost.append)
     await subscription.open()
 
-    await store.write("key", b"", 0, news)
+    await store.write("key", b"", 0, message)
 
     await _until(lambda: bool(lost))
     await subscription.close()
@@ -439,8 +439,8 @@ async def test_a_master_that_hands_over_is_noticed(start: Any, kind: Kind, conne
 async def _written(store: RedisStore) -> None:
     """The first write may find the old master, a replica now."""
     with suppress(StoreError):
-        await store.write("key", b"", 0, news)
-    await store.write("key", b"", 0, news)
+        await store.write("key", b"", 0, message)
+    await store.write("key", b"", 0, message)
 
 
 async def test_a_moved_slot_moves_no_subscription(
@@ -454,6 +454,6 @@ async def test_a_moved_slot_moves_no_subscription(
     for node in (target, source, *cluster.nodes):
         node.command("CLUSTER", "SETSLOT", slot, "NODE", target.command("CLUSTER", "MYID"))
 
-    await store.write("key", b"", 0, news)
+    await store.write("key", b"", 0, message)
 
     assert await ear.all() == [b"k key"]

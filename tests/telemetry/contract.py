@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 
 from otcache.telemetry import catalog
 from otcache.telemetry.catalog import Attribute, Event, Instrument, SpanType
-from otcache.testing import Capture, EventRecord, Point, Span, _kind, _point
+from otcache.testing import Capture, EventRecord, Point, Span
+from otcache.testing._emitted import _kind, _point
 
 Fact = tuple[str, str, str]
 _LINK: Final = "link "

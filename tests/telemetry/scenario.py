@@ -129,7 +129,7 @@ async def every_operation(stage: Stage) -> None:
     await cache.connect()
     await cache.set("k", {"name": "Ada"}, ttl=60)
     await cache.get("k")
-    cache._near.clear()
+    cache._l1.store.clear()
     await cache.get("k")
     await cache.get("absent")
     await cache.exists("k")
@@ -158,11 +158,11 @@ async def two_processes(stage: Stage) -> None:
         await heard
         await other.get("k")
         await invalidate
-        await until(lambda: other._tiers.stamps.newest == mine._tiers.stamps.newest)
+        await until(lambda: other._tiers.log.newest == mine._tiers.log.newest)
         await other.get("k")
     stage.server.command("PUBLISH", f"{stage.key(mine, '')[:-1]}@1:news", "not ours")
     await mine.delete("k")
-    await until(lambda: other._near.reason("k") == "deleted")
+    await until(lambda: other._l1.store.reason("k") == "deleted")
 
 
 async def batches(stage: Stage) -> None:
@@ -170,12 +170,12 @@ async def batches(stage: Stage) -> None:
     cache = stage.redis("users")
     await cache.set_many({"a": 1, "b": 2})
     await cache.get_many(["a", "b"])
-    cache._near.clear()
+    cache._l1.store.clear()
     await cache.get_many(["a"])
     await cache.get_many(["a", "absent"])
     await cache.get_many(["absent"])
     await cache.get_many([])
-    cache._near.clear()
+    cache._l1.store.clear()
     await asyncio.gather(cache.get("a"), cache.get("b"))  # in one round trip
     await cache.delete_many(["a", "b"])
 
@@ -275,7 +275,7 @@ async def stale_values_of_a_server_that_is_away(stage: Stage) -> None:
     await until(lambda: backplane is not None and backplane.is_live)
     await cache.get_or_set("k", Load(), 50)
     with stage.server.paused():
-        await until(lambda: cache._clock() > cache._near.trusted_until)
+        await until(lambda: cache._clock() > cache._l1.lease_ends)
         await cache.get_or_set("k", Load())
         await until(lambda: not cache._loads.flights)
     await until(lambda: not is_open(cache))
@@ -289,7 +289,7 @@ async def reasons_to_miss(stage: Stage) -> None:
     await cache.get("evicted")
     await cache.delete("deleted")
     await cache.get("deleted")
-    cache._tiers.near_tier._clock = ManualClock(time.perf_counter_ns() + 61 * 10**9)
+    cache._tiers.l1._clock = ManualClock(time.perf_counter_ns() + 61 * 10**9)
     await cache.get_many(["expired"])
 
 
@@ -299,7 +299,7 @@ async def payloads(stage: Stage) -> None:
     for algorithm in catalog.COMPRESSION_ALGORITHM.values or ():
         cache = stage.redis(f"texts-{algorithm}", compression=algorithm)
         await cache.set("k", text)
-        cache._near.clear()
+        cache._l1.store.clear()
         await cache.get("k")
     signed = stage.redis("signed", signing_secret="a secret of the scenario's", enable_l1_cache=False)
     for key, value in {"plain": [1], "tagged": (1, 2), "signed": 1j}.items():

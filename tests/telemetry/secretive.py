@@ -41,7 +41,7 @@ async def use(cache: Cache) -> None:
             cache.register_callback(event, callback)
     await cache.get(KEY)
     await cache.set(KEY, VALUE)
-    cache._near.clear()
+    cache._l1.store.clear()
     await cache.get(KEY)
     await cache.get(KEY)
     await cache.get_many([KEY, f"{KEY}:2"])

@@ -63,9 +63,9 @@ async def test_the_far_tier_says_how_old_a_value_was(
     telemetry: Capture, cache: GenericRedisCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await cache.set("k", 1)
-    assert cache._far is not None
-    now = cache._far.store.clock.now_ms()
-    monkeypatch.setattr(cache._far.store.clock, "now_ms", lambda: now + 70_000)
+    assert cache._l2 is not None
+    now = cache._l2.store.clock.now_ms()
+    monkeypatch.setattr(cache._l2.store.clock, "now_ms", lambda: now + 70_000)
 
     await cache.get("k")
     (point,) = by(telemetry, catalog.ENTRY_AGE, catalog.RESULT).values()

@@ -43,7 +43,7 @@ def under(*, sampled: bool) -> Any:
 
 async def use(cache: GenericRedisCache, operation: str) -> None:
     if operation == "l2":
-        cache._near.clear()
+        cache._l1.store.clear()
         await cache.get("k")
     elif operation == "set":
         await cache.set("other", "x" * 5000)

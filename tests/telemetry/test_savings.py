@@ -39,7 +39,7 @@ async def test_what_a_response_cost_is_what_each_hit_saves(
 ) -> None:
     await answers.cache_response(TEXT, "sum", None, "short", usage=USAGE, generation_seconds=1.5, model="small-model")
     if tier == "l2":
-        answers._near.clear()
+        answers._l1.store.clear()
 
     assert await answers.get_cached_response(TEXT, "sum") == "short"
 

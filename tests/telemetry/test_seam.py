@@ -68,7 +68,7 @@ async def test_an_l1_hit_says_what_it_was(telemetry: Capture, users: GenericRedi
 async def test_the_metrics_add_up_to_what_was_done(telemetry: Capture, users: GenericRedisCache) -> None:
     for number in range(10):
         await users.set(f"k{number}", number)
-    users._near.clear()
+    users._l1.store.clear()
     for number in range(15):
         await users.get(f"k{number}")
         await users.get(f"k{number}")

@@ -16,7 +16,7 @@ BUDGET = {"l1 hit": 1, "l2 hit": 2, "miss": 2, "set": 2, "delete": 2, "batch of 
 async def call(cache: GenericRedisCache, kind: str) -> None:
     many = {f"m{number}": number for number in range(50)}
     if kind == "l2 hit":
-        cache._near.clear()
+        cache._l1.store.clear()
     await {
         "l1 hit": lambda: cache.get("k"),
         "l2 hit": lambda: cache.get("k"),
@@ -47,7 +47,7 @@ async def test_a_callback_and_a_copy_upwards_cost_no_span(telemetry: Capture, us
     seen: list[Any] = []
     users.register_callback("get_success", lambda key, value: seen.append(value))
     await users.set("k", 1)
-    users._near.clear()
+    users._l1.store.clear()
     await users.get("absent")
     telemetry.clear()
 

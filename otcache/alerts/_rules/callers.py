@@ -1,35 +1,20 @@
-"""What callers feel: calls that raise, writes that nobody kept, operations without their far tier."""
+"""What callers feel: calls that raise, writes that no tier stored, operations without L2."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
-from otcache.alerts.model import Alert, Recording
-from otcache.alerts.parameters import Parameters
-from otcache.alerts.promql import (
-    DAY,
-    HOUR,
-    MINUTE,
-    Is,
-    Not,
-    by,
-    label,
-    number,
-    part_of,
-    percent,
-    rate,
-    select,
-    share,
-    summed,
-    told,
-)
-from otcache.telemetry.catalog import CACHE, DEGRADED_OPERATIONS, ERROR_TYPE, LOADS, OPERATION, OPERATIONS, RESULT
+from otcache.alerts._model import Alert, Recording, Rules
+from otcache.alerts._promql import JOB, Expr, label, none_of, number, one_of, over, present, rate
+from otcache.alerts._query import DAY, HOUR, MINUTE, SHARE, Query, base, its, part_of, percent, share
+from otcache.telemetry import catalog
+from otcache.telemetry.catalog import CACHE, ERROR_TYPE, OPERATION, OPERATIONS, RESULT
 from otcache.telemetry.record import Operation
 
 
 class Burn(NamedTuple):
-    """One pair of windows: how fast the error budget goes, and how long to wait until it is told."""
+    """One pair of windows: how fast the error budget burns, and how long that must last before the alert fires."""
 
     factor: float
     long: int
@@ -38,6 +23,7 @@ class Burn(NamedTuple):
     severity: Literal["critical", "warning"]
 
 
+ALERTS: Final = Rules()
 _LOADING: Final[Operation] = "get_or_set"
 BURNS: Final = (
     Burn(14.4, HOUR, 5 * MINUTE, 2 * MINUTE, "critical"),
@@ -48,92 +34,78 @@ BURNS: Final = (
 """A month's budget gone in 2 days, 5 days, 10 days, 30 days (the usual multi-window burn rates)."""
 
 
-def recordings(parameters: Parameters) -> Iterator[Recording]:
+def recordings(q: Query) -> Iterator[Recording]:
     """The share of calls that raised, once for every window."""
     for seconds in sorted({window for burn in BURNS for window in (burn.long, burn.short)}):
-        yield Recording(_ratio(parameters, seconds), _failed(parameters, seconds))
+        yield Recording(_ratio(q, seconds), _failed(q, seconds).text)
 
 
-def _ratio(parameters: Parameters, seconds: int) -> str:
-    return f"job:{OPERATIONS.name.replace('.', '_')}_failed:ratio_rate{parameters.time(seconds)}"
+def _ratio(q: Query, seconds: int) -> str:
+    return f"job:{base(OPERATIONS)}_failed:ratio_rate{q.time(seconds)}"
 
 
-def _failed(parameters: Parameters, seconds: int) -> str:
-    """Without what a loader of the same cache has raised: that is the application's own (OtcacheLoaderErrors)."""
-    raised = {RESULT: Is(["error"]), ERROR_TYPE: Not(parameters.caller_errors)}
-    every = rate(parameters, select(parameters, OPERATIONS, raised), seconds)
-    loads = f"last_over_time({select(parameters, LOADS, {ERROR_TYPE: Not([''])})}[{parameters.time(seconds)}])"
+def _failed(q: Query, seconds: int) -> Expr:
+    # without what a loader of the same cache raised: OtcacheLoaderErrors tells of that
+    raised = q.series(OPERATIONS, one_of(RESULT, "error"), none_of(ERROR_TYPE, *q.parameters.caller_errors))
+    every = rate(raised, q.time(seconds))
+    loads = over("last_over_time", q.series(catalog.LOADS, present(ERROR_TYPE)), q.time(seconds))
     own = f'label_replace({loads}, "{label(OPERATION)}", "{_LOADING}", "", "")'
-    failed = summed(parameters, f"{every}\nunless on ({by(parameters, CACHE, OPERATION, ERROR_TYPE)}) {own}", ())
-    return part_of(failed, summed(parameters, rate(parameters, select(parameters, OPERATIONS), seconds), ()))
+    failed = Expr(f"{every}\nunless {q.on(CACHE, OPERATION, ERROR_TYPE)} {own}", every.labels)
+    return part_of(q.total(failed), q.rate(OPERATIONS, seconds))
 
 
-def alerts(parameters: Parameters) -> Iterator[Alert]:
-    """Burn rates of the error budget, dropped writes, degraded traffic."""
+@ALERTS.add
+def _budget(q: Query) -> Iterator[Alert]:
     for burn in BURNS:
-        yield _budget(parameters, burn)
-    yield _dropped(parameters)
-    yield _degraded(parameters)
+        limit = number(burn.factor * (1 - q.parameters.slo))
+        windows = {"long": q.time(burn.long), "short": q.time(burn.short)}
+        yield Alert(
+            "OtcacheErrorBudgetBurn",
+            burn.severity,
+            "otcache-overview",
+            f"{_ratio(q, burn.long)} > {limit}\nand {_ratio(q, burn.short)} > {limit}\n"
+            f"and {q.on()} {q.increase(OPERATIONS, burn.long)} > {number(q.parameters.slo_calls)}",
+            burn.hold,
+            "Cache calls raise faster than the error budget allows.",
+            f"{SHARE} of the cache calls of {its(JOB)} raised in the last {windows['long']}, {number(burn.factor)} "
+            f"times what an objective of {percent(q.parameters.slo)} allows. Look at the errors by type.",
+            windows,
+        )
 
 
-def _budget(parameters: Parameters, burn: Burn) -> Alert:
-    limit = number(burn.factor * (1 - parameters.slo))
-    every = select(parameters, OPERATIONS)
-    calls = summed(parameters, f"increase({every}[{parameters.time(burn.long)}])", ())
-    windows = {"long": parameters.time(burn.long), "short": parameters.time(burn.short)}
-    return Alert(
-        "OtcacheErrorBudgetBurn",
-        burn.severity,
-        "otcache-overview",
-        f"{_ratio(parameters, burn.long)} > {limit}\nand {_ratio(parameters, burn.short)} > {limit}\n"
-        f"and on ({by(parameters)}) {calls} > {number(parameters.slo_calls)}",
-        burn.hold,
-        "Calls of a cache raise to their callers faster than the error budget allows.",
-        "{{ $value | humanizePercentage }} of the cache calls of {{ $labels.job }} raised in the last "
-        f"{windows['long']}, {number(burn.factor)} times what an objective of {percent(parameters.slo)} allows.",
-        windows,
-    )
-
-
-def _dropped(parameters: Parameters) -> Alert:
-    """Only `set`: a `delete` that Redis did not take is remembered and made up for."""
-    sets = {OPERATION: Is(["set", "set_many"])}
-    dropped = rate(parameters, select(parameters, OPERATIONS, {**sets, RESULT: Is(["dropped"])}), 5 * MINUTE)
-    every = rate(parameters, select(parameters, OPERATIONS, sets), 5 * MINUTE)
-    whole = share(summed(parameters, dropped, [CACHE]), summed(parameters, every, [CACHE]), parameters.operation_floor)
-    return Alert(
+@ALERTS.add
+def _dropped(q: Query) -> Iterator[Alert]:
+    # only `set`: the repair journal makes up for a `delete` that Redis did not take
+    sets = one_of(OPERATION, "set", "set_many")
+    dropped = q.rate(OPERATIONS, 5 * MINUTE, sets, one_of(RESULT, "dropped"), by=(CACHE,))
+    every = q.rate(OPERATIONS, 5 * MINUTE, sets, by=(CACHE,))
+    yield Alert(
         "OtcacheWritesDropped",
         "warning",
         "otcache-cache",
-        f"{whole}\n> {number(parameters.dropped_share)}",
+        f"{share(dropped, every, q.parameters.operation_floor)}\n> {number(q.parameters.dropped_share)}",
         5 * MINUTE,
-        "Values are set and no tier keeps them.",
-        told(
-            "{{ $value | humanizePercentage }} of the writes to cache {cache} in "
-            "{{ $labels.job }} were kept by no tier.",
-            cache=CACHE,
-        ),
+        "No tier stores the values that the application sets.",
+        f"{SHARE} of the writes to cache {its(CACHE)} in {its(JOB)} were stored by no tier. Look at the errors of "
+        "Redis.",
     )
 
 
-def _degraded(parameters: Parameters) -> Alert:
-    return Alert(
+@ALERTS.add
+def _degraded(q: Query) -> Iterator[Alert]:
+    yield Alert(
         "OtcacheDegradedTraffic",
         "warning",
         "otcache-overview",
-        f"{degraded_share(parameters, 5 * MINUTE)}\n> {number(parameters.degraded_share)}",
+        f"{degraded_share(q, 5 * MINUTE)}\n> {number(q.parameters.degraded_share)}",
         5 * MINUTE,
-        "Operations end without a tier that they should have used.",
-        told(
-            "{{ $value | humanizePercentage }} of the operations on cache {cache} in "
-            "{{ $labels.job }} went without Redis or without a value that can be read.",
-            cache=CACHE,
-        ),
+        "Cache operations do without a tier that they need.",
+        f"{SHARE} of the operations on cache {its(CACHE)} in {its(JOB)} did without Redis, or could not decode a "
+        "value. Look at the operations by reason.",
     )
 
 
-def degraded_share(parameters: Parameters, seconds: int) -> str:
+def degraded_share(q: Query, seconds: int) -> Expr:
     """The share of a cache's operations that went without a tier."""
-    degraded = rate(parameters, select(parameters, DEGRADED_OPERATIONS), seconds)
-    every = rate(parameters, select(parameters, OPERATIONS), seconds)
-    return share(summed(parameters, degraded, [CACHE]), summed(parameters, every, [CACHE]), parameters.operation_floor)
+    degraded = q.rate(catalog.DEGRADED_OPERATIONS, seconds, by=(CACHE,))
+    return share(degraded, q.rate(OPERATIONS, seconds, by=(CACHE,)), q.parameters.operation_floor)

@@ -1,95 +1,72 @@
-"""Whether processes hear of each other's writes.
+"""The backplane: down, flapping, lagging.
 
-No rule here calls somebody: where nothing is heard L1 is not used, so that Redis gets more and nobody an old value.
+No rule here is critical: without a backplane L1 serves no Redis entries, so Redis gets more reads and callers no old
+values.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
-from otcache.alerts.model import Alert
-from otcache.alerts.parameters import Parameters
-from otcache.alerts.promql import MINUTE, Is, by, number, rate, select, summed, told
-from otcache.telemetry.catalog import (
-    BACKEND,
-    CACHE,
-    COMPONENT,
-    COMPONENT_STATE,
-    COMPONENT_STATUS,
-    INVALIDATION_SOURCE,
-    INVALIDATION_TARGET,
-    INVALIDATIONS,
-    NEWS,
-    NEWS_DIRECTION,
-    NEWS_LAG,
-)
+from otcache.alerts._model import Alert, Rules
+from otcache.alerts._promql import INSTANCE, JOB, Expr, number, one_of
+from otcache.alerts._query import MINUTE, TIME, TIMES, Query, its
+from otcache.telemetry import catalog
+from otcache.telemetry.catalog import BACKEND, CACHE
+
+ALERTS: Final = Rules()
 
 
-def alerts(parameters: Parameters) -> Iterator[Alert]:
-    """Down, flapping, lagging."""
-    yield _down(parameters)
-    yield _flapping(parameters)
-    yield _lagging(parameters)
+def _away(q: Query, component: str) -> Expr:
+    where = one_of(catalog.COMPONENT, component), one_of(catalog.COMPONENT_STATE, "unavailable")
+    return q.total(q.series(catalog.COMPONENT_STATUS, *where), INSTANCE, BACKEND, how="max")
 
 
-def _away(parameters: Parameters, component: str) -> str:
-    where = {COMPONENT: Is([component]), COMPONENT_STATE: Is(["unavailable"])}
-    return summed(parameters, select(parameters, COMPONENT_STATUS, where), ["instance", BACKEND], "max")
-
-
-def _down(parameters: Parameters) -> Alert:
-    """Not while the far tier is away as well: that is told of by its own name."""
-    return Alert(
+@ALERTS.add
+def _down(q: Query) -> Iterator[Alert]:
+    # not while L2 is away as well: OtcacheRedisDown tells of that
+    yield Alert(
         "OtcacheBackplaneDown",
         "warning",
         "otcache-loading",
-        f"{_away(parameters, 'backplane')} >= 1\n"
-        f"unless on ({by(parameters, 'instance', BACKEND)}) {_away(parameters, 'l2')} >= 1",
+        f"{_away(q, 'backplane')} >= 1\nunless {q.on(INSTANCE, BACKEND)} {_away(q, 'l2')} >= 1",
         5 * MINUTE,
-        "An instance reaches Redis and hears nothing of other processes.",
-        told(
-            f"For {parameters.time(5 * MINUTE)} {{{{ $labels.instance }}}} of {{{{ $labels.job }}}} has heard no news "
-            "by {backend}: its L1 is not used, and Redis gets every read.",
-            backend=BACKEND,
-        ),
+        "An instance reaches Redis but its backplane is down.",
+        f"{its(INSTANCE)} of {its(JOB)} has had no backplane on {its(BACKEND)} for {q.time(5 * MINUTE)}: its L1 "
+        "serves no Redis entries, and Redis gets every read. Look for the reason in its log.",
     )
 
 
-def _flapping(parameters: Parameters) -> Alert:
-    where = {INVALIDATION_TARGET: Is(["all"]), INVALIDATION_SOURCE: Is(["backplane"])}
-    window = parameters.time(15 * MINUTE)
-    emptied = f"increase({select(parameters, INVALIDATIONS, where)}[{window}])"
-    return Alert(
+@ALERTS.add
+def _flapping(q: Query) -> Iterator[Alert]:
+    window = 15 * MINUTE
+    where = one_of(catalog.INVALIDATION_TARGET, "all"), one_of(catalog.INVALIDATION_SOURCE, "backplane")
+    emptied = q.increase(catalog.INVALIDATIONS, window, *where, by=(INSTANCE, CACHE))
+    yield Alert(
         "OtcacheBackplaneFlapping",
         "warning",
         "otcache-loading",
-        f"{summed(parameters, emptied, ['instance', CACHE])} > {number(parameters.backplane_losses)}",
+        f"{emptied} > {number(q.parameters.backplane_losses)}",
         0,
-        "L1 is emptied again and again, because the connection for others' news breaks or others clear the cache.",
-        told(
-            "L1 of cache {cache} at {{ $labels.instance }} of {{ $labels.job }} was emptied "
-            f'{{{{ $value | printf "%.0f" }}}} times in {window}: its subscription was lost, or others called clear().',
-            cache=CACHE,
-        ),
+        "L1 is emptied again and again: the backplane breaks, or other processes call clear().",
+        f"L1 of cache {its(CACHE)} at {its(INSTANCE)} of {its(JOB)} was emptied {TIMES} times in {q.time(window)}: its "
+        "subscription was lost, or other processes called clear(). Look at the flushes by instance.",
     )
 
 
-def _lagging(parameters: Parameters) -> Alert:
-    buckets = rate(parameters, select(parameters, NEWS_LAG, part="_bucket"), 10 * MINUTE)
-    heard = rate(parameters, select(parameters, NEWS, {NEWS_DIRECTION: Is(["receive"])}), 10 * MINUTE)
-    return Alert(
+@ALERTS.add
+def _lagging(q: Query) -> Iterator[Alert]:
+    late = q.p99(catalog.NEWS_LAG, 10 * MINUTE, by=(BACKEND,))
+    heard = q.rate(catalog.NEWS, 10 * MINUTE, one_of(catalog.NEWS_DIRECTION, "receive"), by=(BACKEND,))
+    yield Alert(
         "OtcacheBackplaneLagging",
         "warning",
         "otcache-loading",
-        f"histogram_quantile(0.99, {summed(parameters, buckets, [BACKEND, 'le'])})\n"
-        f"> {number(parameters.backplane_lag)}\n"
-        f"and on ({by(parameters, BACKEND)}) {summed(parameters, heard, [BACKEND])}\n"
-        f"> {number(parameters.operation_floor)}",
+        f"{late}\n> {number(q.parameters.backplane_lag)}\n"
+        f"and {q.on(BACKEND)} {heard}\n> {number(q.parameters.operation_floor)}",
         10 * MINUTE,
-        "Writes are seen late by other processes.",
-        told(
-            "1% of the news that {{ $labels.job }} hears by {backend} comes later than "
-            "{{ $value | humanizeDuration }}; until then L1 has the value before.",
-            backend=BACKEND,
-        ),
+        "Writes take effect late in other processes.",
+        f"1% of the invalidation messages that {its(JOB)} receives by {its(BACKEND)} take longer than {TIME}; until "
+        "then its L1 serves the older value. Look at the lag by instance.",
     )

@@ -1,6 +1,6 @@
-"""Loaders: failing, slow, asked for by many at once; and the old values that are given meanwhile.
+"""Loads: failing, slow, wanted by many callers at once; and the stale values that callers get meanwhile.
 
-A loader is the application's own, so no rule here calls somebody: whoever owns the origin has an alarm for it.
+No rule here is critical: a loader is the application's own, and the origin has its own alarms.
 """
 
 from __future__ import annotations
@@ -8,158 +8,115 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from otcache.alerts.model import Alert, Recording
-from otcache.alerts.parameters import Parameters
-from otcache.alerts.promql import (
-    MINUTE,
-    Is,
-    Not,
-    Part,
-    Where,
-    base,
-    last_week,
-    number,
-    rate,
-    select,
-    share,
-    summed,
-    told,
-    yesterday,
-)
-from otcache.telemetry.catalog import (
-    CACHE,
-    COALESCE_OUTCOME,
-    COALESCE_REQUESTS,
-    ERROR_TYPE,
-    LOADER_DURATION,
-    LOADS,
-    LOOKUPS,
-    RESULT,
-    STALE_REASON,
-    Instrument,
-)
+from otcache.alerts._model import Alert, Recording, Rules
+from otcache.alerts._promql import JOB, Expr, Part, absent, number, one_of, present
+from otcache.alerts._query import AMOUNT, MINUTE, SHARE, TIME, Query, base, its, share
+from otcache.telemetry import catalog
+from otcache.telemetry.catalog import CACHE, COALESCE_REQUESTS, LOADER_DURATION, LOADS, LOOKUPS, RESULT
 
+ALERTS: Final = Rules()
 _WINDOW: Final = 30 * MINUTE
 _SHORT: Final = 5 * MINUTE
-"""Half of what must hold: one bad minute is over before it is told."""
+"""Half of what must hold: one bad minute is over before the alert fires."""
 
 
-def recordings(parameters: Parameters) -> Iterator[Recording]:
+def recordings(q: Query) -> Iterator[Recording]:
     """How many loads succeed, and how long they take; one that fails at once is no faster loader."""
-    loads = _good(parameters, "_count")
-    yield Recording(_traffic(parameters), loads)
-    yield Recording(_mean(parameters), f"{_good(parameters, '_sum')}\n/ ({loads} > 0)")
+    loads = _good(q, "_count")
+    yield Recording(_traffic(q), loads.text)
+    yield Recording(_mean(q), share(_good(q, "_sum"), loads, 0).text)
 
 
-def _good(parameters: Parameters, part: Part) -> str:
-    of = select(parameters, LOADER_DURATION, {ERROR_TYPE: Is([""])}, part)
-    return summed(parameters, rate(parameters, of, _WINDOW), [CACHE])
+def _good(q: Query, part: Part) -> Expr:
+    return q.rate(LOADER_DURATION, _WINDOW, absent(catalog.ERROR_TYPE), by=(CACHE,), part=part)
 
 
-def _traffic(parameters: Parameters) -> str:
-    return f"job_cache:{base(LOADER_DURATION)}:rate{parameters.time(_WINDOW)}"
+def _traffic(q: Query) -> str:
+    return f"job_cache:{base(LOADER_DURATION)}:rate{q.time(_WINDOW)}"
 
 
-def _mean(parameters: Parameters) -> str:
-    return f"job_cache:{base(LOADER_DURATION)}:mean{parameters.time(_WINDOW)}"
+def _mean(q: Query) -> str:
+    return f"job_cache:{base(LOADER_DURATION)}:mean{q.time(_WINDOW)}"
 
 
-def alerts(parameters: Parameters) -> Iterator[Alert]:
-    """Errors, duration, stampedes, waits in vain, stale answers."""
-    yield _errors(parameters)
-    yield _slow(parameters)
-    yield _stampede(parameters)
-    yield _timeouts(parameters)
-    yield _stale(parameters)
-
-
-def _per_second(parameters: Parameters, row: Instrument, seconds: int, where: Where | None = None) -> str:
-    return summed(parameters, rate(parameters, select(parameters, row, where), seconds), [CACHE])
-
-
-def _errors(parameters: Parameters) -> Alert:
-    failed = _per_second(parameters, LOADS, _SHORT, {ERROR_TYPE: Not([""])})
-    every = _per_second(parameters, LOADS, _SHORT)
-    return Alert(
+@ALERTS.add
+def _errors(q: Query) -> Iterator[Alert]:
+    failed = q.rate(LOADS, _SHORT, present(catalog.ERROR_TYPE), by=(CACHE,))
+    every = q.rate(LOADS, _SHORT, by=(CACHE,))
+    yield Alert(
         "OtcacheLoaderErrors",
         "warning",
         "otcache-loading",
-        f"{share(failed, every, parameters.load_floor)}\n> {number(parameters.load_error_share)}",
+        f"{share(failed, every, q.parameters.load_floor)}\n> {number(q.parameters.load_error_share)}",
         10 * MINUTE,
-        "Loaders of the application fail.",
-        told("{{ $value | humanizePercentage }} of the loads of cache {cache} in {{ $labels.job }} fail.", cache=CACHE),
+        "Loads of a cache fail.",
+        f"{SHARE} of the loads of cache {its(CACHE)} in {its(JOB)} fail. Look at them by error.",
     )
 
 
-def _slow(parameters: Parameters) -> Alert:
-    mean, factor = _mean(parameters), number(parameters.load_factor)
-    return Alert(
+@ALERTS.add
+def _slow(q: Query) -> Iterator[Alert]:
+    mean, factor = _mean(q), number(q.parameters.load_factor)
+    yield Alert(
         "OtcacheLoaderSlow",
         "warning",
         "otcache-loading",
-        f"(\n  {mean}\n    > {factor} * {yesterday(parameters, mean)}\n  unless\n"
-        f"  {mean}\n    <= {factor} * {last_week(parameters, mean)}\n)\n"
-        f"and {mean} > {number(parameters.load_duration_floor)}\n"
-        f"and {_traffic(parameters)} > {number(parameters.load_floor)}",
+        f"(\n  {mean}\n    > {factor} * {q.yesterday(mean)}\n  unless\n"
+        f"  {mean}\n    <= {factor} * {q.last_week(mean)}\n)\n"
+        f"and {mean} > {number(q.parameters.load_duration_floor)}\n"
+        f"and {_traffic(q)} > {number(q.parameters.load_floor)}",
         15 * MINUTE,
-        "Loaders of the application take longer than they used to.",
-        told(
-            "A load of cache {cache} in {{ $labels.job }} takes {{ $value | humanizeDuration }} on average, over "
-            f"{factor} times yesterday's, and not what it was a week ago.",
-            cache=CACHE,
-        ),
+        "Loads of a cache take longer than in its own past.",
+        f"A load of cache {its(CACHE)} in {its(JOB)} takes {TIME} on average, over {factor} times yesterday's and "
+        "last week's. Look at the slowest traces of loads.",
     )
 
 
-def _stampede(parameters: Parameters) -> Alert:
-    waiting, loads = _per_second(parameters, COALESCE_REQUESTS, 5 * MINUTE), _per_second(parameters, LOADS, 5 * MINUTE)
-    return Alert(
+@ALERTS.add
+def _stampede(q: Query) -> Iterator[Alert]:
+    waiting = q.rate(COALESCE_REQUESTS, 5 * MINUTE, by=(CACHE,))
+    loads = q.rate(LOADS, 5 * MINUTE, by=(CACHE,))
+    yield Alert(
         "OtcacheStampede",
         "warning",
         "otcache-loading",
-        f"{share(waiting, loads, parameters.load_floor)}\n> {number(parameters.stampede_callers)}",
+        f"{share(waiting, loads, q.parameters.load_floor)}\n> {number(q.parameters.stampede_callers)}",
         5 * MINUTE,
-        "Many callers pile up behind each load.",
-        told(
-            "{{ $value | humanize }} callers wait for each load of cache {cache} in {{ $labels.job }}, on average.",
-            cache=CACHE,
-        ),
+        "Many callers wait for each load.",
+        f"{AMOUNT} callers wait for each load of cache {its(CACHE)} in {its(JOB)}, on average. Set a stale_ttl with "
+        "soft_timeout=0.",
     )
 
 
-def _timeouts(parameters: Parameters) -> Alert:
-    late = _per_second(parameters, COALESCE_REQUESTS, _SHORT, {COALESCE_OUTCOME: Is(["timeout"])})
-    every = _per_second(parameters, COALESCE_REQUESTS, _SHORT)
-    return Alert(
+@ALERTS.add
+def _timeouts(q: Query) -> Iterator[Alert]:
+    late = q.rate(COALESCE_REQUESTS, _SHORT, one_of(catalog.COALESCE_OUTCOME, "timeout"), by=(CACHE,))
+    every = q.rate(COALESCE_REQUESTS, _SHORT, by=(CACHE,))
+    yield Alert(
         "OtcacheCoalesceTimeouts",
         "warning",
         "otcache-loading",
-        f"{share(late, every, parameters.load_floor)}\n> {number(parameters.coalesce_timeout_share)}",
+        f"{share(late, every, q.parameters.load_floor)}\n> {number(q.parameters.coalesce_timeout_share)}",
         10 * MINUTE,
-        "Callers wait for another's load in vain.",
-        told(
-            "{{ $value | humanizePercentage }} of the callers that wait for another's load of cache {cache} in "
-            "{{ $labels.job }} get LoadTimeout instead of a value.",
-            cache=CACHE,
-        ),
+        "Waiters time out before the load ends.",
+        f"{SHARE} of the waiters for loads of cache {its(CACHE)} in {its(JOB)} get LoadTimeout instead of a value. "
+        "Compare the load duration with `timeout`.",
     )
 
 
-def _stale(parameters: Parameters) -> Alert:
-    """Without those that found Redis away: an outage is told of once, by name."""
-    where = {RESULT: Is(["stale"]), STALE_REASON: Is(["loader_error", "loader_timeout"])}
-    stale = _per_second(parameters, LOOKUPS, _SHORT, where)
-    every = _per_second(parameters, LOOKUPS, _SHORT, {RESULT: Is(["hit", "stale", "miss"])})
-    return Alert(
+@ALERTS.add
+def _stale(q: Query) -> Iterator[Alert]:
+    # without answers that are stale because Redis is away: one alert per outage, OtcacheRedisDown
+    why = one_of(catalog.STALE_REASON, "loader_error", "loader_timeout")
+    stale = q.rate(LOOKUPS, _SHORT, one_of(RESULT, "stale"), why, by=(CACHE,))
+    every = q.rate(LOOKUPS, _SHORT, one_of(RESULT, "hit", "stale", "miss"), by=(CACHE,))
+    yield Alert(
         "OtcacheStaleServing",
         "warning",
         "otcache-loading",
-        f"{share(stale, every, parameters.operation_floor)}\n> {number(parameters.stale_share)}",
+        f"{share(stale, every, q.parameters.operation_floor)}\n> {number(q.parameters.stale_share)}",
         10 * MINUTE,
-        "Callers get values past their time, because loads fail or are slow.",
-        told(
-            "{{ $value | humanizePercentage }} of the lookups of cache {cache} in {{ $labels.job }} are answered with "
-            "a value past its time, because the new one can't be had.",
-            cache=CACHE,
-        ),
+        "Callers get stale values because loads fail or are slow.",
+        f"{SHARE} of the lookups of cache {its(CACHE)} in {its(JOB)} get a stale value because the load failed or is "
+        "slow. Look at the failed loads.",
     )

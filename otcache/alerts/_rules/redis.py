@@ -1,134 +1,97 @@
-"""Redis as the application sees it: away, failing, slow, coming and going."""
+"""Redis as the application sees it: down, degraded, flapping, failing, slow."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
 
-from otcache.alerts.model import Alert
-from otcache.alerts.parameters import Parameters
-from otcache.alerts.promql import MINUTE, Is, Not, by, number, rate, select, share, summed, told
-from otcache.telemetry.catalog import (
-    BACKEND,
-    CACHE,
-    CIRCUIT_STATE,
-    CIRCUIT_TRANSITIONS,
-    COMPONENT,
-    COMPONENT_STATE,
-    COMPONENT_STATUS,
-    DB_OPERATION,
-    ERROR_TYPE,
-    L2_DURATION,
-    L2_OPERATIONS,
-)
+from otcache.alerts._model import Alert, Rules
+from otcache.alerts._promql import INSTANCE, JOB, none_of, number, one_of, present
+from otcache.alerts._query import MINUTE, SHARE, TIME, TIMES, Query, its, share
+from otcache.telemetry import catalog
+from otcache.telemetry.catalog import BACKEND, CACHE, COMPONENT
 
-_OURS: Final = Not(["PING", "TIME"])
-"""Commands that no caller waits for: the breaker's probe, the look at the server's clock, health."""
+ALERTS: Final = Rules()
+_L2: Final = one_of(COMPONENT, "l2")
+_OURS: Final = none_of(catalog.DB_OPERATION, "PING", "TIME")
+"""Without commands that no caller waits for: the breaker's probe, the look at the server's clock, health."""
 
 
-def alerts(parameters: Parameters) -> Iterator[Alert]:
-    """Down, degraded, flapping, failing, slow."""
-    yield _down(parameters)
-    yield _degraded(parameters)
-    yield _flapping(parameters)
-    yield _errors(parameters)
-    yield _slow(parameters)
-
-
-def _down(parameters: Parameters) -> Alert:
-    """By share: two caches of one process add up in one series."""
-    away = select(parameters, COMPONENT_STATUS, {COMPONENT: Is(["l2"]), COMPONENT_STATE: Is(["unavailable"])})
-    every = select(parameters, COMPONENT_STATUS, {COMPONENT: Is(["l2"])})
-    part, whole = summed(parameters, away, [BACKEND]), summed(parameters, every, [BACKEND])
-    return Alert(
+@ALERTS.add
+def _down(q: Query) -> Iterator[Alert]:
+    # by share: two caches of one process add up in one series
+    away = q.series(catalog.COMPONENT_STATUS, _L2, one_of(catalog.COMPONENT_STATE, "unavailable"))
+    every = q.series(catalog.COMPONENT_STATUS, _L2)
+    yield Alert(
         "OtcacheRedisDown",
         "critical",
         "otcache-redis",
-        f"{part}\n/ {whole}\n>= {number(parameters.redis_down_share)}",
+        f"{q.total(away, BACKEND)}\n/ {q.total(every, BACKEND)}\n>= {number(q.parameters.redis_down_share)}",
         2 * MINUTE,
-        "Redis can't be reached by most instances.",
-        told(
-            "{{ $value | humanizePercentage }} of the far tiers of {{ $labels.job }} can't reach "
-            "{backend}; caches work from L1 and the source of the data.",
-            backend=BACKEND,
-        ),
+        "Most L2 tiers of a job can't reach Redis.",
+        f"{SHARE} of the L2 tiers of {its(JOB)} can't reach {its(BACKEND)}: L1 misses go to the origin. Protect the "
+        "origin, then restore Redis.",
     )
 
 
-def _degraded(parameters: Parameters) -> Alert:
-    states = {COMPONENT: Is(["l2"]), COMPONENT_STATE: Is(["degraded", "unavailable"])}
-    worst = summed(parameters, select(parameters, COMPONENT_STATUS, states), ["instance", BACKEND, COMPONENT], "max")
-    return Alert(
+@ALERTS.add
+def _degraded(q: Query) -> Iterator[Alert]:
+    bad = q.series(catalog.COMPONENT_STATUS, _L2, one_of(catalog.COMPONENT_STATE, "degraded", "unavailable"))
+    yield Alert(
         "OtcacheRedisDegraded",
         "warning",
         "otcache-redis",
-        f"{worst} >= 1",
+        f"{q.total(bad, INSTANCE, BACKEND, COMPONENT, how='max')} >= 1",
         10 * MINUTE,
-        "An instance works without a healthy far tier.",
-        told(
-            "{backend} has been degraded or unavailable for "
-            f"{parameters.time(10 * MINUTE)} as {{{{ $labels.instance }}}} of {{{{ $labels.job }}}} sees it.",
-            backend=BACKEND,
-        ),
+        "An instance works without a healthy L2.",
+        f"{its(BACKEND)} has been degraded or unavailable for {q.time(10 * MINUTE)} at {its(INSTANCE)} of {its(JOB)}. "
+        "Compare the instance with the others.",
     )
 
 
-def _flapping(parameters: Parameters) -> Alert:
-    """By recoveries: while Redis stays away the breaker opens again after every probe."""
-    closed = select(parameters, CIRCUIT_TRANSITIONS, {CIRCUIT_STATE: Is(["closed"])})
-    window = parameters.time(15 * MINUTE)
-    times = summed(parameters, f"increase({closed}[{window}])", ["instance", BACKEND, COMPONENT])
-    return Alert(
+@ALERTS.add
+def _flapping(q: Query) -> Iterator[Alert]:
+    # by recoveries: while Redis stays away the breaker opens again after every probe
+    window, closed = 15 * MINUTE, one_of(catalog.CIRCUIT_STATE, "closed")
+    times = q.increase(catalog.CIRCUIT_TRANSITIONS, window, closed, by=(INSTANCE, BACKEND, COMPONENT))
+    yield Alert(
         "OtcacheCircuitFlapping",
         "warning",
         "otcache-redis",
-        f"{times} > {number(parameters.circuit_recoveries)}",
+        f"{times} > {number(q.parameters.circuit_recoveries)}",
         0,
         "A circuit breaker opens and closes again and again.",
-        told(
-            "The breaker of {backend} at {{ $labels.instance }} of {{ $labels.job }} closed "
-            f'{{{{ $value | printf "%.0f" }}}} times in {window}.',
-            backend=BACKEND,
-        ),
+        f"The breaker of {its(BACKEND)} at {its(INSTANCE)} of {its(JOB)} closed {TIMES} times in {q.time(window)}. "
+        "Look at Redis' log at those times.",
     )
 
 
-def _errors(parameters: Parameters) -> Alert:
-    ours = {DB_OPERATION: _OURS}
-    failed = rate(parameters, select(parameters, L2_OPERATIONS, {**ours, ERROR_TYPE: Not([""])}), 5 * MINUTE)
-    every = rate(parameters, select(parameters, L2_OPERATIONS, ours), 5 * MINUTE)
-    part, whole = summed(parameters, failed, [CACHE]), summed(parameters, every, [CACHE])
-    return Alert(
+@ALERTS.add
+def _errors(q: Query) -> Iterator[Alert]:
+    failed = q.rate(catalog.L2_OPERATIONS, 5 * MINUTE, _OURS, present(catalog.ERROR_TYPE), by=(CACHE,))
+    every = q.rate(catalog.L2_OPERATIONS, 5 * MINUTE, _OURS, by=(CACHE,))
+    yield Alert(
         "OtcacheRedisErrors",
         "warning",
         "otcache-redis",
-        f"{share(part, whole, parameters.operation_floor)}\n> {number(parameters.redis_error_share)}",
+        f"{share(failed, every, q.parameters.operation_floor)}\n> {number(q.parameters.redis_error_share)}",
         5 * MINUTE,
         "Round trips to Redis fail.",
-        told(
-            "{{ $value | humanizePercentage }} of the round trips to Redis for cache {cache} in "
-            "{{ $labels.job }} fail.",
-            cache=CACHE,
-        ),
+        f"{SHARE} of the round trips to Redis for cache {its(CACHE)} in {its(JOB)} fail. Look at them by error type.",
     )
 
 
-def _slow(parameters: Parameters) -> Alert:
-    ours = {DB_OPERATION: _OURS}
-    buckets = rate(parameters, select(parameters, L2_DURATION, ours, "_bucket"), 10 * MINUTE)
-    trips = rate(parameters, select(parameters, L2_DURATION, ours, "_count"), 10 * MINUTE)
-    return Alert(
+@ALERTS.add
+def _slow(q: Query) -> Iterator[Alert]:
+    trips = q.rate(catalog.L2_DURATION, 10 * MINUTE, _OURS, by=(CACHE,), part="_count")
+    yield Alert(
         "OtcacheRedisSlow",
         "warning",
         "otcache-redis",
-        f"histogram_quantile(0.99, {summed(parameters, buckets, [CACHE, 'le'])})\n> {number(parameters.redis_p99)}\n"
-        f"and on ({by(parameters, CACHE)}) {summed(parameters, trips, [CACHE])}\n"
-        f"> {number(parameters.operation_floor)}",
+        f"{q.p99(catalog.L2_DURATION, 10 * MINUTE, _OURS, by=(CACHE,))}\n> {number(q.parameters.redis_p99)}\n"
+        f"and {q.on(CACHE)} {trips}\n> {number(q.parameters.operation_floor)}",
         10 * MINUTE,
-        "Round trips to Redis come near the deadline of a call.",
-        told(
-            "1% of the round trips to Redis for cache {cache} in {{ $labels.job }} take longer "
-            "than {{ $value | humanizeDuration }}.",
-            cache=CACHE,
-        ),
+        "The slowest round trips to Redis come near the deadline of a call.",
+        f"1% of the round trips to Redis for cache {its(CACHE)} in {its(JOB)} take longer than {TIME}. Look at "
+        "them by command.",
     )

@@ -1,101 +1,81 @@
-"""What the regression detector found, and whether it is at work at all."""
+"""What the regression detector found, and whether it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final, Literal
 
-from otcache.alerts.model import Alert
-from otcache.alerts.parameters import Parameters
-from otcache.alerts.promql import DAY, HOUR, MINUTE, Is, by, label, percent, select, summed, told
-from otcache.telemetry.catalog import (
-    CACHE,
-    ERROR_TYPE,
-    EVALUATIONS,
-    INDICATOR,
-    REGRESSION_CHANGE,
-    REGRESSION_STATUS,
-    TARGET,
-    TIER,
-    VERDICT,
-)
+from otcache.alerts._model import Alert, Rules
+from otcache.alerts._promql import JOB, absent, one_of, over
+from otcache.alerts._query import DAY, HOUR, MINUTE, SHARE, Query, its, percent
+from otcache.telemetry import catalog
+from otcache.telemetry.catalog import CACHE, INDICATOR, TARGET, TIER
 
-_JUDGED: Final = tuple(each for each in REGRESSION_STATUS.attributes if each is not VERDICT)
+ALERTS: Final = Rules()
+_JUDGED: Final = tuple(each for each in catalog.REGRESSION_STATUS.attributes if each is not catalog.VERDICT)
 """What a verdict is about; of the change, the largest of its statistics."""
 _FURTHER: Final = tuple(each for each in _JUDGED if each not in (TARGET, INDICATOR, CACHE, TIER))
-
-
-def alerts(parameters: Parameters) -> Iterator[Alert]:
-    """A warning, a critical one, and two for a detector that says nothing."""
-    yield _verdict(parameters, "warning", "OtcacheRegressionWarning", parameters.regression_warning)
-    yield _verdict(parameters, "critical", "OtcacheRegressionCritical", parameters.regression_critical)
-    yield _stalled(parameters)
-    yield _missing(parameters)
-
-
 _RESTART: Final = 2 * MINUTE
-"""What a restart of the detector may take: it must not end an alarm and begin it anew."""
+"""What a restart of the detector may take: it must not end an alarm and begin a second one."""
 
 
-def _verdict(parameters: Parameters, verdict: Literal["warning", "critical"], name: str, limit: float) -> Alert:
-    """The value is the change; NaN where the detector told none, because a verdict is never lost for that."""
-    held = parameters.time(_RESTART)
-    status = f"max_over_time({select(parameters, REGRESSION_STATUS, {VERDICT: Is([verdict])})}[{held}])"
-    holds = f"{summed(parameters, status, _JUDGED, 'max')} == 1"
-    shift = f"last_over_time({select(parameters, REGRESSION_CHANGE)}[{held}])"
-    change = summed(parameters, shift, _JUDGED, "max")
-    further = " ".join(f"{{{{ $labels.{label(each)} }}}}" for each in _FURTHER)
+@ALERTS.add
+def _warning(q: Query) -> Iterator[Alert]:
+    yield _verdict(q, "warning", "OtcacheRegressionWarning", q.parameters.regression_warning)
+
+
+@ALERTS.add
+def _critical(q: Query) -> Iterator[Alert]:
+    yield _verdict(q, "critical", "OtcacheRegressionCritical", q.parameters.regression_critical)
+
+
+def _verdict(q: Query, verdict: Literal["warning", "critical"], name: str, limit: float) -> Alert:
+    """The value is the change; NaN where the detector exported none, so that no verdict is lost."""
+    held = q.time(_RESTART)
+    status = over("max_over_time", q.series(catalog.REGRESSION_STATUS, one_of(catalog.VERDICT, verdict)), held)
+    change = over("last_over_time", q.series(catalog.REGRESSION_CHANGE), held)
+    holds = f"{q.total(status, *_JUDGED, how='max')} == 1"
     return Alert(
         name,
         verdict,
         "otcache-regressions",
-        f"{change}\nand on ({by(parameters, *_JUDGED)}) ({holds})\nor NaN * ({holds})",
+        f"{q.total(change, *_JUDGED, how='max')}\nand {q.on(*_JUDGED)} ({holds})\nor NaN * ({holds})",
         5 * MINUTE + _RESTART,
         f"The regression detector's verdict is {verdict}.",
-        told(
-            f"{{indicator}} ({further}) of cache {{cache}}, tier {{tier}}, in {{target}} is worse by "
-            f"{{{{ $value | humanizePercentage }}}}; {percent(limit)} is {verdict}.",
-            indicator=INDICATOR,
-            cache=CACHE,
-            tier=TIER,
-            target=TARGET,
-        ),
+        f"{its(INDICATOR)} ({' '.join(map(its, _FURTHER))}) of cache {its(CACHE)}, tier {its(TIER)}, in {its(TARGET)} "
+        f"is worse by {SHARE}; {percent(limit)} is {verdict}. Find the release at which the change began.",
     )
 
 
-def _stalled(parameters: Parameters) -> Alert:
-    """Evaluations that failed do not count."""
-    window = parameters.time(HOUR)
-    every = summed(parameters, f"increase({select(parameters, EVALUATIONS)}[{window}])", [TARGET])
-    answered = select(parameters, EVALUATIONS, {ERROR_TYPE: Is([""])})
-    good = summed(parameters, f"increase({answered}[{window}])", [TARGET])
-    return Alert(
+@ALERTS.add
+def _stalled(q: Query) -> Iterator[Alert]:
+    every = q.increase(catalog.EVALUATIONS, HOUR, by=(TARGET,))
+    good = q.increase(catalog.EVALUATIONS, HOUR, absent(catalog.ERROR_TYPE), by=(TARGET,))
+    yield Alert(
         "OtcacheRegressionDetectorStalled",
         "warning",
         "otcache-regressions",
         f"({good}\nor 0 * {every})\n== 0",
         30 * MINUTE,
-        "The regression detector evaluates nothing.",
-        told(
-            f"{{{{ $labels.job }}}} has evaluated nothing of {{target}} for {window}: no verdict on it can be trusted.",
-            target=TARGET,
-        ),
+        "No evaluation of the regression detector succeeds.",
+        f"{its(JOB)} has evaluated nothing of {its(TARGET)} for {q.time(HOUR)}: its verdicts are out of date. Look at "
+        "the evaluations by error.",
     )
 
 
-def _missing(parameters: Parameters) -> Alert:
-    """With its job named, a detector that never came is missed as well; else only one that was there."""
-    now = select(parameters, EVALUATIONS)
-    day = parameters.time(DAY)
-    before = summed(parameters, f"max_over_time({now}[{day}])", (), "group")
-    gone = f"{before}\nunless on ({by(parameters)}) {summed(parameters, now, (), 'group')}"
-    return Alert(
+@ALERTS.add
+def _missing(q: Query) -> Iterator[Alert]:
+    """With its job named, a detector that never reported is missed as well; else only one that reported before."""
+    now = q.series(catalog.EVALUATIONS)
+    before = q.total(over("max_over_time", now, q.time(DAY)), how="group")
+    gone = f"{before}\nunless {q.on()} {q.total(now, how='group')}"
+    yield Alert(
         "OtcacheRegressionDetectorMissing",
         "warning",
         "otcache-regressions",
-        f"absent({now})" if parameters.detector_job else gone,
+        f"absent({now})" if q.parameters.detector_job else gone,
         15 * MINUTE,
-        "The regression detector is gone.",
-        "No metrics of a regression detector arrive{{ if $labels.job }} from {{ $labels.job }}{{ end }}: nobody "
-        "watches for regressions.",
+        "The regression detector exports nothing.",
+        f"No metrics of a regression detector arrive{{{{ if $labels.job }}}} from {its(JOB)}{{{{ end }}}}: no "
+        "regression will be found. Check that the process runs and is scraped.",
     )

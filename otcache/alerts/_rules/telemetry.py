@@ -1,85 +1,77 @@
-"""Telemetry itself: gone, refused, folded; and the application's callbacks."""
+"""Telemetry itself: missing, lost, folded; and the application's callbacks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
-from otcache.alerts.model import Alert
-from otcache.alerts.parameters import Parameters
-from otcache.alerts.promql import DAY, MINUTE, Is, Not, by, number, rate, select, share, summed, told
-from otcache.telemetry.catalog import BUILD_INFO, CALLBACK_NAME, CALLBACKS, DROP_REASON, DROPPED, ERROR_TYPE, SIGNAL
+from otcache.alerts._model import Alert, Rules
+from otcache.alerts._promql import JOB, number, one_of, over, present
+from otcache.alerts._query import AMOUNT, DAY, MINUTE, SHARE, TIMES, Query, its, share
+from otcache.telemetry import catalog
 
-
-def alerts(parameters: Parameters) -> Iterator[Alert]:
-    """A dead-man, lost and folded telemetry, failing callbacks."""
-    yield _missing(parameters)
-    yield _dropped(parameters)
-    yield _cardinality(parameters)
-    yield _callback(parameters)
+ALERTS: Final = Rules()
 
 
-def _missing(parameters: Parameters) -> Alert:
-    now = select(parameters, BUILD_INFO)
-    lasting = select(parameters, BUILD_INFO, lasting=True)
-    before = summed(parameters, f"max_over_time({lasting}[{parameters.time(DAY)}])", (), "group")
-    return Alert(
+@ALERTS.add
+def _missing(q: Query) -> Iterator[Alert]:
+    lasting = over("max_over_time", q.series(catalog.BUILD_INFO, lasting=True), q.time(DAY))
+    now = q.total(q.series(catalog.BUILD_INFO), how="group")
+    yield Alert(
         "OtcacheTelemetryMissing",
         "warning",
         "otcache-telemetry",
-        f"{before}\nunless on ({by(parameters)}) {summed(parameters, now, (), 'group')}",
+        f"{q.total(lasting, how='group')}\nunless {q.on()} {now}",
         15 * MINUTE,
-        "An application reports nothing about its caches any more.",
-        "{{ $labels.job }} reported cache metrics within the last "
-        f"{parameters.time(DAY)} and reports none now: every other alert is blind for it.",
+        "A job stopped exporting cache metrics.",
+        f"{its(JOB)} exported cache metrics within the last {q.time(DAY)} and exports none now: no other alert can "
+        "fire for it. Check that it runs and is scraped.",
     )
 
 
-def _dropped(parameters: Parameters) -> Alert:
-    lost = select(parameters, DROPPED, {DROP_REASON: Is(["recording_error"])})
-    window = parameters.time(15 * MINUTE)
-    return Alert(
+@ALERTS.add
+def _dropped(q: Query) -> Iterator[Alert]:
+    window, why = 15 * MINUTE, one_of(catalog.DROP_REASON, "recording_error")
+    yield Alert(
         "OtcacheTelemetryDropped",
         "warning",
         "otcache-telemetry",
-        f"{summed(parameters, f'increase({lost}[{window}])', [SIGNAL])} > 0",
+        f"{q.increase(catalog.DROPPED, window, why, by=(catalog.SIGNAL,))} > 0",
         0,
         "Telemetry was lost because the SDK, a processor or an exporter raised.",
-        told(
-            '{{ $value | printf "%.0f" }} records of {signal} were lost in '
-            f"{{{{ $labels.job }}}} within {window}.",
-            signal=SIGNAL,
-        ),
+        f"{TIMES} records of {its(catalog.SIGNAL)} were lost in {its(JOB)} within {q.time(window)}. Look at its "
+        "processors and exporters.",
     )
 
 
-def _cardinality(parameters: Parameters) -> Alert:
-    """A level, no increase: the series begins with the first fold, and a cap holds until the process ends."""
-    folded = select(parameters, DROPPED, {DROP_REASON: Is(["cardinality"])})
-    return Alert(
+@ALERTS.add
+def _cardinality(q: Query) -> Iterator[Alert]:
+    # a level, no increase: the series begins with the first fold, and a cap holds until the process ends
+    folded = q.total(q.series(catalog.DROPPED, one_of(catalog.DROP_REASON, "cardinality")))
+    yield Alert(
         "OtcacheTelemetryCardinality",
         "info",
         "otcache-telemetry",
-        f"{summed(parameters, folded, ())} > 0",
+        f"{folded} > 0",
         0,
-        "An attribute of metrics has more values than its cap.",
-        "{{ $labels.job }} folded {{ $value | humanize }} values into _OTHER: numbers per value are incomplete.",
+        "A metric attribute has more values than its cap.",
+        f"{its(JOB)} folded {AMOUNT} values into _OTHER: breakdowns are incomplete, totals are right. Find the "
+        "attribute in its log.",
     )
 
 
-def _callback(parameters: Parameters) -> Alert:
-    raised = rate(parameters, select(parameters, CALLBACKS, {ERROR_TYPE: Not([""])}), 10 * MINUTE)
-    every = rate(parameters, select(parameters, CALLBACKS), 10 * MINUTE)
-    part, whole = summed(parameters, raised, [CALLBACK_NAME]), summed(parameters, every, [CALLBACK_NAME])
-    return Alert(
+@ALERTS.add
+def _callback(q: Query) -> Iterator[Alert]:
+    by = (catalog.CALLBACK_NAME,)
+    raised = q.rate(catalog.CALLBACKS, 10 * MINUTE, present(catalog.ERROR_TYPE), by=by)
+    every = q.rate(catalog.CALLBACKS, 10 * MINUTE, by=by)
+    yield Alert(
         "OtcacheCallbackFailing",
         "info",
         "otcache-telemetry",
-        f"{share(part, whole, parameters.callback_floor)}\n> {number(parameters.callback_share)}",
+        f"{share(raised, every, q.parameters.callback_floor)}\n> {number(q.parameters.callback_share)}",
         10 * MINUTE,
-        "A callback of the application keeps raising.",
-        told(
-            "{name} raises in {{ $value | humanizePercentage }} of its runs in "
-            "{{ $labels.job }}; nothing else is changed by it.",
-            name=CALLBACK_NAME,
-        ),
+        "A callback of the application raises.",
+        f"{its(catalog.CALLBACK_NAME)} raises in {SHARE} of its runs in {its(JOB)}; cache operations go on. Look at "
+        "its errors by type.",
     )

@@ -32,7 +32,7 @@ _KEYLESS: Final = frozenset({"PING", "TIME"})
 
 
 class _Redirect(NamedTuple):
-    """A node's answer that another one holds the slot: for good (MOVED), or for this once (ASK)."""
+    """A node's answer that another node holds the slot: permanently (MOVED), or for this command (ASK)."""
 
     ask: bool
     slot: int
@@ -140,7 +140,7 @@ class ClusterLink:
         name = command[0]
         if name in _KEYLESS:
             return min(self._primaries, key=self._failure)
-        # a slot that nobody serves: any node says so better than we can
+        # no node serves this slot: any node says so better than we can
         return self._owners[key_slot(command[_KEY_AT.get(name, 1)])] or self._primaries[0]
 
     def _client(self, address: Address) -> Redis:
@@ -250,6 +250,6 @@ def _redirect(exc: ResponseError, asked: Address) -> _Redirect | None:
 
 
 def _address(host: Any, port: Any, asked: Address) -> Address:
-    """A node's address as it was told; a node that does not know its own host is where it was asked."""
+    """A node's address as CLUSTER SLOTS has it; a node that does not know its own host is where it was asked."""
     name = host.decode() if isinstance(host, bytes) else host
     return (asked[0] if name in (None, "", "?") else name), int(port)

@@ -20,7 +20,7 @@ return done
 """
 """`SET`, the end of a load of the same key, and its message.
 
-KEYS: the entry, and its lock: whoever loads the value now has read what is old from now on, and may not store it.
+KEYS: the entry, and its lock: a load under way has read what is old from now on, and must not store it.
 ARGV: channel, message, payload, and `PX` with the milliseconds unless it never expires.
 """
 
@@ -33,7 +33,7 @@ if done.ok then
 end
 return done
 """
-"""The value of a load, if its lock is still ours: nobody has written or removed the key since the load began.
+"""The value of a load, if its lock is still ours: no process has written or removed the key since the load began.
 
 KEYS: the entry and its lock, which is given back. ARGV: channel (empty: publish nothing), message, our
 value, then as for `WRITE`. The answer is 0 if the lock is not ours.

@@ -151,7 +151,7 @@ class RedisStore:
         if any(error.error_type == "READONLY" for error in failed):
             self.session.retire()
         if len(failed) == len(items) and all(error.counts for error in failed):
-            raise failed[0]  # nobody answered: not a batch with failures, but one failure
+            raise failed[0]  # no server answered: not a batch with failures, but one failure
         return errors
 
     async def touch(self, key: str, ttl_ms: int, message: ChangeMessage | None = None) -> bool:

@@ -111,7 +111,7 @@ class RedisSubscription:
             raise self._end or translate(exc) from exc
         finally:
             self._asking.discard(asking)
-            if self._end is not None:  # what was connected meanwhile has nobody else to close it
+            if self._end is not None:  # what was connected meanwhile: nothing else closes it
                 self._link.drop()
         self._require_life()
         return places

@@ -264,7 +264,7 @@ def new_client(target: RedisTarget, address: Address | None = None) -> Redis:
 
 
 def new_connection(target: RedisTarget, address: Address) -> AbstractConnection:
-    """A connection of nobody's pool, not connected yet; of a unix socket the address does not count."""
+    """A connection outside of the pools, not connected yet; of a unix socket the address does not count."""
     connection: AbstractConnection = _new_pool(target, address).make_connection()  # type: ignore[no-untyped-call]
     return connection
 
@@ -337,7 +337,7 @@ def usage(pool: ConnectionPool) -> tuple[int, int]:
 
 
 def drop(pool: ConnectionPool, *, idle_only: bool = False) -> None:
-    """Cut connections at once, waiting for nobody: a server that hangs does not answer a TLS goodbye either.
+    """Cut connections at once, without waiting: a server that hangs does not answer a TLS goodbye either.
 
     A call that waits on one ends with an error; the pool stays usable.
     """
@@ -359,7 +359,7 @@ def cut(connection: AbstractConnection) -> None:
 
 
 def send(connection: AbstractConnection, *command: Any) -> None:
-    """Write a command and wait for nothing: no cancelled caller leaves half of it, and nothing connects anew.
+    """Write a command without waiting: no cancelled caller leaves half of it, and nothing connects again.
 
     Raises:
         redis.ConnectionError: It is not connected.

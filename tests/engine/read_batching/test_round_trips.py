@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from otcache import GenericRedisCache
-from otcache._engine.read_batching import MOST_KEYS, is_idle
+from otcache._engine.l2 import is_idle
+from otcache._engine.read_batching import MOST_KEYS
 from otcache.telemetry.catalog import DB_OPERATION, L2_OPERATIONS
 from otcache.testing import Capture
 from tests.engine.read_batching.conftest import Make, asked
@@ -106,8 +107,8 @@ async def test_on_a_cluster_each_node_is_asked_once(make: Make, cluster: RedisCl
     cache = make(cluster.url)
     await cache.connect()
     await cache.set_many({f"k{number}": number for number in range(30)})
-    assert cache._far is not None
-    places = {cache._far.backend.place(f"k{number}") for number in range(30)}
+    assert cache._l2 is not None
+    places = {cache._l2.backend.place(f"k{number}") for number in range(30)}
 
     found = await asyncio.gather(*(cache.get(f"k{number}") for number in range(30)))
 
@@ -140,7 +141,7 @@ def test_an_event_loop_that_shows_nothing_is_taken_for_busy() -> None:
 async def test_there_reads_are_collected_all_the_same(
     cache: GenericRedisCache, private_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("otcache._engine.read_batching.is_idle", lambda loop: is_idle(Blind()))  # type: ignore[arg-type]
+    monkeypatch.setattr("otcache._engine.l2.is_idle", lambda loop: is_idle(Blind()))  # type: ignore[arg-type]
 
     alone = await cache.get("k1")
     together = await asyncio.gather(*map(cache.get, ["k2", "k3"]))

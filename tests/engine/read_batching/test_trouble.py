@@ -63,7 +63,7 @@ async def test_a_server_that_hangs_costs_everybody_one_limit_and_the_breaker_cou
     cache = make(private_server.url, timeout=0.2, breaker_failures=3)
     await cache.connect()
     await cache.set("k0", 0)
-    assert cache._far is not None
+    assert cache._l2 is not None
 
     with private_server.paused():
         started = time.monotonic()
@@ -72,15 +72,15 @@ async def test_a_server_that_hangs_costs_everybody_one_limit_and_the_breaker_cou
 
     assert found == [None] * 20
     assert took < 2.0
-    assert (cache._far.breaker.failures, cache._far.breaker.state) == (1, "closed")
+    assert (cache._l2.breaker.failures, cache._l2.breaker.state) == (1, "closed")
     assert telemetry.metric_value(catalog.DEGRADED_OPERATIONS.name, **{catalog.DEGRADED_REASON.name: "timeout"}) == 20
     reason = {catalog.MISS_REASON.name: "backend_unavailable"}
     assert telemetry.metric_value(catalog.LOOKUPS.name, **reason) == 20
 
 
 async def test_an_open_breaker_refuses_each_read_at_once(cache: GenericRedisCache, private_server: RedisServer) -> None:
-    assert cache._far is not None
-    cache._far.breaker.enter("open")
+    assert cache._l2 is not None
+    cache._l2.breaker.enter("open")
 
     found = await asyncio.gather(*(cache.get(f"k{number}") for number in range(5)))
 

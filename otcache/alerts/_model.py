@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+
+from otcache.alerts._query import Query
 
 Severity = Literal["critical", "warning", "info"]
 """critical: somebody is called. warning: somebody looks today. info: somebody may want to know."""
@@ -66,3 +68,23 @@ class Group:
     name: str
     rules: tuple[Recording | Alert, ...]
     interval: int | None = None
+
+
+Rule = Callable[[Query], Iterator[Alert]]
+
+
+class Rules:
+    """The alerts of one subject, in the order in which they are written."""
+
+    def __init__(self) -> None:
+        self._rules: list[Rule] = []
+
+    def add(self, rule: Rule) -> Rule:
+        """Decorate a function that makes an alert, or one for each of several windows."""
+        self._rules.append(rule)
+        return rule
+
+    def made(self, query: Query) -> Iterator[Alert]:
+        """The alerts of an installation."""
+        for rule in self._rules:
+            yield from rule(query)

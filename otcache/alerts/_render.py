@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from otcache.alerts.model import Alert, Group, Recording
-from otcache.alerts.parameters import Parameters
-from otcache.alerts.rules import rules
+from otcache.alerts._model import Alert, Group, Recording
+from otcache.alerts._parameters import Parameters
+from otcache.alerts._rules import rules
 
 HEAD: Final = """\
 # Recording rules and alerts of otcache. Rendered by `otcache alerts export`: change the parameters, not this file.

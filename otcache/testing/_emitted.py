@@ -1,7 +1,4 @@
-"""What a cache emitted, as plain objects: for tests of otcache and of applications that use it.
-
-As a pytest plugin (`pytest_plugins = ["otcache.testing"]`) it gives the fixture `telemetry`.
-"""
+"""What a cache emitted, as plain objects: for tests of otcache and of applications that use it."""
 
 from __future__ import annotations
 
@@ -313,16 +310,3 @@ def capture_telemetry() -> Iterator[Capture]:
         yield captured
     finally:
         captured.shutdown()
-
-
-try:
-    import pytest
-except ImportError:  # pragma: no cover  an application may use `capture_telemetry` without pytest
-    pass
-else:
-
-    @pytest.fixture
-    def telemetry() -> Iterator[Capture]:
-        """What is emitted during the test."""
-        with capture_telemetry() as captured:
-            yield captured
