@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,14 @@ def test_a_redis_can_do_everything(url: str) -> None:
     backend = open_store(CacheConfig(redis_url=url))
 
     assert (backend.lacks, backend.store.location.system, backend.store.location.url) == ((), "redis", url)
+
+
+def test_a_driver_is_imported_only_where_its_scheme_is_used() -> None:
+    program = "import sys, otcache.stores, otcache.config; print('redis' in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+
+    assert done.stdout == "False\n"
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ async def _hammer(store: RedisStore, seed: int) -> int:
 
 
 async def test_a_cancelled_call_never_hands_its_reply_to_another(place: Place, connect: Connect) -> None:
-    store = connect(place.url, **place.options, max_connections=WORKERS)
+    store = connect(place.url, **place.options, max_connections=WORKERS, timeout=5.0)
     await store.write_many([(key, key.encode()) for key in KEYS], 0)
 
     compared = await asyncio.gather(*(_hammer(store, seed) for seed in range(WORKERS)))
@@ -161,7 +161,7 @@ async def test_a_stopped_server_does_not_hold_up_closing(private_place: Place, p
 
 
 async def test_a_caller_of_a_cluster_batch_that_leaves_takes_its_tasks_along(place: Place, connect: Connect) -> None:
-    store = connect(place.url, **place.options)
+    store = connect(place.url, **place.options, timeout=5.0)
     for turns in range(20):
         task = asyncio.ensure_future(store.write_many([(key, b"x") for key in KEYS], 0))
         for _ in range(turns):
