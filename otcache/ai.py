@@ -109,7 +109,7 @@ class AIMethods(Cache):
     async def invalidate_pattern(self, pattern: str) -> int:
         """Remove every key of this cache that matches a Redis glob; how many were removed.
 
-        The count is the far tier's where there is one that answers, else the near tier's.
+        The count is L2's if L2 answers, else L1's.
         """
         if not isinstance(pattern, str) or not pattern:
             raise ValidationError(f"pattern is {type(pattern).__name__}, not a non-empty string")
@@ -130,7 +130,7 @@ class AIMethods(Cache):
 
 
 class AIResponseCache(AIMethods, GenericRedisCache):
-    """The AI cache: memory near, Redis far. Arguments as `GenericRedisCache`."""
+    """The AI cache in two tiers: L1 in memory, L2 in Redis. Arguments as `GenericRedisCache`."""
 
 
 class AIMemoryCache(AIMethods, InMemoryCache):

@@ -1,4 +1,7 @@
-"""What users of a cache see and subclass: `CacheInterface`, what a loader may return, and what a caller gets."""
+"""What users of a cache see, and what they subclass to write one: `CacheInterface`.
+
+A cache needs `get`, `set` and `delete`; `CacheInterface` adds the rest to it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ Status = Literal["fresh", "stale", "loaded"]
 StaleReason = Literal["revalidating", "loader_error", "loader_timeout", "backend_unavailable"]
 
 
-class _Missing(Enum):
+class Missing(Enum):
     """The type of `MISSING`; an enum, so that `is MISSING` narrows types."""
 
     MISSING = "MISSING"
@@ -32,20 +35,22 @@ class _Missing(Enum):
         return False
 
 
-Missing = _Missing
-MISSING: Final = _Missing.MISSING
-"""The answer of a tier that does not hold a key. `None` is a value like any other."""
+MISSING: Final = Missing.MISSING
+"""Stands for no value, where `None` is a value like any other."""
+
+
+# --- what a loader may return, and what a caller gets ---------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded(Generic[T_co]):
-    """A loader's value with a say of its own.
+    """What a loader returns to choose how its value is stored.
 
     Attributes:
         value: The value.
-        ttl: Seconds to keep it; `None` takes the caller's.
-        tags: Beside the caller's.
-        store: Whether it may be kept at all.
+        ttl: Seconds that the value is fresh; `None` takes the caller's.
+        tags: Tags of the value, beside the caller's.
+        store: Whether to store the value at all.
     """
 
     value: T_co
@@ -56,15 +61,15 @@ class Loaded(Generic[T_co]):
 
 @dataclass(frozen=True, slots=True)
 class Answer(Generic[T_co]):
-    """A value and how it came.
+    """A value and where it came from.
 
     Attributes:
         value: The value.
-        status: fresh (it was there), stale (past its time to live) or loaded.
-        age: Seconds since it was made; `None` if nobody noted that.
-        left: Seconds it stays fresh; negative for a stale one, `None` for ever.
-        tier: Who had it: l1, l2 or loader.
-        stale_reason: Why a stale value was given; `None` otherwise.
+        status: fresh (cached), stale (cached, past its time to live) or loaded (by this call or one it waited for).
+        age: Seconds since the value was loaded or set; `None` if the cache doesn't know.
+        left: Seconds that the value stays fresh; negative for a stale one, `None` for ever.
+        tier: Where the value came from: l1, l2 or loader.
+        stale_reason: Why a stale value was served; `None` otherwise.
     """
 
     value: T_co
@@ -79,17 +84,17 @@ Loader = Callable[[], T | Loaded[T] | Awaitable[T | Loaded[T]]]
 
 
 class LoadOptions(TypedDict, total=False):
-    """How a value is loaded and kept. `None`, or left out: as the cache is configured (docs/configuration.md).
+    """How a value is loaded and stored. `None`, or left out: as the cache is configured (docs/configuration.md).
 
     Attributes:
-        type: The declared type of the value, if it needs one (docs/values.md).
-        tags: What it can be invalidated by, beside its key.
-        stale_ttl: Seconds past its time to live in which it may still be served.
-        soft_timeout: Seconds that a caller who could have a stale value waits for the new one.
-        timeout: Seconds after which a load is given up.
+        type: The declared type of the value, if the value needs one (docs/values.md).
+        tags: Tags by which the value can be invalidated, beside its key.
+        stale_ttl: Seconds past its time to live in which the value may still be served.
+        soft_timeout: Seconds that a caller with a stale value waits for the new one.
+        timeout: Seconds after which otcache gives up the load.
         negative_ttl: Seconds to keep a loaded `None`.
-        early_refresh: How eagerly it is loaded anew before it expires; 0 never.
-        ttl_jitter: The share, 0 to 0.5, by which its time to live is shortened at random.
+        early_refresh: How eagerly the value is refreshed before it expires; 0 never.
+        ttl_jitter: The share, 0 to 0.5, by which the time to live is shortened at random.
     """
 
     type: Any
@@ -103,95 +108,99 @@ class LoadOptions(TypedDict, total=False):
 
 
 class CallOptions(LoadOptions, total=False):
-    """The same, and what one call may say.
+    """`LoadOptions`, and what only one call can say.
 
     Attributes:
-        refresh: Load it anew, whatever is there.
-        template: The key's shape as the source code declares it, for telemetry.
+        refresh: Load the value even if it is cached.
+        template: The shape of the key as the source code declares it, such as `user:{id}`, for telemetry.
     """
 
     refresh: bool
     template: str | None
 
 
-AsyncLoaded = Callable[[], Awaitable[Loaded[T]]]
-AsyncEither = Callable[[], Awaitable[T | Loaded[T]]]
-PlainLoaded = Callable[[], Loaded[T]]
-PlainEither = Callable[[], T | Loaded[T]]
-# mypy finds no T in a union of the four: they are overloads, the narrower one first
+# --- how type checkers see get_or_set and answer ---------------------------------------------------------
+
+# overloads, the narrower loader first: mypy finds no T in a union of the four
+_AsyncLoaded = Callable[[], Awaitable[Loaded[T]]]
+_AsyncEither = Callable[[], Awaitable[T | Loaded[T]]]
+_PlainLoaded = Callable[[], Loaded[T]]
+_PlainEither = Callable[[], T | Loaded[T]]
 
 
-class GetOrSet(Protocol):
+class _GetOrSet(Protocol):
     """`get_or_set` of a cache, as type checkers see it."""
 
     @overload
     def __call__(
-        self, key: str, loader: AsyncLoaded[T], ttl: int | None = None, **options: Unpack[CallOptions]
+        self, key: str, loader: _AsyncLoaded[T], ttl: int | None = None, **options: Unpack[CallOptions]
     ) -> Coroutine[Any, Any, T]: ...
     @overload
     def __call__(
-        self, key: str, loader: AsyncEither[T], ttl: int | None = None, **options: Unpack[CallOptions]
+        self, key: str, loader: _AsyncEither[T], ttl: int | None = None, **options: Unpack[CallOptions]
     ) -> Coroutine[Any, Any, T]: ...
     @overload
     def __call__(
-        self, key: str, loader: PlainLoaded[T], ttl: int | None = None, **options: Unpack[CallOptions]
+        self, key: str, loader: _PlainLoaded[T], ttl: int | None = None, **options: Unpack[CallOptions]
     ) -> Coroutine[Any, Any, T]: ...
     @overload
     def __call__(
-        self, key: str, loader: PlainEither[T], ttl: int | None = None, **options: Unpack[CallOptions]
+        self, key: str, loader: _PlainEither[T], ttl: int | None = None, **options: Unpack[CallOptions]
     ) -> Coroutine[Any, Any, T]: ...
 
 
-class GetAnswer(Protocol):
+class _GetAnswer(Protocol):
     """`answer` of a cache, as type checkers see it."""
 
     @overload
     def __call__(
-        self, key: str, loader: AsyncLoaded[T], ttl: int | None = None, **options: Unpack[CallOptions]
+        self, key: str, loader: _AsyncLoaded[T], ttl: int | None = None, **options: Unpack[CallOptions]
     ) -> Coroutine[Any, Any, Answer[T]]: ...
     @overload
     def __call__(
-        self, key: str, loader: AsyncEither[T], ttl: int | None = None, **options: Unpack[CallOptions]
+        self, key: str, loader: _AsyncEither[T], ttl: int | None = None, **options: Unpack[CallOptions]
     ) -> Coroutine[Any, Any, Answer[T]]: ...
     @overload
     def __call__(
-        self, key: str, loader: PlainLoaded[T], ttl: int | None = None, **options: Unpack[CallOptions]
+        self, key: str, loader: _PlainLoaded[T], ttl: int | None = None, **options: Unpack[CallOptions]
     ) -> Coroutine[Any, Any, Answer[T]]: ...
     @overload
     def __call__(
-        self, key: str, loader: PlainEither[T], ttl: int | None = None, **options: Unpack[CallOptions]
+        self, key: str, loader: _PlainEither[T], ttl: int | None = None, **options: Unpack[CallOptions]
     ) -> Coroutine[Any, Any, Answer[T]]: ...
 
 
-def as_get_or_set(method: Callable[..., Coroutine[Any, Any, Any]]) -> GetOrSet:
-    """`method`, unchanged at run time; `Any` on the way in costs no caller its type."""
-    return cast("GetOrSet", method)
+def _as_get_or_set(method: Callable[..., Coroutine[Any, Any, Any]]) -> _GetOrSet:
+    """Return `method` as it is, typed so that a caller gets its loader's type."""
+    return cast("_GetOrSet", method)
 
 
-def as_answer(method: Callable[..., Coroutine[Any, Any, Any]]) -> GetAnswer:
-    """`method`, unchanged at run time."""
-    return cast("GetAnswer", method)
+def _as_answer(method: Callable[..., Coroutine[Any, Any, Any]]) -> _GetAnswer:
+    """Return `method` as it is, typed as `_as_get_or_set` does."""
+    return cast("_GetAnswer", method)
 
 
 class CacheInterface(ABC):
-    """The contract of every cache.
+    """The contract of every cache: implement `get`, `set` and `delete`, and it works wherever otcache takes a cache.
 
-    Keys are non-empty strings of at most 8 KiB in UTF-8; anything else is a `ValidationError`. Four methods make a
-    cache; what is not abstract has a default made of them, or raises `UnsupportedError`. The caches of this package
-    have it all.
+    The other methods have defaults made of those three, or raise `UnsupportedError`. The caches of this package have
+    all of them, and more: see `otcache.cache.Cache`.
+
+    Keys are non-empty strings of at most 8 KiB in UTF-8; the caches of this package refuse others with a
+    `ValidationError`.
     """
 
     @abstractmethod
     async def get(self, key: str) -> Any:
-        """The value under `key`, or `None` for a miss (and for a cached `None`)."""
+        """Return the value of `key`, or `None` for a miss (and for a cached `None`)."""
 
     @abstractmethod
     async def set(self, key: str, value: Any, ttl: int | None = None) -> None:
         """Store `value` for `ttl` seconds.
 
         Args:
-            key: Where.
-            value: What; see docs/values.md for the types that come back equal.
+            key: The key.
+            value: The value; docs/values.md lists the types that come back equal.
             ttl: Seconds; `None` takes the cache's default, 0 never expires.
 
         Raises:
@@ -202,41 +211,44 @@ class CacheInterface(ABC):
     async def delete(self, key: str) -> None:
         """Remove `key` from every tier, whether or not it existed."""
 
-    @abstractmethod
-    def register_callback(self, event: str, callback: Callable[..., Any]) -> None:
-        """Call `callback` at each `event`: get_success, get_miss, set_success or delete_success.
+    # --- made of the three --------------------------------------------------------------------------
 
-        Raises:
-            ValidationError: The event is unknown or the callback can't be called.
-        """
-
-    # --- beyond the four: what a cache of another's making need not have ----------------------------
-
-    @as_get_or_set
+    @_as_get_or_set
     async def get_or_set(self, key: str, loader: Callable[[], Any], ttl: int | None = None, **options: Any) -> Any:
-        """The value under `key`; `loader` makes it if it is not there (docs/loading.md).
+        """Return the value of `key`; on a miss, run `loader` and store the result (docs/loading.md).
 
-        This default asks `get`, loads and calls `set`: of the options `refresh` counts, callers do not wait for each
-        other, and a `None` is loaded each time.
+        This default knows only the option `refresh`: it accepts and ignores the others. Its callers don't share one
+        load, and a cached `None` counts as a miss.
         """
         return (await self.answer(key, loader, ttl, **options)).value
 
-    @as_answer
+    @_as_answer
     async def answer(self, key: str, loader: Callable[[], Any], ttl: int | None = None, **options: Any) -> Answer[Any]:
-        """As `get_or_set`, with how the value came."""
+        """As `get_or_set`; return where the value came from, too."""
         for name in options.keys() - CallOptions.__annotations__:
             raise TypeError(f"answer() got an unexpected keyword argument {name!r}")
         found = None if options.get("refresh") else await self.get(key)
         if found is not None:
             return Answer(found, "fresh", None, None, "l1")
-        loaded = await run(loader)
+        loaded = await run_loader(loader)
         seconds = ttl if loaded.ttl is None else loaded.ttl
         if loaded.store:
             await self.set(key, loaded.value, seconds)
         return Answer(loaded.value, "loaded", 0.0, seconds or None, "loader")
 
-    async def invalidate_tag(self, tag: str) -> None:  # noqa: ARG002  for who overrides it
-        """Make every entry with `tag` invalid, in every process (docs/coherence.md).
+    # --- what a cache need not support --------------------------------------------------------------
+
+    def register_callback(self, event: str, callback: Callable[..., Any]) -> None:  # noqa: ARG002  for overrides
+        """Call `callback` at each `event`: get_success, get_miss, set_success or delete_success.
+
+        Raises:
+            ValidationError: The event is unknown or the callback can't be called.
+            UnsupportedError: This cache has no events.
+        """
+        self._lacks("register_callback")
+
+    async def invalidate_tag(self, tag: str) -> None:  # noqa: ARG002
+        """Invalidate every entry with `tag`, in every process (docs/coherence.md).
 
         Raises:
             UnsupportedError: This cache keeps no tags.
@@ -244,29 +256,29 @@ class CacheInterface(ABC):
         self._lacks("invalidate_tag")
 
     async def invalidate_prefix(self, prefix: str) -> None:  # noqa: ARG002
-        """Make every entry invalid whose key starts with `prefix`, in every process.
+        """Invalidate every entry whose key starts with `prefix`, in every process.
 
         Raises:
-            UnsupportedError: This cache does not know its keys.
+            UnsupportedError: This cache can't list its keys.
         """
         self._lacks("invalidate_prefix")
 
     async def clear(self) -> None:
-        """Make every entry of this cache invalid, and of no other, in every process.
+        """Invalidate every entry of this cache, and of no other, in every process.
 
         Raises:
-            UnsupportedError: This cache does not know its keys.
+            UnsupportedError: This cache can't list its keys.
         """
         self._lacks("clear")
 
-    def _lacks(self, what: str) -> NoReturn:
-        raise UnsupportedError(f"{type(self).__name__} has no {what}")
+    def _lacks(self, method: str) -> NoReturn:
+        raise UnsupportedError(f"{type(self).__name__} has no {method}: override it, or use a cache of otcache")
 
 
-async def run(loader: Callable[[], Any]) -> Loaded[Any]:
-    """What `loader` makes: in this event loop if it is an async function, else in a worker thread.
+async def run_loader(loader: Callable[[], Any]) -> Loaded[Any]:
+    """Run `loader`: an async function in this event loop, a plain one in a worker thread, which can't be cancelled.
 
-    What a plain function returns may be awaitable; it is awaited here. A thread can't be cancelled.
+    If a plain function returns an awaitable, it is awaited in this event loop.
     """
     made = loader() if _is_async(loader) else await asyncio.to_thread(loader)
     if inspect.isawaitable(made):

@@ -17,7 +17,7 @@ from otcache._engine.write_options import WriteOptions
 from otcache._loading.coordinator import LoadCoordinator
 from otcache._serialization.keys import MAX_KEY_BYTES, check_key, check_tags
 from otcache._serialization.serializer import Facts
-from otcache.base import MISSING, Answer, CacheInterface, as_answer, as_get_or_set
+from otcache.base import MISSING, Answer, CacheInterface, _as_answer, _as_get_or_set
 from otcache.config import CacheConfig
 from otcache.exceptions import StoreError, ValidationError
 from otcache.telemetry._instrumentation.metrics import GRID, SLOTS, SLOTTED, SUM, load_stats, lookup_stats
@@ -142,7 +142,7 @@ class Cache(CacheInterface):
 
     # --- loading ------------------------------------------------------------------------------------
 
-    @as_get_or_set
+    @_as_get_or_set
     async def get_or_set(
         self,
         key: str,
@@ -206,7 +206,7 @@ class Cache(CacheInterface):
         )
         return answer.value
 
-    @as_answer
+    @_as_answer
     async def answer(
         self,
         key: str,

@@ -44,7 +44,7 @@ async def open_cache(config: CacheConfig, *, providers: Providers | None = None)
     """The cache that `config` describes, connected.
 
     Without a `redis_url` it is in memory. With one, Redis is asked once; if it does not answer in time
-    the cache is in memory until it does, and then takes it as its far tier.
+    the cache is in memory until it does, and then uses Redis as L2.
 
     Args:
         config: `ai_config` decides whether it has the AI methods.
@@ -75,7 +75,7 @@ async def _open(config: CacheConfig, providers: Providers | None) -> Cache:
 async def _connected(cache: Cache) -> bool:
     try:
         return await cache.connect()
-    except BaseException:  # cancelled, or refused: nobody else would close what is half open
+    except BaseException:  # cancelled, or refused: the caller has no cache to close, so close what is half open here
         await cache.close()
         raise
 

@@ -1,4 +1,4 @@
-"""`cached`: a function whose results are kept in a cache, under a key that its source code declares."""
+"""`cached`: keep the results of a function in a cache, under a key that the source code declares."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from types import MethodType
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, overload
 
+from otcache._decorators.cache_source import UsableCache
 from otcache._decorators.plan import Plan
 from otcache.base import Answer, CacheInterface, Loaded, LoadOptions
-from otcache.cache import Cache
 from otcache.config._nearest import did_you_mean
 from otcache.exceptions import ConfigurationError
 
@@ -23,8 +23,8 @@ class CachedOptions(LoadOptions, total=False):
     """What `cached` takes beside the template and the cache.
 
     Attributes:
-        ttl: Seconds to keep a value; 0 for ever.
-        ignore: Parameters that no key needs.
+        ttl: Seconds that a value is fresh; 0 for ever.
+        ignore: Parameters that don't belong into the key.
     """
 
     ttl: int | None
@@ -38,10 +38,10 @@ _GENERATORS: Final = (inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 class CachedFunction(Generic[P, T]):
     """A cached function: called like the function itself, and awaited for what it returns.
 
-    One that is defined in a class is bound to an instance as a method is.
+    A cached function that is defined in a class is bound to an instance like a method.
 
     Attributes:
-        __wrapped__: The function itself, past the cache.
+        __wrapped__: The function itself, without the cache.
     """
 
     __wrapped__: Callable[..., Any]
@@ -52,40 +52,40 @@ class CachedFunction(Generic[P, T]):
         self._bound = bound
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """The value for these arguments: kept, or made now."""
+        """Return the value for these arguments: the cached one, or what the function returns now."""
         raise NotImplementedError  # each function has its own, generated from its signature
 
     def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
-        """The key of these arguments. Parameters that are no part of it may be left out.
+        """Return the key of these arguments. Parameters that the key doesn't contain may be left out.
 
         Raises:
-            ValidationError: No key is made of an argument's type.
+            ValidationError: An argument's type can't be part of a key.
         """
         return self._plan.key_of(self._bound + args, kwargs)
 
     async def get(self, *args: P.args, **kwargs: P.kwargs) -> T | None:
-        """What is kept for these arguments, `None` if nothing is; the function is not called."""
+        """Return the cached value for these arguments, or `None`; never call the function."""
         cache = await self._plan.cache()
         return cast("T | None", await cache.get(self.key(*args, **kwargs), type=self._plan.value_type()))
 
     async def answer(self, *args: P.args, **kwargs: P.kwargs) -> Answer[T]:
-        """The value, and how it came: fresh, stale or loaded, how old, and how long it stays fresh."""
+        """Return the value and where it came from: fresh, stale or loaded, how old, and how long it stays fresh."""
         cache = await self._plan.cache()
         load, options = self._plan.load(self._bound + args, kwargs)
         return cast("Answer[T]", await cache.answer(self.key(*args, **kwargs), load, **options))
 
     async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> T:
-        """The value made anew, and kept."""
+        """Call the function, store the result and return it."""
         cache = await self._plan.cache()
         load, options = self._plan.load(self._bound + args, kwargs)
         return cast("T", await cache.get_or_set(self.key(*args, **kwargs), load, **options, refresh=True))
 
     async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Forget what is kept for these arguments, in every tier."""
+        """Remove the cached value for these arguments from every tier."""
         cache = await self._plan.cache()
         await cache.delete(self.key(*args, **kwargs))
 
-    async def _load(self, cache: Cache, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    async def _load(self, cache: UsableCache, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         load, options = self._plan.load(args, kwargs)
         return await cache.get_or_set(key, load, **options)
 
@@ -103,7 +103,7 @@ class CachedFunction(Generic[P, T]):
         return self._bound_class(self._plan, (instance,))
 
     def __getattr__(self, name: str) -> Any:
-        """What tools read of a function that can't be an attribute of the class."""
+        """Return what tools read of a function and what can't be an attribute of the class."""
         plan = self.__dict__.get("_plan")
         if plan is None or name not in ("__wrapped__", "__signature__", "__qualname__"):
             raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}")
@@ -116,7 +116,7 @@ class CachedFunction(Generic[P, T]):
 
 
 class Decorate(Protocol):
-    """What `cached(...)` gives: makes a function a cached one. The overloads are those of `get_or_set`."""
+    """What `cached(...)` returns: it makes a function a cached one. The overloads are those of `get_or_set`."""
 
     @overload
     def __call__(self, function: Callable[P, Awaitable[Loaded[T]]], /) -> CachedFunction[P, T]: ...
@@ -133,22 +133,24 @@ def cached(template: str, *, cache: CacheSource, **options: Unpack[CachedOptions
 @overload
 def cached(*, cache: CacheSource, **options: Unpack[CachedOptions]) -> Decorate: ...
 def cached(template: Any = None, *, cache: Any = None, **options: Any) -> Decorate:
-    """Keep what a function returns, async or plain, under a key that names the arguments: docs/cached.md.
+    """Cache what a function returns, async or plain, under a key that names the arguments: docs/cached.md.
 
     Args:
-        template: The key, `"user:{user_id}:{lang}"`; a `{name}` is a parameter, `{name.attribute}` part of one. Left
-            out, the key is the function's name and all parameters that matter.
-        cache: The cache, or a function, async or plain, that gives it and is asked at each call.
-        options: As for `get_or_set`; tags are templates too. `ignore=("db",)` names parameters that no key needs.
+        template: The key, `"user:{user_id}:{lang}"`; a `{name}` is a parameter, `{name.attribute}` part of one. By
+            default, the key is the function's name and all parameters that matter.
+        cache: The cache, or a function, async or plain, that returns it at each call.
+        options: As for `get_or_set`; tags are templates too. `ignore=("db",)` keeps parameters out of the key.
 
     Raises:
-        ConfigurationError: At decoration: there is no cache, the template names a parameter that the function has not,
-            or a parameter is neither in it nor ignored nor plainly harmless.
+        ConfigurationError: At decoration: there is no cache, the template names a parameter that the function does not
+            have, or a parameter that matters is neither in the template nor ignored.
     """
     if template is not None and not isinstance(template, str):
         raise ConfigurationError('cached takes a template and a cache: @cached("user:{user_id}", cache=...)')
     if cache is None:
-        raise ConfigurationError("cached has no cache: cache= a cache, or a function such as lambda: app.state.cache")
+        raise ConfigurationError(
+            "cached has no cache: give cache= a cache, or a function such as lambda: app.state.cache"
+        )
     for name in options.keys() - _OPTIONS:
         raise ConfigurationError(f"cached has no option {name}{did_you_mean(name, _OPTIONS)}")
 
@@ -160,7 +162,7 @@ def cached(template: Any = None, *, cache: Any = None, **options: Any) -> Decora
 
 
 def _class_of(plan: Plan, *, bound: bool) -> type[CachedFunction[..., Any]]:
-    """A class for one function, because a call looks for `__call__` there; to tools it is like the function."""
+    """Return a class for one function, because Python looks for `__call__` there; tools see the function in it."""
     call: Any = plan.call(bound=bound)
     seen: dict[str, Any] = {"__call__": call}
     seen |= {name: getattr(call, name) for name in ("__code__", "__defaults__", "__kwdefaults__")}
@@ -171,9 +173,9 @@ def _class_of(plan: Plan, *, bound: bool) -> type[CachedFunction[..., Any]]:
 
 def _check_function(function: Any) -> Callable[..., Any]:
     if isinstance(function, classmethod | staticmethod):
-        raise ConfigurationError(f"cached stands above @{type(function).__name__}: put it below")
+        raise ConfigurationError(f"cached stands above @{type(function).__name__}: put cached below")
     if not callable(function) or inspect.isclass(function) or not hasattr(function, "__qualname__"):
-        raise ConfigurationError(f"cached is given {type(function).__name__}, not a function")
+        raise ConfigurationError(f"cached decorates {type(function).__name__}, not a function")
     if any(is_generator(function) for is_generator in _GENERATORS):
-        raise ConfigurationError(f"{function.__qualname__} is a generator: what it yields can't be kept")
+        raise ConfigurationError(f"{function.__qualname__} is a generator: otcache can't store what it yields")
     return cast("Callable[..., Any]", function)

@@ -1,4 +1,4 @@
-"""The code of a wrapper, written once from a signature: a call binds its arguments as any function does."""
+"""The code of a wrapper, generated once from a signature: Python binds the arguments, as for any function."""
 
 from __future__ import annotations
 
@@ -32,34 +32,34 @@ async def call({own}cached{parameters}):{bind}
 
 
 class Source:
-    """Writes functions with the parameters of one signature.
+    """Generates functions with the parameters of one signature.
 
     Args:
-        signature: With its annotations resolved.
-        name: Of the function, for tracebacks.
+        signature: The signature, its annotations resolved.
+        name: The name of the function, for tracebacks.
     """
 
     def __init__(self, signature: inspect.Signature, name: str) -> None:
         self._parameters = list(signature.parameters.values())
         self._name = name
-        self._own = "_"  # what our own names begin with, and none of the parameters' does
+        self._own = "_"  # begins our own names in the code, and no parameter's
         while any(parameter.name.startswith(self._own) for parameter in self._parameters):
             self._own += "_"
 
     def key(self, template: Template) -> Callable[..., str]:
-        """A function of the same parameters that gives the key."""
+        """Generate a function of the same parameters that returns the key."""
         names: dict[str, Any] = {}
         text = _KEY.format(parameters=_declare(self._parameters), key=self._expression(template, names))
         return self._compile("key", template, text, names, self._parameters)
 
     def call(self, template: Template, cache: str, names: Mapping[str, Any], *, bound: bool) -> Callable[..., Any]:
-        """The wrapper itself, as a method of a `CachedFunction`.
+        """Generate the wrapper, as the method `__call__` of a `CachedFunction`.
 
         Args:
             template: The key.
-            cache: An expression that gives the cache, over `names`; each begins with `{own}`.
-            names: What the expression needs.
-            bound: The first parameter is not passed, but known to the wrapper: a method of an instance.
+            cache: A Python expression whose value is the cache; it refers to `names`, each with `{own}` in front.
+            names: The objects that the expression uses.
+            bound: Whether the first parameter is the instance of a bound method, which callers don't pass.
         """
         own, parameters = self._own, self._parameters
         if bound and not (parameters and parameters[0].kind in _FIRST):
@@ -79,7 +79,7 @@ class Source:
         return self._compile("call", template, text, scope, rest)
 
     def _expression(self, template: Template, names: dict[str, Any]) -> str:
-        """An f-string that fills in a template; what it needs is added to `names`."""
+        """Return an f-string that fills in a template; the objects that it uses are added to `names`."""
         own, writer = self._own, Writer(template.separators)
         names |= {f"{own}int": int, f"{own}str": str, f"{own}reserved": writer.first_reserved}
         parts = [_quote(template.literals[0])]
@@ -92,7 +92,7 @@ class Source:
         return 'f"{}"'.format("".join(parts))
 
     def _shortcut(self, writer: Writer, kind: Declared, name: str, at: int) -> str:
-        """The two commonest cases in the line itself; `__class__`, because a parameter may be called `type`."""
+        """Write integers and plain text in the line itself; `__class__`, because a parameter may be called `type`."""
         own = self._own
         if kind.cls is int and not writer.first_reserved("-"):
             return f"{name} if {name}.__class__ is {own}int else {own}text_{at}({name})"
@@ -120,7 +120,7 @@ class Source:
 
 
 def _declare(parameters: Iterable[Parameter]) -> str:
-    """The parameters without annotations; the defaults are only places, filled afterwards."""
+    """Return the parameters as code, without annotations; the defaults are placeholders, filled in afterwards."""
     bare = [
         part.replace(annotation=Parameter.empty, default=Parameter.empty if part.default is Parameter.empty else None)
         for part in parameters
@@ -154,7 +154,7 @@ def _quote(literal: str) -> str:
 
 
 def _text(writer: Writer, field: Field, kind: Declared) -> Callable[[Any], str]:
-    """Writes one field of a template; its errors name it."""
+    """Return a function that writes one field of a template; its errors name the field."""
 
     def text(value: Any) -> str:
         try:
@@ -162,7 +162,9 @@ def _text(writer: Writer, field: Field, kind: Declared) -> Callable[[Any], str]:
                 value = getattr(value, name)
             return writer.write(value, kind)
         except ValidationError as exc:
-            raise ValidationError(f"{field} is {exc.message}; or leave it out: ignore=({field.name!r},)") from None
+            raise ValidationError(
+                f"{field} is {exc.message}; or leave it out of the key: ignore=({field.name!r},)"
+            ) from None
         except (AttributeError, ValueError) as exc:
             raise ValidationError(f"{field} can't be written into a key: {type(exc).__name__}") from exc
 

@@ -1,4 +1,4 @@
-"""A key as the source code declares it, `user:{user_id}`: what it names, and what keeps its parts apart."""
+"""A key template, `user:{user_id}`: which parameters it names, and which signs keep their values apart."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from otcache.exceptions import ConfigurationError
 
 OWN_SIGNS: Final = "%~(),"
-"""What the text of a value is put together with (otcache/_decorators/key_values.py); no separator for a template."""
+"""Signs that key_values.py writes around and between values; a template can't separate values by them."""
 
 _NAME: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -20,7 +20,7 @@ class Field(NamedTuple):
 
     Attributes:
         name: The parameter.
-        path: The attributes, from the parameter's value on.
+        path: The attributes to follow from the parameter's value.
     """
 
     name: str
@@ -34,9 +34,9 @@ class Template(NamedTuple):
     """A parsed template.
 
     Attributes:
-        text: As it was written.
-        literals: What stands before, between and after the fields: one more than those.
-        fields: What is filled in.
+        text: The template as it was written.
+        literals: The text before, between and after the fields: one more than there are fields.
+        fields: The fields.
     """
 
     text: str
@@ -45,17 +45,17 @@ class Template(NamedTuple):
 
     @property
     def separators(self) -> frozenset[str]:
-        """The signs that no value may contain as they are, so that where it ends is beyond doubt."""
+        """The signs that values contain only escaped, so that it is clear where a value ends."""
         between = "".join(self.literals[1:-1])
         return frozenset(":" + "".join(sign for sign in between if _separates(sign)))
 
 
 def parse(text: str) -> Template:
-    """`text` as a template.
+    """Parse a template.
 
     Raises:
-        ConfigurationError: It is no string, is empty, or has a field that is not `{name}` or `{name.attribute}`, or two
-            of them with nothing between that could keep their values apart.
+        ConfigurationError: `text` is no string or is empty, a field is not `{name}` or `{name.attribute}`, or nothing
+            between two fields keeps their values apart.
     """
     if not isinstance(text, str):
         raise ConfigurationError(f"a key template is {type(text).__name__}, not a string such as 'user:{{user_id}}'")
@@ -90,7 +90,7 @@ def _field(text: str, field: str) -> Field:
 
 
 def _check_apart(template: Template) -> None:
-    """A value never contains a separator; without one between them, ('a', 'bc') and ('ab', 'c') would be one key."""
+    """Refuse two fields without a separator between: ('a', 'bc') and ('ab', 'c') would have one key."""
     for at, literal in enumerate(template.literals[1:-1]):
         if not any(map(_separates, literal)):
             one, other = template.fields[at : at + 2]

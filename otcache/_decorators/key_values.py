@@ -1,4 +1,4 @@
-"""Values as parts of a key: written by type, never by `repr`, and no two different values alike."""
+"""Values as parts of a key: written by type, never by `repr`, and two different values never alike."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from otcache.exceptions import ValidationError
 
 
 class Declared(NamedTuple):
-    """What a parameter's annotation says will come; that is written without its type.
+    """The declared type of a parameter; a value of this type is written without its type.
 
     Attributes:
         cls: The type; one of `KINDS`, or an enum.
-        items: What its elements are, for a tuple, list or frozenset.
+        items: The `Declared` of the elements, for a tuple, list or frozenset.
     """
 
     cls: type = str
@@ -29,11 +29,11 @@ class Declared(NamedTuple):
 
 
 TEXT: Final = Declared()
-"""What an annotation that says nothing stands for: text is written as it is, every other type is named."""
+"""Stands for no annotation: text is written as it is, every other value with its type."""
 
 
 def _iso(value: Any) -> str:
-    """Two zones may have one offset now and not tomorrow, so a zone's name is part of it."""
+    """Write a time with its zone's name: two zones with the same offset now may differ tomorrow."""
     zone = getattr(value.tzinfo, "key", None)
     return f"{value.isoformat()}[{zone}]" if zone else str(value.isoformat())
 
@@ -52,7 +52,7 @@ _MARKS: Final[dict[type, str]] = {
     list: "list",
     frozenset: "frozenset",
 }
-"""What stands for a type in a key. A subclass comes before its base."""
+"""The name of a type in a key. A subclass comes before its base."""
 
 _ATOMS: Final[dict[type, Callable[[Any], str]]] = {
     bool: lambda value: "true" if value else "false",
@@ -67,7 +67,7 @@ _ATOMS: Final[dict[type, Callable[[Any], str]]] = {
 }
 
 KINDS: Final = (Enum, *_MARKS)
-"""The types of which a key can be made; instances of their subclasses count as theirs."""
+"""The types that can be part of a key; instances of subclasses count as instances of the type."""
 
 _HINTS: Final[dict[type, str]] = {
     float: "two floats that print alike need not be equal: pass a Decimal, a rounded int or a str",
@@ -80,21 +80,21 @@ class Writer:
     """Writes the values of one template.
 
     Args:
-        separators: The signs that the template keeps its parts apart with; written as `%XX` inside of a value.
+        separators: The signs by which the template separates values; inside a value they are written as `%XX`.
     """
 
     def __init__(self, separators: Iterable[str]) -> None:
         reserved = "".join({*OWN_SIGNS, *map(chr, (*range(32), 127)), *separators})
         self._table = {ord(sign): _percent(sign) for sign in reserved}
         self.first_reserved = re.compile(f"[{re.escape(reserved)}]").search
-        """Finds a sign that is not written as it is; a third of the price of replacing none (measured)."""
+        """Finds a sign that must be escaped: a third of the price of replacing where there is none (measured)."""
 
     def write(self, value: Any, declared: Declared = TEXT) -> str:
-        """`value` as text: plain if it is of the declared type, else with its type before a `~`.
+        """Write `value`: plain if it is of the declared type, else with its type before a `~`.
 
         Raises:
-            ValidationError: There is no text for its type.
-            ValueError: It is an integer with more digits than Python writes.
+            ValidationError: The type can't be part of a key.
+            ValueError: The value is an integer with more digits than Python writes.
         """
         kind = kind_of(type(value))
         if kind is None:
@@ -126,7 +126,7 @@ class Writer:
 
 
 def kind_of(cls: type) -> type | None:
-    """The one of `KINDS` that instances of `cls` are written as; `None` if there is none."""
+    """Return the one of `KINDS` that instances of `cls` are written as; `None` if there is none."""
     if cls in _MARKS:
         return cls
     return next((kind for kind in KINDS if issubclass(cls, kind)), None)
@@ -134,7 +134,7 @@ def kind_of(cls: type) -> type | None:
 
 @lru_cache(maxsize=256)
 def _values_of(cls: Any) -> Declared | None:
-    """What the values of an enum are; `None` if they are of several types, and so not plain."""
+    """Return what the values of an enum are; `None` if they are of several types, which are named."""
     kinds = {int} if issubclass(cls, Flag) else {kind_of(type(member.value)) for member in cls}
     only = kinds.pop() if len(kinds) == 1 else None
     return None if only is None or only is Enum else Declared(only)
@@ -147,4 +147,4 @@ def _percent(sign: str) -> str:
 def _refusal(cls: type) -> str:
     hint = next((hint for base, hint in _HINTS.items() if issubclass(cls, base)), None)
     names = ", ".join(_MARKS.values())
-    return f"a {cls.__qualname__}, which no key is made of ({hint or f'{names} and enums are'})"
+    return f"a {cls.__qualname__}, which can't be part of a key ({hint or f'{names} and enums can'})"

@@ -1,4 +1,4 @@
-"""The parameters of a function against the templates that name them: none may be forgotten."""
+"""The parameters of a function checked against its templates: no parameter that matters may be missing."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Parameters:
     """The parameters of one function.
 
     Args:
-        function: Its name, for errors.
-        signature: With its annotations resolved.
-        ignored: The parameters that no key needs, because the function's author says so.
+        function: The function's name, for errors.
+        signature: The signature, its annotations resolved.
+        ignored: The parameters that the function's author keeps out of the key.
 
     Raises:
         ConfigurationError: The function has no parameter of an ignored name.
@@ -34,7 +34,7 @@ class Parameters:
                 raise ConfigurationError(f"{function} ignores {name}, {self._unknown(name)}")
 
     def template(self, text: str | None) -> Template:
-        """The template that was given, if it names all that matters; else the one that does."""
+        """Return the given template if it names every parameter that matters; without one, make one that does."""
         if text is None:
             matter = [name for name in self._all if name not in self._ignored | self._harmless]
             return self.check(parse(":".join([self._function, *(f"{{{name}}}" for name in matter)])))
@@ -50,7 +50,7 @@ class Parameters:
         return template
 
     def check(self, template: Template) -> Template:
-        """`template`, if every field of it is a parameter that a key can be made of."""
+        """Return `template` if every field is a parameter that can be part of a key."""
         for field in template.fields:
             parameter = self._all.get(field.name)
             if parameter is None:
@@ -62,7 +62,7 @@ class Parameters:
         return template
 
     def left_out(self, template: Template) -> list[tuple[float, str]]:
-        """The parameters that the key does without, and how many arguments reach them."""
+        """Return the parameters that the key doesn't contain, each with how many arguments come before it."""
         named = {field.name for field in template.fields}
         places = {Parameter.POSITIONAL_OR_KEYWORD: 0.0, Parameter.KEYWORD_ONLY: float("inf")}
         return [
@@ -77,7 +77,7 @@ class Parameters:
 
 
 def names_of(option: str, names: Any) -> tuple[str, ...]:
-    """The strings of an option; one string is not taken for its letters."""
+    """Return the strings of an option; a single string is refused, not split into letters."""
     if isinstance(names, str) or not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
         raise ConfigurationError(f"{option}= is not a tuple of strings: {option}=('name',)")
     return tuple(names)

@@ -1,4 +1,4 @@
-"""The parameters of a function: what its annotations declare, and which of them can't matter for a key."""
+"""The parameters of a function: what their annotations declare, and which of them can't matter for a key."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _HARMLESS: Final[Mapping[str, frozenset[str]]] = {
     "aiosqlite": frozenset({"Connection", "Cursor"}),
     "otcache": frozenset({"CacheInterface"}),
 }
-"""Classes of requests, responses and connections by top package and name: none of these has to be installed."""
+"""Classes of requests, responses and connections, by top-level package and name: they need not be installed."""
 
 _INJECTED: Final = frozenset({"Depends", "Security"})
 _UNIONS: Final = (Union, types.UnionType)
@@ -41,9 +41,9 @@ _DATA: Final = (str, int, float, bytes, dict, list, tuple, set, frozenset)
 
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature:
-    """The signature of `function`; each annotation that is a string and can be resolved now is resolved.
+    """Return the signature of `function`, with each annotation resolved that can be resolved now.
 
-    One that can't be (a name that only a type checker sees) leaves the others alone.
+    An annotation that can't be (a name that only a type checker sees) leaves the others alone.
     """
     signature = inspect.signature(function)
     parameters = [p.replace(annotation=_resolve(function, p.annotation)) for p in signature.parameters.values()]
@@ -63,7 +63,7 @@ def _resolve(function: Callable[..., Any], annotation: Any) -> Any:
 
 
 def value_type(signature: inspect.Signature) -> Any:
-    """The annotation of what is cached, if a type in it has to be declared (docs/values.md); else `None`."""
+    """Return the annotation of the cached value if a type in it has to be declared (docs/values.md); else `None`."""
     annotation = signature.return_annotation
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
@@ -84,7 +84,7 @@ def _classes_in(annotation: Any) -> Iterable[type]:
 
 
 def declared(annotation: Any) -> Declared:
-    """What values an annotation lets come; the first type of a union, but for `None`."""
+    """Return what an annotation declares; of a union, the first type that is not `None`."""
     annotation = _plain(annotation)
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in _UNIONS:
@@ -100,7 +100,7 @@ def declared(annotation: Any) -> Declared:
 
 
 def _plain(annotation: Any) -> Any:
-    """An annotation without metadata, new names and aliases."""
+    """Return an annotation without `Annotated`, `NewType`, type variables and aliases."""
     if get_origin(annotation) is Annotated:
         return _plain(get_args(annotation)[0])
     if isinstance(annotation, NewType):
@@ -113,7 +113,7 @@ def _plain(annotation: Any) -> Any:
 
 
 def attribute_type(annotation: Any, path: Iterable[str]) -> Any:
-    """The annotation of an attribute of an attribute of what `annotation` names; `None` if nobody declares it."""
+    """Return the annotation at the end of a path of attributes of `annotation`; `None` if it has none."""
     for name in path:
         cls = _plain(annotation)
         if get_origin(cls) in _UNIONS:
@@ -126,7 +126,7 @@ def attribute_type(annotation: Any, path: Iterable[str]) -> Any:
 def _hints(holder: Any) -> dict[str, Any]:
     try:
         return get_type_hints(get_origin(holder) or holder, include_extras=True)
-    except Exception:  # noqa: BLE001  as in _resolve: what can't be resolved says nothing
+    except Exception:  # noqa: BLE001  as in _resolve: what can't be resolved declares nothing
         return {}
 
 
@@ -134,13 +134,13 @@ def _hints(holder: Any) -> dict[str, Any]:
 
 
 def is_harmless(parameter: Parameter, *, first: bool) -> bool:
-    """Whether no key needs `parameter`.
+    """Whether `parameter` can't matter for a key.
 
-    The instance of a method, a request, a response, a database connection, and whatever FastAPI injects that is no
-    data: a session or a service, but not the current user.
+    That is the instance of a method, a request, a response, a database connection, and what FastAPI injects unless it
+    is data: a session or a service, but not the current user.
 
     Args:
-        parameter: With its annotation resolved.
+        parameter: The parameter, its annotation resolved.
         first: Whether it is the function's first.
     """
     if first and parameter.name in ("self", "cls"):
@@ -151,13 +151,13 @@ def is_harmless(parameter: Parameter, *, first: bool) -> bool:
     marker = injected(parameter)
     if marker is None:
         return False
-    if not classes:  # no annotation: what the dependency says it gives
+    if not classes:  # no annotation: the dependency's own
         classes = list(_members(_hints(getattr(marker, "dependency", None)).get("return")))
     return not any(map(_is_data, classes))
 
 
 def _members(annotation: Any) -> Iterable[type]:
-    """The classes of an annotation, `None` left out; nothing if it has none, or was not resolved."""
+    """Yield the classes of an annotation, except `None`; nothing if it names none, or was not resolved."""
     annotation = _plain(annotation)
     origin = get_origin(annotation)
     if origin in _UNIONS:
@@ -172,18 +172,18 @@ def _is_listed(cls: type) -> bool:
 
 
 def injected(parameter: Parameter) -> Any:
-    """FastAPI's marker: the default, or in the metadata of the annotation."""
+    """Return FastAPI's marker, from the default or from the metadata of the annotation; `None` if there is none."""
     extras = getattr(parameter.annotation, "__metadata__", ())
     return next((marker for marker in (parameter.default, *extras) if is_dependency(marker)), None)
 
 
 def is_dependency(marker: Any) -> bool:
-    """Whether it is what FastAPI's `Depends` or `Security` gives."""
+    """Whether `marker` comes from FastAPI's `Depends` or `Security`."""
     classes = type(marker).__mro__
     return any(cls.__name__ in _INJECTED and cls.__module__.partition(".")[0] == "fastapi" for cls in classes)
 
 
 def _is_data(cls: type) -> bool:
-    """Whether two values of it mean two answers: what a key is made of, and the records of models and tables."""
+    """Whether two values of the class mean two results: types of keys, models and rows of tables."""
     is_record = is_dataclass(cls) or is_declarable(cls) or hasattr(cls, "__table__") or hasattr(cls, "__tablename__")
     return is_record or kind_of(cls) is not None or issubclass(cls, _DATA)

@@ -20,7 +20,6 @@ from otcache._engine.messages import Message, Messages
 from otcache.exceptions import StoreError
 from otcache.stores.base import ChangeChannel, Subscription
 from otcache.telemetry import catalog
-from otcache.telemetry._instrumentation.coherence import CoherenceReport
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.signals import clock
 from otcache.telemetry.catalog import Instrument
@@ -64,7 +63,7 @@ class Backplane:
         self._messages = messages
         self._log = log
         self._l1 = l1
-        self._report = CoherenceReport(probe)
+        self._report = probe.coherence
         self._metrics = probe.metrics
         self._lease = int(max_staleness * 1e9)
         self._beat = max_staleness / BEATS
@@ -103,7 +102,7 @@ class Backplane:
             if not is_complete:  # a version before it is missing: the next heartbeat, now, asks the store
                 self._broken.set()
 
-    def lock_news(self, key: str) -> bytes:
+    def lock_message(self, key: str) -> bytes:
         """Make the message that the lock of `key` is free."""
         return self._messages.unlocked(key)
 

@@ -19,7 +19,6 @@ from otcache.config.sources import from_options
 from otcache.stores.base import Backend
 from otcache.stores.memory import MemoryStore
 from otcache.stores.registry import open_store
-from otcache.telemetry._instrumentation.coherence import CoherenceReport
 from otcache.telemetry._instrumentation.privacy import KeyPrivacy
 from otcache.telemetry._instrumentation.probe import Extras, Probe
 from otcache.telemetry.providers import Providers
@@ -45,7 +44,6 @@ def make_tiers(config: CacheConfig, probe: Probe, *, with_l1: bool, with_l2: boo
     given, and the feed of changes.
     """
     backend = open_store(config) if with_l2 else None
-    report = CoherenceReport(probe)
     inflight = Inflight(Changes())
     codec = EntryCodec(
         _serializer(config), backend.store.clock if backend is not None else None, probe, beta=config.early_refresh
@@ -57,24 +55,21 @@ def make_tiers(config: CacheConfig, probe: Probe, *, with_l1: bool, with_l2: boo
         MemoryStore(limit, probe.eviction_cell("capacity"), probe.eviction_cell("expired")),
         codec,
         inflight,
-        report,
+        probe.coherence,
         copies=config.l1_isolation == "copy",
         max_staleness=config.max_staleness if config.coherence else None,
         longest=config.max_staleness if config.coherence and not has_channel else None,
     )
     log = InvalidationLog()
-    l2 = _make_l2(config, probe, backend, log, l1, report) if backend is not None else None
+    l2 = _make_l2(config, probe, backend, log, l1) if backend is not None else None
     return Tiers(l1, l2, codec, inflight, log, probe)
 
 
-def _make_l2(
-    config: CacheConfig, probe: Probe, backend: Backend, log: InvalidationLog, l1: L1, report: CoherenceReport
-) -> L2:
+def _make_l2(config: CacheConfig, probe: Probe, backend: Backend, log: InvalidationLog, l1: L1) -> L2:
     probe.declare_far()
-    report.declare_far()
     messages = backplane = None
     if backend.channel is not None:
-        messages = Messages(backend.store.clock.now_ms, report.published if config.coherence else _ignore)
+        messages = Messages(backend.store.clock.now_ms, probe.coherence.published if config.coherence else _ignore)
         if config.coherence:
             backplane = Backplane(backend.channel, messages, log, l1, probe, max_staleness=config.max_staleness)
     limits = Limits(

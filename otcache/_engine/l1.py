@@ -69,8 +69,8 @@ class L1:
         entry = entry or self.store.stale(key, now)
         if entry is None:
             return Lookup(key, "miss", reason=self.store.reason(key))
-        kept = self._stale_candidate(key, entry, now, kind)
-        return Lookup(key, "miss", reason="expired" if entry.fresh_until <= now else "absent", kept=kept)
+        candidate = self._stale_candidate(key, entry, now, kind)
+        return Lookup(key, "miss", reason="expired" if entry.fresh_until <= now else "absent", candidate=candidate)
 
     def look_without_l2(self, seen: Lookup, kind: Any) -> Lookup:
         """The answer while L2 can't be asked: an entry that only this process has, or a miss for that reason."""
@@ -78,9 +78,9 @@ class L1:
         entry = self.store.peek(key, now)
         if entry is not None and now < self.store.local.get(key, 0):
             return self._hit(key, entry, now, kind)
-        if seen.kept is not None:
-            seen.kept.reason = "backend_unavailable"
-        return Lookup(key, "miss", reason="backend_unavailable", kept=seen.kept)
+        if seen.candidate is not None:
+            seen.candidate.reason = "backend_unavailable"
+        return Lookup(key, "miss", reason="backend_unavailable", candidate=seen.candidate)
 
     def servable(self, key: str, now: int) -> Entry | None:
         """The fresh entry under `key`, if it may be served."""
@@ -186,7 +186,7 @@ class L1:
         self.store.remove_prefix(target[2:] if target[:2] == "p:" else "")
 
     def restart(self, *, disturb: bool) -> None:
-        """Drop every copy: nobody knows what has changed. `disturb` also what is in flight."""
+        """Drop every copy: what has changed meanwhile is unknown. `disturb` also what is in flight."""
         if disturb:
             self._inflight.disturb_all()
         self.store.remove_prefix("")

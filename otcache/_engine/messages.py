@@ -5,8 +5,8 @@
     lock is free        f{wire} {origin} {ms} {key}
 
 `wire` is the wire version, `origin` names the sending process, `ms` is the store's clock. A message of another wire
-version is nobody's error: during a rolling upgrade both versions are in use, and the receiver counts and ignores what
-it does not know.
+version is no error: during a rolling upgrade both versions are in use, and the receiver counts and ignores what it does
+not know.
 """
 
 from __future__ import annotations

@@ -98,7 +98,7 @@ class Recovery:
         self._plan()
 
     def distrust_everything(self) -> None:
-        """Nobody knows what of L2 is valid: the background task invalidates all of it."""
+        """What of L2 is valid is unknown: the background task invalidates all of it."""
         self.journal.add_everything()
         self._plan()
         self.breaker.enter("open")

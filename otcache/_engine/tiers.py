@@ -24,7 +24,6 @@ from otcache._serialization.serializer import Decoded, DecodeError
 from otcache.exceptions import StoreError, UnsupportedError
 from otcache.stores.base import LocalClock
 from otcache.stores.memory import NEVER
-from otcache.telemetry._instrumentation.coherence import CoherenceReport
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.signals import clock
 from otcache.telemetry.record import Lookup, Outcome, StaleCandidate
@@ -62,10 +61,8 @@ class Tiers:
         self._memory = l1.store
         self._store_clock = l2.store.clock if l2 is not None else LocalClock()
         self._probe = probe
-        self._report = CoherenceReport(probe)
+        self._report = probe.coherence
         self._clock: Callable[[], int] = clock
-        # What `_loading` calls them.
-        self.near_tier, self.far, self.coding, self.stamp = l1, l2, codec, self.version
 
     async def listen(self) -> None:
         """Hear other processes from now on; waits for the first answer, at most one deadline."""
@@ -76,7 +73,7 @@ class Tiers:
     async def version(self, outcome: Outcome) -> int:
         """Return the invalidation version of a value that begins to be made now."""
         # Without an epoch every invalidation there has been so far would hit the new value: learn it first.
-        if self.l2 is not None and self.l2.has_versions and not self.log.id and not self.l2.breaker.is_open:
+        if self.l2 is not None and not self.log.id and self.l2.has_versions and not self.l2.breaker.is_open:
             try:
                 await self.l2.listen(outcome)
             except StoreError as exc:
@@ -156,8 +153,8 @@ class Tiers:
             copy: Whether the entry may be copied to L1.
         """
         if payload is None:
-            if seen.kept is not None and seen.kept.reason == "backend_unavailable":
-                seen.kept = None  # L2 has answered: the entry in L1 was only kept for want of an answer
+            if seen.candidate is not None and seen.candidate.reason == "backend_unavailable":
+                seen.candidate = None  # L2 has answered: the entry in L1 was only kept for want of an answer
             return seen
         key = seen.key
         self._probe.payload("read", len(payload))
@@ -185,7 +182,7 @@ class Tiers:
         left = None if fresh_until == NEVER else (fresh_until - now) / _SECOND
         if left is not None and left <= 0:
             candidate = StaleCandidate(found.value, "l2", -left, age, "revalidating")
-            return Lookup(key, "miss", reason="expired", kept=candidate)
+            return Lookup(key, "miss", reason="expired", candidate=candidate)
         if age is not None:
             self._probe.aged("hit", age)
         return Lookup(key, "hit", "l2", value=found.value, facts=found.facts, due=expires <= now, age=age, left=left)
@@ -222,7 +219,7 @@ class Tiers:
         alone = False
         try:
             in_l2 = await self._write_l2(outcome, payloads, options, lock)
-        except BaseException:  # cancelled: nobody knows what the server holds
+        except BaseException:  # cancelled: the server may hold the old value or the new one
             self.l1.remove(payloads)
             raise
         finally:

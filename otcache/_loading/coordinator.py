@@ -1,22 +1,24 @@
-"""The way of one call that may load: what is there, what may be given stale, who loads and who waits."""
+"""What one caller of `get_or_set` gets: a fresh value, a stale one, or what a load brings.
+
+Who loads and who waits is in single_flight.py, what a load does in load_task.py.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import Any, Literal, cast
 
 from otcache._engine.tiers import Tiers
-from otcache._engine.write_options import WriteOptions
 from otcache._loading.distributed_lock import DistributedLocks
-from otcache._loading.failed_loads import Failures
-from otcache._loading.load_task import LoadTask, failure_reason
+from otcache._loading.failed_loads import FailedLoads
+from otcache._loading.load_task import LoadEnvironment, LoadTask, TierRead, failure_reason
 from otcache._loading.options import LoadPolicy, Request
-from otcache._loading.single_flight import Flight, SingleFlight, arrives
+from otcache._loading.single_flight import Flight, SingleFlight
+from otcache._loading.waiting import done_within
 from otcache._serialization.keys import check_key
-from otcache._serialization.serializer import DecodeError
+from otcache._serialization.serializer import DecodeError, Facts
 from otcache.base import Answer
 from otcache.config import CacheConfig
 from otcache.exceptions import ConfigurationError, LoadTimeout, ValidationError
@@ -28,19 +30,21 @@ from otcache.telemetry.record import (
     LoadFacts,
     LoadTrigger,
     Lookup,
+    MissReason,
     Outcome,
+    Result,
     StaleCandidate,
     StaleReason,
 )
 
 
 class LoadCoordinator:
-    """The loads of one cache.
+    """Answers the callers of one cache that may load.
 
     Args:
         config: The options.
-        tiers: Where values are.
-        probe: What is reported through.
+        tiers: L1 and L2.
+        probe: The telemetry of the cache.
 
     Attributes:
         flights: The loads under way.
@@ -53,11 +57,16 @@ class LoadCoordinator:
         self._tiers = tiers
         self._probe = probe
         self._reports = probe.loads
-        self._failures = Failures(config.stale_retry_seconds, clock)
+        self._failures = FailedLoads(config.stale_retry_seconds, clock)
         self._locks: DistributedLocks | None = None
-        if tiers.far is not None and tiers.backplane is not None and config.single_flight == "distributed":
-            self._locks = DistributedLocks(tiers.far, tiers.inflight, tiers.backplane, config.lock_seconds)
-        self._work = LoadTask(tiers, probe, self.flights, self._failures, self._locks)
+        if (
+            tiers.l2 is not None
+            and tiers.l2.has_locks
+            and tiers.backplane is not None
+            and config.single_flight == "distributed"
+        ):
+            self._locks = DistributedLocks(tiers.l2, tiers.inflight, tiers.backplane, config.lock_seconds)
+        self._environment = LoadEnvironment(tiers, probe, self._failures, self._locks)
 
     async def close(self) -> None:
         """Cancel every load, and wait for what they leave behind."""
@@ -77,7 +86,7 @@ class LoadCoordinator:
         template: str | None = None,
         **wanted: Any,
     ) -> Answer[Any]:
-        """What a caller gets for `key`; `wanted` is what it wants otherwise than the configuration."""
+        """Answer one call; `wanted` is what it wants otherwise than the configuration says."""
         with self._probe.operation("get_or_set", started, key) as outcome:
             outcome.load = LoadFacts(template)
             check_key(key)
@@ -88,144 +97,139 @@ class LoadCoordinator:
             return await self._serve(outcome, request)
 
     async def _serve(self, outcome: Outcome, request: Request) -> Answer[Any]:
+        """Answer from L1 if it has a value that may be served now; else wait for what L2 or a load brings."""
         if request.forced:
-            return await self._ride(outcome, request, Lookup(request.key, "bypass"))
-        near = self._tiers.near_tier.look(request.key, request.kind)
-        if near.result == "hit":
-            return self._hit(outcome, request, near)
-        kept = request.policy.allowed(near.kept)
-        if kept is not None and kept.reason == "revalidating":  # one that can be trusted: the far tier has no other
+            return await self._fly(outcome, request, Lookup(request.key, "bypass"))
+        seen = self._tiers.l1.look(request.key, request.kind)
+        if seen.result == "hit":
+            return self._hit(outcome, request, seen)
+        candidate = request.policy.allowed(seen.candidate)
+        # past its ttl, but L1 hears what changes: L2 has no newer one
+        if candidate is not None and candidate.reason == "revalidating":
             held = self._failures.reason(request.key)
             if held is not None:
-                return self._stale(outcome, kept, held)
+                return self._stale(outcome, candidate, held)
             if not request.policy.soft_timeout:
-                self._refresh(outcome, request, "revalidate", kept.age)
-                return self._stale(outcome, kept, kept.reason)
-        return await self._ride(outcome, request, near)
+                self._refresh(outcome, request, "revalidate", candidate.age)
+                return self._stale(outcome, candidate, candidate.reason)
+        return await self._fly(outcome, request, seen)
 
-    # --- what a caller is given ---------------------------------------------------------------------
+    # --- a flight -----------------------------------------------------------------------------------
 
-    def _hit(self, outcome: Outcome, request: Request, look: Lookup) -> Answer[Any]:
-        outcome.result, outcome.tier, outcome.reason, outcome.age = "hit", look.tier, "none", look.age
-        outcome.value, outcome.facts = look.value, look.facts
-        if look.due:
-            self._refresh(outcome, request, "eager", look.age)
-        return Answer(look.value, "fresh", look.age, look.left, cast("Literal['l1', 'l2']", look.tier))
-
-    def _stale(self, outcome: Outcome, kept: StaleCandidate, reason: StaleReason) -> Answer[Any]:
-        outcome.result, outcome.tier, outcome.reason, outcome.age = "stale", kept.tier, "none", kept.age
-        outcome.value = kept.value
-        assert outcome.load is not None
-        outcome.load.stale_reason = reason
-        self._reports.stale(outcome, reason, kept.past)
-        return Answer(kept.value, "stale", kept.age, -kept.past, cast("Literal['l1', 'l2']", kept.tier), reason)
-
-    def _loaded(self, outcome: Outcome, request: Request, flight: Flight) -> Answer[Any]:
-        outcome.result, outcome.tier = "bypass" if request.forced else "miss", "loader"
-        outcome.value = value = self._own(flight, request, flight.value)
-        return Answer(value, "loaded", 0.0, flight.left, "loader")
-
-    def _own(self, flight: Flight, request: Request, value: Any) -> Any:
-        """An object of this caller's own, where that is promised."""
-        if not self._tiers.copies:
-            return value
-        coding = self._tiers.coding
-        try:
-            if flight.payload is None:
-                flight.payload = coding.encode(request.key, value, WriteOptions(0, 0), request.kind).payload
-            return coding.decode(flight.payload, request.key, request.kind).value
-        except (ValidationError, DecodeError):  # not stored, and nothing that could be
-            return value
-
-    # --- flights ------------------------------------------------------------------------------------
-
-    def _refresh(self, outcome: Outcome, request: Request, trigger: LoadTrigger, age: float | None) -> None:
-        """Load anew in the background, unless that is under way or failed a moment ago."""
-        if self.flights.find(request.key) is None and self._failures.reason(request.key) is None:
-            self._launch(self._open(outcome, request, trigger), request, age)
-
-    def _open(self, outcome: Outcome, request: Request, trigger: LoadTrigger) -> Flight:
-        self._probe.open_late(outcome)
-        record = Outcome("get_or_set", outcome.started, request.key, span=outcome.span)
-        flight = self.flights.open(request.key, trigger, record)
-        flight.tags = request.tags
-        return flight
-
-    def _launch(self, flight: Flight, request: Request, age: float | None = None) -> None:
-        self.flights.launch(flight, partial(self._work.fly, request=request, age=age))
-
-    async def _ride(self, outcome: Outcome, request: Request, near: Lookup) -> Answer[Any]:
-        """Join the flight of the key, or begin one, and wait for what it brings."""
+    async def _fly(self, outcome: Outcome, request: Request, seen: Lookup) -> Answer[Any]:
+        """Join the flight of the key, or open one, and answer with what it brings."""
         if self.flights.is_inside(request.key):
-            raise ConfigurationError("a loader asks the cache for the key that it loads")
-        flight = self.flights.find(request.key)
-        if flight is not None and request.forced and (flight.load is not None or flight.trigger != "forced"):
-            self.flights.abandon(flight)  # it may have read what was there before this call
-            flight = None
-        joined = flight is not None
+            raise ConfigurationError(
+                "the loader calls get_or_set for its own key and would deadlock: read the origin instead"
+            )
+        flight = self._joinable(request)
+        first = flight is None
         if flight is None:
             flight = self._open(outcome, request, "forced" if request.forced else "miss")
             if request.forced:
-                self._launch(flight, request)
-        with self._aboard(outcome, flight, joined=joined):
-            while not flight.looked.done():
-                await (arrives(flight.looked) if flight.looking else self._look(flight, request))
-            return await self._wait(outcome, request, flight, near)
+                self.flights.launch(flight)
+        with self._counted(outcome, flight, first=first):
+            answer = await self._wait(outcome, request, flight, await self.flights.look(flight), seen)
+        # the flight served a stale value to its first caller, and this one accepts only a less stale one
+        return answer if answer is not None else await self._fly(outcome, request, seen)
 
-    async def _look(self, flight: Flight, request: Request) -> None:
-        """Find out what the tiers hold, for all who are aboard; a hit costs no task."""
-        flight.looking = True
-        try:
-            if await self._work.is_there(flight, request):
-                self.flights.finish(flight)
-            else:
-                self._launch(flight, request)
-        except Exception as exc:  # noqa: BLE001  raised to every caller
-            flight.fail(exc)
-            self.flights.finish(flight)
-        except BaseException:
-            flight.pass_on()
-            raise
+    def _joinable(self, request: Request) -> Flight | None:
+        flight = self.flights.find(request.key)
+        if flight is None or not request.forced:
+            return flight
+        if flight.load.run is None and flight.load.trigger == "forced":
+            return flight
+        flight.abandon()  # it may have read what was there before this call
+        return None
 
-    async def _wait(self, outcome: Outcome, request: Request, flight: Flight, near: Lookup) -> Answer[Any]:
-        look, policy = flight.look, request.policy
+    def _refresh(self, outcome: Outcome, request: Request, trigger: LoadTrigger, age: float | None) -> None:
+        """Load in the background, unless a load is under way or failed a moment ago."""
+        if self.flights.find(request.key) is None and self._failures.reason(request.key) is None:
+            self.flights.launch(self._open(outcome, request, trigger, age))
+
+    def _open(self, outcome: Outcome, request: Request, trigger: LoadTrigger, age: float | None = None) -> Flight:
+        self._probe.open_late(outcome)
+        record = Outcome("get_or_set", outcome.started, request.key, span=outcome.span)
+        return self.flights.open(LoadTask(self._environment, request, trigger, record, age))
+
+    async def _wait(
+        self, outcome: Outcome, request: Request, flight: Flight, read: TierRead, seen: Lookup
+    ) -> Answer[Any] | None:
+        """Answer with a cached, stale or loaded value; `None` if the flight has none that this caller accepts."""
+        look, policy = read.lookup, request.policy
         if look.result == "hit":
-            outcome.size = flight.outcome.size
-            value = self._own(flight, request, look.value)
-            return self._hit(outcome, request, look if value is look.value else replace(look, value=value))
-        outcome.reason = near.reason if look.reason == "none" else look.reason
-        trusted = near.kept if near.kept is not None and near.kept.reason == "revalidating" else None
-        kept = request.policy.allowed(look.kept or trusted)
-        if kept is None:
-            return await self._wait_long(outcome, request, flight)
-        if flight.held is not None or not policy.soft_timeout:
-            return self._stale(outcome, kept, flight.held or kept.reason)
-        if not await arrives(flight.landed, min(policy.soft_timeout, policy.timeout)):
-            return self._stale(outcome, kept, "loader_timeout")
+            value = self._own(request, look.value, read.payload)
+            return self._hit(outcome, request, look if value is look.value else replace(look, value=value), read.size)
+        outcome.reason = seen.reason if look.reason == "none" else look.reason  # until there is an answer
+        trusted = seen.candidate if seen.candidate is not None and seen.candidate.reason == "revalidating" else None
+        candidate = policy.allowed(look.candidate or trusted)
+        if candidate is None:
+            return await self._wait_for_load(outcome, request, flight)
+        if read.held is not None or not policy.soft_timeout:
+            return self._stale(outcome, candidate, read.held or candidate.reason)
+        if not await done_within(flight.landed, min(policy.soft_timeout, policy.timeout)):
+            return self._stale(outcome, candidate, "loader_timeout")
         if flight.error is not None:
-            return self._stale(outcome, kept, failure_reason(flight.error))
+            return self._stale(outcome, candidate, failure_reason(flight.error))
         return self._loaded(outcome, request, flight)
 
-    async def _wait_long(self, outcome: Outcome, request: Request, flight: Flight) -> Answer[Any]:
-        """Wait with nothing in hand."""
-        if not await arrives(flight.landed, request.policy.timeout):
-            if flight.loop.time() >= flight.deadline:  # a loader that does not let itself be cancelled
-                self.flights.abandon(flight)
+    async def _wait_for_load(self, outcome: Outcome, request: Request, flight: Flight) -> Answer[Any] | None:
+        """Wait for the load; the caller has no stale value."""
+        if not await done_within(flight.landed, request.policy.timeout):
+            if flight.load.is_overdue:
+                flight.abandon()  # a later caller must not wait for a loader that doesn't let itself be cancelled
             raise LoadTimeout(f"the load took longer than timeout={request.policy.timeout:g} s")
-        if flight.error is not None:
+        result = flight.landed.result()
+        if result is not None and result.error is not None:
             assert outcome.load is not None
-            outcome.load.told = flight.load is not None
-            raise flight.error.with_traceback(flight.traceback)
+            outcome.load.told = flight.load.run is not None  # by the loader's own span and event
+            raise result.error.with_traceback(result.traceback)
         return self._loaded(outcome, request, flight)
+
+    # --- what the caller gets -----------------------------------------------------------------------
+
+    def _hit(self, outcome: Outcome, request: Request, look: Lookup, size: int | None = None) -> Answer[Any]:
+        if look.due:
+            self._refresh(outcome, request, "eager", look.age)
+        tier = cast("Literal['l1', 'l2']", look.tier)
+        answer = Answer(look.value, "fresh", look.age, look.left, tier)
+        return _close_with(outcome, answer, "hit", facts=look.facts, size=size)
+
+    def _stale(self, outcome: Outcome, candidate: StaleCandidate, reason: StaleReason) -> Answer[Any]:
+        tier = cast("Literal['l1', 'l2']", candidate.tier)
+        answer = Answer(candidate.value, "stale", candidate.age, -candidate.past, tier, reason)
+        _close_with(outcome, answer, "stale")
+        self._reports.stale(outcome, reason, candidate.past)
+        return answer
+
+    def _loaded(self, outcome: Outcome, request: Request, flight: Flight) -> Answer[Any] | None:
+        result = flight.landed.result()
+        if result is None:
+            return None
+        answer = Answer(self._own(request, result.value, result.payload), "loaded", 0.0, result.left, "loader")
+        return _close_with(outcome, answer, "bypass" if request.forced else "miss", outcome.reason)
+
+    def _own(self, request: Request, value: Any, payload: bytes | None) -> Any:
+        """Return an object of this caller's own, where the cache promises that."""
+        if payload is None:
+            return value
+        try:
+            return self._tiers.codec.decode(payload, request.key, request.kind).value
+        except (ValidationError, DecodeError):  # of a type that this caller does not declare
+            return value
 
     # --- who waits ----------------------------------------------------------------------------------
 
     @contextmanager
-    def _aboard(self, outcome: Outcome, flight: Flight, *, joined: bool) -> Iterator[None]:
+    def _counted(self, outcome: Outcome, flight: Flight, *, first: bool) -> Iterator[None]:
+        """Count a caller in and out, and report how its wait ended."""
         began = clock()
-        flight.aboard += 1
-        if joined:
-            self._board(outcome, flight)
+        flight.join(first=first)
+        if not first:
+            self._probe.open_late(outcome)
+            self._reports.waiting(1)
+            if flight.waiters == MANY:
+                self._reports.stampede(outcome, flight.load.trigger, flight.waiters)
         end: CoalesceOutcome = "cancelled"
         try:
             yield
@@ -237,30 +241,40 @@ class LoadCoordinator:
             end = "error"
             raise
         finally:
-            self._leave(outcome, flight, joined, end, clock() - began)
-            self.flights.leave(flight)
+            self._report_wait(outcome, flight, end, clock() - began, first=first)
+            self.flights.leave(flight, first=first)
 
-    def _board(self, outcome: Outcome, flight: Flight) -> None:
-        self._probe.open_late(outcome)
-        self._reports.waiting(1)
-        flight.waiters += 1
-        if flight.waiters == MANY:
-            self._reports.stampede(outcome, flight.trigger, flight.waiters)
-
-    def _leave(self, outcome: Outcome, flight: Flight, joined: bool, end: CoalesceOutcome, waited: int) -> None:
-        facts = outcome.load
+    def _report_wait(self, outcome: Outcome, flight: Flight, end: CoalesceOutcome, waited: int, *, first: bool) -> None:
+        load, facts = flight.load, outcome.load
         assert facts is not None
-        outcome.degraded = outcome.degraded or flight.outcome.degraded
-        facts.paused = flight.paused
-        if joined:
+        outcome.degraded = outcome.degraded or load.outcome.degraded
+        facts.paused = load.paused
+        if not first:
             self._reports.waiting(-1)
-            if flight.load is not None or flight.scope == "distributed":
+            if load.run is not None or load.scope == "distributed":
                 self._reports.waited(outcome, "process", end, waited)
-                self._reports.link(outcome, flight.place)
+                self._reports.link(outcome, load.place)
             return
-        flight.detached = not flight.landed.done()
         if flight.waiters:
             facts.role, facts.waiters = "leader", flight.waiters
-        if flight.scope == "distributed":
+        if load.scope == "distributed":
             self._reports.waited(outcome, "distributed", end, waited)
-            self._reports.link(outcome, flight.leader)
+            self._reports.link(outcome, load.leader)
+
+
+def _close_with(
+    outcome: Outcome,
+    answer: Answer[Any],
+    result: Result,
+    reason: MissReason = "none",
+    *,
+    facts: Facts | None = None,
+    size: int | None = None,
+) -> Answer[Any]:
+    """Write into the call's record what the caller gets, and return it."""
+    assert outcome.load is not None
+    outcome.load.stale_reason = answer.stale_reason
+    outcome.result, outcome.tier, outcome.reason = result, answer.tier, reason
+    outcome.value, outcome.facts, outcome.size = answer.value, facts, size
+    outcome.age = None if answer.status == "loaded" else answer.age
+    return answer

@@ -1,4 +1,4 @@
-"""One load per key among all processes: a lock in Redis, and news when it is free; nobody asks again and again."""
+"""One load per key among all processes: a lock in Redis, and a lock message when the lock is free; no polling."""
 
 from __future__ import annotations
 
@@ -6,121 +6,157 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from otcache._engine.inflight import Inflight
 from otcache._engine.l2 import L2
-from otcache._loading.single_flight import Flight, arrives
+from otcache._loading.waiting import done_within
 from otcache.exceptions import LoadTimeout, StoreError
-from otcache.telemetry._instrumentation.loads import read_place
-from otcache.telemetry.record import Lookup
+from otcache.telemetry._instrumentation.loads import SpanContext, read_place
+from otcache.telemetry.record import CoalesceScope, Lookup, Outcome
 
 _TOKEN: Final = 16
-"""Random bytes of a lock's value: nobody else's lock is taken for ours."""
+"""Random bytes of a lock's value: no process takes another's lock for its own."""
 _LATER: Final = 0.01
-"""Seconds after its end at which a lock is asked for again: the server's clock ticks in milliseconds."""
+"""Seconds after a lock's end at which we ask for it again: the server's clock ticks in milliseconds."""
+
+Place = Callable[[], bytes]
+"""Returns the place of the load's span, for the links of processes that wait for it."""
+Fresh = Callable[[bytes, bool], Lookup | None]
+"""Decodes a payload of L2: returns a hit if it makes the load needless. The flag says whether L1 may take a copy."""
 
 
-class Wakes(Protocol):
-    """Who tells of what other processes do."""
+@dataclass(slots=True, eq=False)
+class LockAttempt:
+    """One load on its way to the lock of its key.
 
-    @property
-    def is_live(self) -> bool:
-        """Whether news arrive."""
+    Attributes:
+        key: The key.
+        outcome: The record of its calls to Redis.
+        deadline: When the load is given up, on the clock of `loop`.
+        loop: The event loop of the load.
+        scope: `distributed` while the load waits for another process, and afterwards if it takes that one's value.
+        leader: The span of that process's load, if it is traced.
+    """
 
-    def wait(self, key: str) -> asyncio.Future[None]:
-        """Done at the next news of `key`, its lock's included; cancelled by who waits no more."""
-
-    def lock_news(self, key: str) -> bytes:
-        """The news that the lock of `key` is free."""
+    key: str
+    outcome: Outcome
+    deadline: float
+    loop: asyncio.AbstractEventLoop
+    scope: CoalesceScope = "process"
+    leader: SpanContext | None = None
 
 
 class Lease:
-    """A lock that this process holds, or may hold; it is held on until it is given back."""
+    """A lock that this process holds, or may hold; renewed until it is released.
 
-    def __init__(self, far: L2, flight: Flight, value: bytes, seconds: float, *, is_certain: bool = True) -> None:
-        self.is_certain = is_certain
-        self.is_over = False
-        self.key = flight.key
+    Attributes:
+        value: The lock's value in Redis, by which it is ours.
+        is_certain: Whether Redis confirmed the lock; without that, a reply was lost.
+        is_returned: Whether the release has begun.
+    """
+
+    def __init__(self, l2: L2, attempt: LockAttempt, value: bytes, seconds: float) -> None:
+        self.is_certain = True
+        self.is_returned = False
+        self.key = attempt.key
         self.value = value
-        self.outcome = flight.outcome
-        self._far = far
+        self._outcome = attempt.outcome
+        self._l2 = l2
         self._seconds = seconds
-        self._task: asyncio.Task[None] | None = None
-        self._timer = flight.loop.call_later(seconds / 3, self._begin)
+        self._is_free = False
+        self._renewal: asyncio.Task[None] | None = None
+        self._timer = attempt.loop.call_later(seconds / 3, self._begin)
 
     def _begin(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._renew(), name="otcache-lock")
+        self._renewal = asyncio.get_running_loop().create_task(self._renew(), name="otcache-lock")
 
     async def _renew(self) -> None:
-        """Nearly every load is over before this begins."""
-        while not self._far.breaker.is_open:
+        """Renew the lock every third of its life; nearly every load ends before the first time."""
+        while not self._l2.breaker.is_open:
             with suppress(StoreError):  # the next one may get through in time
-                if not await self._far.renew_lock(self.key, self.value, round(self._seconds * 1000)):
+                if not await self._l2.renew_lock(self.key, self.value, round(self._seconds * 1000)):
                     return
             await asyncio.sleep(self._seconds / 3)
 
-    async def give_back(self, news: bytes) -> None:
-        """Release it, as far as the server can be reached."""
+    def note_free(self) -> None:
+        """The script that stored the value has released the lock, too."""
+        self._is_free = True
+
+    async def release(self, message: bytes) -> None:
+        """Stop the renewal and release the lock, as far as Redis can be reached."""
         self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-        if self.is_over:
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.wait([self._renewal])
+        if self._is_free:
             return
-        with suppress(StoreError):  # it ends by itself
-            await self._far.unlock(self.outcome, self.key, self.value, news)
+        with suppress(StoreError):  # the lock expires by itself
+            await self._l2.unlock(self._outcome, self.key, self.value, message)
 
 
-Place = Callable[[], bytes]
-"""Where the span of the load begins that comes if the lock is ours."""
-Fresh = Callable[[bytes, bool], Lookup | None]
-"""What a payload holds, if it makes a load needless; and whether it may be copied to the near tier."""
+class Wakes(Protocol):
+    """What a lock needs of the backplane."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether messages of other processes arrive."""
+
+    def wait(self, key: str) -> asyncio.Future[None]:
+        """A future that is done at the next message about `key`, lock messages included; cancel it to stop waiting."""
+
+    def lock_message(self, key: str) -> bytes:
+        """The lock message of `key`."""
 
 
 class DistributedLocks:
     """The locks of one cache.
 
     Args:
-        far: Where they are.
-        inflight: What is being read: the value comes with the answer.
-        wakes: Who tells that one is free.
-        seconds: How long one lives after the process that holds it has died.
+        l2: L2, which holds the locks.
+        inflight: The reads and writes under way: a lock's answer brings the key's value along.
+        wakes: The backplane, which tells that a lock is free.
+        seconds: How long a lock outlives a process that died with it.
     """
 
-    def __init__(self, far: L2, inflight: Inflight, wakes: Wakes, seconds: float) -> None:
-        self._far = far
+    def __init__(self, l2: L2, inflight: Inflight, wakes: Wakes, seconds: float) -> None:
+        self._l2 = l2
         self._inflight = inflight
         self._wakes = wakes
         self._seconds = seconds
         self._returning: set[asyncio.Task[None]] = set()
 
-    async def take(self, flight: Flight, place: Place, fresh: Fresh) -> Lease | Lookup | None:
-        """The lock of the flight's key, what another process has stored meanwhile, or `None`: load without one.
+    async def take(self, attempt: LockAttempt, place: Place, fresh: Fresh) -> Lease | Lookup | None:
+        """Take the lock; wait for another process that has it.
+
+        Returns:
+            The lock, or the value that another process has stored meanwhile, or `None`: load without a lock, because
+            Redis is away or its messages don't arrive.
 
         Raises:
-            LoadTimeout: Another process was not done when the flight's time was over.
+            LoadTimeout: Another process was not done at the attempt's deadline.
         """
         token = secrets.token_hex(_TOKEN).encode()
-        while self._wakes.is_live and not self._far.breaker.is_open:
-            news = self._wakes.wait(flight.key)  # before the question: nothing that follows it is missed
+        while self._is_usable():
+            # before the command: a message that follows the answer would be missed otherwise
+            message = self._wakes.wait(attempt.key)
             try:
-                answer = await self._attempt(flight, token + b" " + place(), fresh)
+                answer = await self._try(attempt, token + b" " + place(), fresh)
                 if not isinstance(answer, float):
                     return answer
-                await self._wait(flight, news, answer)
+                await self._wait(attempt, message, answer)
             finally:
-                news.cancel()
+                message.cancel()
         return None
 
-    async def seize(self, flight: Flight, place: Place) -> Lease | None:
-        """The lock, whoever has it: a forced load is newer than what others load. `None`: load without one."""
-        if not self._wakes.is_live or self._far.breaker.is_open:
+    async def seize(self, attempt: LockAttempt, place: Place) -> Lease | None:
+        """Take the lock even from its holder: a forced load is newer than the holder's. `None`: load without one."""
+        if not self._is_usable():
             return None
-        value = secrets.token_hex(_TOKEN).encode() + b" " + place()
-        lease = Lease(self._far, flight, value, self._seconds)
+        lease = self._lease(attempt, secrets.token_hex(_TOKEN).encode() + b" " + place())
         try:
-            await self._far.seize(flight.outcome, flight.key, value, round(self._seconds * 1000))
+            await self._l2.seize(attempt.outcome, attempt.key, lease.value, self._life_ms)
         except StoreError:
             lease.is_certain = False
         except BaseException:
@@ -128,46 +164,61 @@ class DistributedLocks:
             raise
         return lease
 
-    async def _attempt(self, flight: Flight, value: bytes, fresh: Fresh) -> Lease | Lookup | float:
-        """The same, or for how many seconds another process has the lock at most."""
-        read = self._inflight.begin_read(flight.key)
+    def _is_usable(self) -> bool:
+        return self._wakes.is_live and not self._l2.breaker.is_open
+
+    @property
+    def _life_ms(self) -> int:
+        return round(self._seconds * 1000)
+
+    def _lease(self, attempt: LockAttempt, value: bytes) -> Lease:
+        return Lease(self._l2, attempt, value, self._seconds)
+
+    async def _try(self, attempt: LockAttempt, value: bytes, fresh: Fresh) -> Lease | Lookup | float:
+        """As `take`, once; a number is how many seconds another process has the lock at most."""
+        read = self._inflight.begin_read(attempt.key)
         try:
-            answer = await self._far.lock(flight.outcome, flight.key, value, round(self._seconds * 1000))
-        except StoreError:
-            # the server may have heard it
-            return Lease(self._far, flight, value, self._seconds, is_certain=False)
-        except BaseException:
-            self.give_back(Lease(self._far, flight, value, self._seconds))
+            answer = await self._l2.lock(attempt.outcome, attempt.key, value, self._life_ms)
+        except StoreError:  # Redis may hold our lock although the reply was lost
+            lease = self._lease(attempt, value)
+            lease.is_certain = False
+            return lease
+        except BaseException:  # cancelled: Redis may hold our lock, and other processes must not wait for its end
+            self.give_back(self._lease(attempt, value))
             raise
         finally:
-            may_copy = self._inflight.end_read(flight.key, read)
+            may_copy = self._inflight.end_read(attempt.key, read)
         found = fresh(answer.payload, may_copy) if answer.payload is not None else None
-        if found is not None:  # who has the lock now may have found it, too: the leader is who was waited for
+        if found is not None:
             if answer.holder is None:
-                self.give_back(Lease(self._far, flight, value, self._seconds))
-            flight.scope = "distributed"
+                self.give_back(self._lease(attempt, value))
+            # `leader` stays: the load we waited for, even if the lock's present holder only found its value, too
+            attempt.scope = "distributed"
             return found
         if answer.holder is None:
-            flight.scope, flight.leader = "process", None
-            return Lease(self._far, flight, value, self._seconds)
-        flight.scope, flight.leader = "distributed", read_place(answer.holder.partition(b" ")[2])
+            attempt.scope, attempt.leader = "process", None
+            return self._lease(attempt, value)
+        attempt.scope, attempt.leader = "distributed", read_place(answer.holder.partition(b" ")[2])
         return answer.left_ms / 1000
 
     @staticmethod
-    async def _wait(flight: Flight, news: asyncio.Future[None], left: float) -> None:
-        patience = flight.deadline - flight.loop.time()
+    async def _wait(attempt: LockAttempt, message: asyncio.Future[None], left: float) -> None:
+        patience = attempt.deadline - attempt.loop.time()
         if patience <= 0:
-            raise LoadTimeout("another process loads the value, and was not done in time")
-        await arrives(news, min(left + _LATER, patience))
+            raise LoadTimeout("another process loads the value and did not finish within the timeout")
+        await done_within(message, min(left + _LATER, patience))
 
     def give_back(self, lease: Lease) -> None:
-        """Release a lock in the background: nobody waits for that, and nobody can stop it."""
-        task = asyncio.get_running_loop().create_task(lease.give_back(self._wakes.lock_news(lease.key)))
+        """Release a lock in the background, once: no caller waits for that, and no cancellation stops it."""
+        if lease.is_returned:
+            return
+        lease.is_returned = True
+        task = asyncio.get_running_loop().create_task(lease.release(self._wakes.lock_message(lease.key)))
         self._returning.add(task)
         task.add_done_callback(self._returning.discard)
 
     async def close(self) -> None:
-        """Wait for the locks that are being given back; each has the far tier's deadline."""
+        """Wait until the locks that are being released are free, each at most for the deadline of a call to L2."""
         here = asyncio.get_running_loop()
         returning = [task for task in self._returning if task.get_loop() is here]
         if returning:

@@ -1,4 +1,4 @@
-"""Keys whose load failed a moment ago: they are given stale for a while instead of being tried again and again."""
+"""Keys whose load failed a moment ago: for a while, callers get the stale value at once and no load is tried."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Final
 from otcache.telemetry.record import StaleReason
 
 REMEMBERED: Final = 4096
-"""Most keys; the oldest is forgotten, and only tried again earlier."""
+"""Most keys remembered; the oldest one is dropped, and only loaded again earlier."""
 
 
-class Failures:
-    """A bounded memory of failed loads.
+class FailedLoads:
+    """The failed loads of one cache, a bounded number.
 
     Args:
-        seconds: How long one counts.
+        seconds: How long a failure counts.
         clock: ns, monotonic.
     """
 
@@ -26,19 +26,19 @@ class Failures:
         self._until: OrderedDict[str, tuple[int, StaleReason]] = OrderedDict()
 
     def note(self, key: str, reason: StaleReason) -> None:
-        """The load of `key` has failed now."""
+        """Remember that the load of `key` has failed now."""
         self._until[key] = (self._clock() + self._span, reason)
         self._until.move_to_end(key)
         if len(self._until) > REMEMBERED:
             self._until.popitem(last=False)
 
     def forget(self, key: str) -> None:
-        """The load of `key` has succeeded."""
+        """Allow loads of `key`: one has succeeded."""
         if self._until:
             self._until.pop(key, None)
 
     def reason(self, key: str) -> StaleReason | None:
-        """Why `key` should not be loaded yet; `None` if it may be."""
+        """Return why `key` should not be loaded yet; `None` if it may be."""
         if not self._until:
             return None
         until, reason = self._until.get(key, (0, None))

@@ -1,268 +1,401 @@
-"""What a flight does: look, lock, load, store."""
+"""One load: look into the tiers, lock the key among processes, run the loader, store the value."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import dataclass
 from functools import partial
+from types import TracebackType
 from typing import Any, Final, NamedTuple
 
 from otcache._engine.tiers import Tiers
 from otcache._engine.write_options import WriteOptions
-from otcache._loading.distributed_lock import DistributedLocks, Lease
-from otcache._loading.failed_loads import Failures
+from otcache._loading.distributed_lock import DistributedLocks, Lease, LockAttempt
+from otcache._loading.failed_loads import FailedLoads
 from otcache._loading.options import LoadPolicy, Request
-from otcache._loading.single_flight import Flight, SingleFlight
-from otcache.base import Loaded, run
-from otcache.exceptions import LoadTimeout
-from otcache.telemetry._instrumentation.loads import write_place
+from otcache.base import Loaded, run_loader
+from otcache.exceptions import LoadTimeout, ValidationError
+from otcache.telemetry._instrumentation.loads import OpenLoad, Span, SpanContext, write_place
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.signals import clock
-from otcache.telemetry.record import Lookup, StaleReason, WriteReason
+from otcache.telemetry.record import CoalesceScope, LoadTrigger, Lookup, Outcome, StaleReason, WriteReason
 
 CLOCK_TOLERANCE: Final = 0.01
-"""Seconds by which the ages of one value may differ in two processes that both know the server's clock."""
+"""Seconds by which two processes that know the server's clock may differ about the age of one value."""
 
 
-class _Made(NamedTuple):
-    """A loaded value, ready to be stored; `payload` is `None` if it is not to be."""
+@dataclass(frozen=True, slots=True)
+class TierRead:
+    """What the tiers hold for a key, read once for all callers of the key.
+
+    Attributes:
+        lookup: The hit, or the miss with its stale candidate.
+        held: Why the key isn't loaded although it isn't fresh: its last load failed a moment ago.
+        size: Bytes of the entry in L2, if that was read.
+        payload: A hit's value in bytes, where each caller gets an object of its own.
+    """
+
+    lookup: Lookup
+    held: StaleReason | None = None
+    size: int | None = None
+    payload: bytes | None = None
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether nothing has to be loaded."""
+        return self.lookup.result == "hit" or self.held is not None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """What one load brought, for all callers who wait for it.
+
+    Attributes:
+        value: The value.
+        left: Seconds that the value stays fresh; 0 if it was not to be stored, `None` for ever.
+        payload: The value in bytes, where each caller gets an object of its own; `None` if it can't be encoded.
+        error: What was raised; there is no value then.
+        traceback: The error's, as it was raised first: each caller that raises the same error adds its own frames.
+    """
+
+    value: Any = None
+    left: float | None = None
+    payload: bytes | None = None
+    error: BaseException | None = None
+    traceback: TracebackType | None = None
+
+    @classmethod
+    def failed(cls, error: BaseException) -> LoadResult:
+        """Return the result of a load that raised `error`."""
+        return cls(error=error, traceback=error.__traceback__)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadEnvironment:
+    """What all loads of one cache share.
+
+    Attributes:
+        tiers: L1 and L2.
+        probe: The telemetry of the cache.
+        failures: The loads that failed a moment ago.
+        locks: The locks among processes; `None` where each process loads for itself.
+    """
+
+    tiers: Tiers
+    probe: Probe
+    failures: FailedLoads
+    locks: DistributedLocks | None
+
+
+class _Prepared(NamedTuple):
+    """A loaded value and how to store it; `payload` is `None` if it must not be stored."""
 
     value: Any
-    terms: WriteOptions
+    options: WriteOptions
     payload: bytes | None
 
 
 class LoadTask:
-    """Runs the flights of one cache.
+    """One load of one key. `SingleFlight` calls `look`, `start`, `lock`, `load`, `unlock` and `close` in this order.
 
     Args:
-        tiers: Where values are.
-        probe: What is reported through.
-        flights: Where a flight is taken out once it has landed.
-        failures: What failed a moment ago.
-        locks: By which one process among all loads; `None` where each does for itself.
+        env: What it shares with the other loads of its cache.
+        request: What the caller who began it wants.
+        trigger: Why it began.
+        outcome: The record of its remote calls; its span is the caller's, or a refresh's.
+        age: Seconds since the value was made that an early refresh replaces.
+
+    Attributes:
+        key: The key.
+        tags: The tags that are known before the loader has returned.
+        outcome: The record.
+        trigger: Why it runs: `miss` becomes `revalidate` if the callers are served stale and no one waits.
+        read: What the tiers hold; `None` before anyone looked.
+        run: The run of the loader; a write of the key from here on makes the loaded value old.
+        is_storing: Whether the value is on its way into the tiers.
+        paused: Nanoseconds that the application's callbacks took.
     """
 
     def __init__(
-        self,
-        tiers: Tiers,
-        probe: Probe,
-        flights: SingleFlight,
-        failures: Failures,
-        locks: DistributedLocks | None = None,
+        self, env: LoadEnvironment, request: Request, trigger: LoadTrigger, outcome: Outcome, age: float | None = None
     ) -> None:
-        self._tiers = tiers
-        self._locks = locks
-        self._probe = probe
-        self._reports = probe.loads
-        self._flights = flights
-        self._failures = failures
+        self.key = request.key
+        self.tags = request.tags
+        self.trigger = trigger
+        self.outcome = outcome
+        self.read: TierRead | None = None
+        self.run: OpenLoad | None = None
+        self.is_storing = False
+        self.paused = 0
+        self._env = env
+        self._request = request
+        self._age = age
+        self._reports = env.probe.loads
+        self._loop = asyncio.get_running_loop()
+        self._deadline = 0.0
+        self._refresh: Span | None = None
+        self._span: Span | None = None  # begins before it is known who loads: the lock tells other processes of it
+        self._attempt: LockAttempt | None = None
+        self._lease: Lease | None = None
+        self._is_outdated = False
+        self._is_detached = False
 
-    async def fly(self, flight: Flight, request: Request, age: float | None) -> None:
-        """Bring the value that `request` wants; for a miss, its callers have looked whether it is there.
+    # --- what callers may know while they wait ------------------------------------------------------
 
-        Args:
-            flight: What is told of it.
-            request: Of the caller who began it.
-            age: Seconds since the value was made that is to be replaced.
+    @property
+    def in_background(self) -> bool:
+        """Whether no caller waits for the value."""
+        return self.trigger in ("revalidate", "eager")
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the deadline has passed: the loader doesn't end although it was cancelled."""
+        return self._loop.time() >= self._deadline
+
+    @property
+    def scope(self) -> CoalesceScope:
+        """Where the load runs: in this process, or in another one."""
+        return "process" if self._attempt is None else self._attempt.scope
+
+    @property
+    def leader(self) -> SpanContext | None:
+        """The span of the other process's load."""
+        return None if self._attempt is None else self._attempt.leader
+
+    @property
+    def place(self) -> SpanContext | None:
+        """The span of the load that callers wait for, here or in another process."""
+        return self.leader if self.run is None else self.run.place
+
+    # --- look ---------------------------------------------------------------------------------------
+
+    async def look(self) -> TierRead:
+        """Read the tiers."""
+        lookup = await self._env.tiers.look_up(self.outcome, self.key, self._request.kind, True)
+        if lookup.result == "hit":
+            self.read = TierRead(lookup, None, self.outcome.size, self._encoded(lookup.value))
+        else:
+            has_stale = self._request.policy.allowed(lookup.candidate) is not None
+            self.read = TierRead(lookup, self._env.failures.reason(self.key) if has_stale else None)
+        return self.read
+
+    def _encoded(self, value: Any) -> bytes | None:
+        """Encode a value that is not stored by this load, where each caller gets an object of its own."""
+        if not self._env.tiers.copies:
+            return None
+        try:
+            return self._env.tiers.codec.encode(self.key, value, WriteOptions(0, 0), self._request.kind).payload
+        except ValidationError:  # the callers share the one object: there is no second
+            return None
+
+    @property
+    def _has_stale(self) -> bool:
+        return self.read is not None and self._request.policy.allowed(self.read.lookup.candidate) is not None
+
+    # --- start and close ----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Set the deadline; a load that no caller waits for gets a trace of its own from here on."""
+        policy = self._request.policy
+        self._deadline = self._loop.time() + policy.timeout
+        if self.trigger == "miss" and self._has_stale and not policy.soft_timeout:
+            self.trigger = "revalidate"
+        if self.in_background:
+            self._refresh = self._reports.open_refresh(self.outcome.span, self.trigger, self._request.loader)
+            self.outcome.span = self._refresh
+
+    def close(self, error: BaseException | None) -> None:
+        """End that trace."""
+        if self._refresh is not None:
+            self._reports.close_refresh(self._refresh, error, self.key)
+
+    # --- lock ---------------------------------------------------------------------------------------
+
+    async def lock(self) -> LoadResult | None:
+        """Lock the key, so that one process among all loads it.
+
+        Returns:
+            The value, if another process has stored it meanwhile; `None` if this one is to load, with the lock or,
+            where Redis can't give it, without.
         """
-        flight.deadline = flight.loop.time() + request.policy.timeout
-        refresh = self._turn(flight, request) if flight.in_background else None
-        try:
-            if flight.trigger == "revalidate" and await self.is_there(flight, request):
-                return
-            if flight.trigger == "miss" and flight.look.kept is not None and not request.policy.soft_timeout:
-                refresh = self._turn(flight, request)
-            flight.tell_look()
-            await self._bring(flight, request, age)
-        except Exception as exc:
-            flight.fail(exc)
-            raise
-        finally:
-            self._reports.close_refresh(refresh, flight.error, flight.key)
-
-    def _turn(self, flight: Flight, request: Request) -> Any:
-        """Nobody waits for this one: from here on it is a trace of its own."""
-        record = flight.outcome
-        if not flight.in_background:
-            flight.trigger = "revalidate"
-        refresh = self._reports.open_refresh(record.span, flight.trigger, request.loader)
-        record.span = refresh
-        return refresh
-
-    async def is_there(self, flight: Flight, request: Request) -> bool:
-        """Whether nothing has to be loaded: a tier holds the value, or a stale one is to be given for a while."""
-        flight.look = await self._tiers.look_up(flight.outcome, flight.key, request.kind, True)
-        if flight.look.result == "hit":
-            return True
-        flight.look.kept = request.policy.allowed(flight.look.kept)
-        if flight.look.kept is not None:
-            flight.held = self._failures.reason(flight.key)
-        return flight.held is not None
-
-    # --- loading ------------------------------------------------------------------------------------
-
-    async def _bring(self, flight: Flight, request: Request, age: float | None) -> None:
-        """Load, alone among all processes where that is wanted and can be had."""
-        if self._locks is None:
-            await self._load(flight, request)
-            return
-        place = partial(self._place, flight, request)
-        lease: Lease | Lookup | None
-        if flight.trigger == "forced":
-            lease = await self._locks.seize(flight, place)
+        locks = self._env.locks
+        if locks is None:
+            return None
+        attempt = self._attempt = LockAttempt(self.key, self.outcome, self._deadline, self._loop)
+        if self.trigger == "forced":
+            lease: Lease | Lookup | None = await locks.seize(attempt, self._announce)
         else:
-            lease = await self._locks.take(flight, place, partial(self._newer, flight, request, clock(), age))
+            lease = await locks.take(attempt, self._announce, partial(self._newer, clock()))
         if isinstance(lease, Lookup):
-            flight.value, flight.left = lease.value, lease.left
-            self._flights.land(flight)
-            return
+            return LoadResult(lease.value, lease.left, self._encoded(lease.value))
         if lease is None:
-            flight.span = None  # of an attempt that ended in waiting
-        else:
-            flight.give_back = partial(self._locks.give_back, lease)
-            flight.lease = lease
-        try:
-            await self._load(flight, request)
-        finally:
-            flight.unlock()
+            self._span = None  # of an attempt that ended in waiting
+        self._lease = lease
+        return None
 
-    def _place(self, flight: Flight, request: Request) -> bytes:
-        """Where the span of the load begins, for the links of other processes."""
-        flight.span = self._reports.announce(flight.outcome.span, flight.trigger, request.loader)
-        return write_place(flight.span)
+    def unlock(self) -> None:
+        """Let other processes load."""
+        if self._lease is not None and self._env.locks is not None:
+            self._env.locks.give_back(self._lease)
 
-    def _newer(
-        self, flight: Flight, request: Request, began: int, age: float | None, payload: bytes, may_copy: bool
-    ) -> Lookup | None:
-        """What the far tier holds, if another process has put it there since it was decided to load."""
-        waited = flight.scope == "distributed"
-        known = not waited and (flight.trigger != "miss" or flight.look.kept is not None)  # the near tier has it
-        look = Lookup(flight.key, "miss")
-        found = self._tiers.take(flight.outcome, look, payload, request.kind, copy=may_copy and not known)
+    def _announce(self) -> bytes:
+        """Begin the span of the run that comes if we get the lock; return its place for other processes' links."""
+        self._span = self._reports.announce(self.outcome.span, self.trigger, self._request.loader)
+        return write_place(self._span)
+
+    def _newer(self, began: int, payload: bytes, may_copy: bool) -> Lookup | None:
+        """Return what L2 holds, if another process has put it there since we decided, at `began`, to load."""
+        # L1 has the entry already, unless we waited for another process
+        known = self.scope == "process" and (self.trigger != "miss" or self._has_stale)
+        look, kind = Lookup(self.key, "miss"), self._request.kind
+        found = self._env.tiers.take(self.outcome, look, payload, kind, copy=may_copy and not known)
         if found.result != "hit":
             return None
-        if flight.trigger == "eager" and age is not None and found.age is not None:
-            same = age + (clock() - began) / 1e9
-            return found if found.age < same - CLOCK_TOLERANCE else None
-        return found if flight.trigger != "eager" else None
+        if self.trigger != "eager":
+            return found
+        if self._age is None or found.age is None:
+            return None
+        # an early refresh finds the entry that it is to replace: only a younger one makes the load needless
+        age_of_replaced = self._age + (clock() - began) / 1e9
+        return found if found.age < age_of_replaced - CLOCK_TOLERANCE else None
 
-    async def _load(self, flight: Flight, request: Request) -> None:
+    # --- load ---------------------------------------------------------------------------------------
+
+    async def load(self) -> LoadResult:
+        """Run the loader and store its value; remember for a while if it fails."""
         try:
-            await self._make_and_store(flight, request)
-            self._failures.forget(flight.key)
+            result = await self._load_and_store()
         except asyncio.CancelledError as exc:
             if _is_cancelled():
                 raise
-            flight.fail(exc)  # the loader's own
-        except Exception as exc:  # noqa: BLE001  the loader's: it is raised to every caller
-            flight.fail(exc)
-        if flight.error is not None:
-            self._failures.note(flight.key, failure_reason(flight.error))
-        self._flights.land(flight)
+            result = LoadResult.failed(exc)  # raised inside of the loader, by something that it awaits
+        except Exception as exc:  # noqa: BLE001  any error of the loader goes to every caller
+            result = LoadResult.failed(exc)
+        if result.error is None:
+            self._env.failures.forget(self.key)
+        else:
+            self._env.failures.note(self.key, failure_reason(result.error))
+        return result
 
-    async def _make_and_store(self, flight: Flight, request: Request) -> None:
-        stamp, inflight = await self._tiers.stamp(flight.outcome), self._tiers.inflight
-        token = inflight.begin_load(flight.key)
+    async def _load_and_store(self) -> LoadResult:
+        tiers = self._env.tiers
+        version = await tiers.version(self.outcome)  # before the loader reads: what is invalidated meanwhile is newer
+        token = tiers.inflight.begin_load(self.key)
         try:
-            made = await self._make(flight, request, stamp)
+            made = await self._make(version)
         finally:
-            is_newest = inflight.end_load(flight.key, token)
-        flight.value, flight.left = made.value, 0.0
-        if made.payload is not None and is_newest and not flight.outdated:
-            await self._store(flight, made.payload, made)
+            is_newest = tiers.inflight.end_load(self.key, token)
+        if made.payload is None:
+            return LoadResult(made.value, 0.0, self._encoded(made.value))
+        payload = made.payload if tiers.copies else None
+        if not is_newest or self._is_outdated:
+            return LoadResult(made.value, 0.0, payload)
+        await self._store(made, made.payload)
+        return LoadResult(made.value, made.options.ttl or None, payload)
 
-    async def _make(self, flight: Flight, request: Request, stamp: int) -> _Made:
-        """Run the loader, in time."""
-        span = flight.span or self._reports.announce(flight.outcome.span, flight.trigger, request.loader)
-        load = flight.load = self._reports.begin(span, flight.trigger)
+    async def _make(self, version: int) -> _Prepared:
+        """Run the loader within the deadline, and encode its value."""
+        span = self._span or self._reports.announce(self.outcome.span, self.trigger, self._request.loader)
+        run = self.run = self._reports.begin(span, self.trigger)
         error: BaseException | None = None
         value: Any = None
         try:
-            with self._reports.inside(load):
-                loaded = await self._in_time(flight, request)
-                load.ended, value = clock(), loaded.value
-                return self._prepare(flight, request, loaded, stamp)
+            with self._reports.inside(run):
+                loaded = await self._call_loader()
+                run.ended, value = clock(), loaded.value
+                return self._prepare(loaded, version, run)
         except BaseException as exc:
             error = exc
             raise
         finally:
-            load.ended = load.ended or clock()
-            self._tell(flight, value, error)
+            run.ended = run.ended or clock()
+            self._report(run, value, error)
 
-    @staticmethod
-    async def _in_time(flight: Flight, request: Request) -> Loaded[Any]:
+    async def _call_loader(self) -> Loaded[Any]:
         try:
-            async with asyncio.timeout_at(flight.deadline) as limit:
-                return await run(request.loader)
+            async with asyncio.timeout_at(self._deadline) as limit:
+                return await run_loader(self._request.loader)
         except TimeoutError:
             if not limit.expired():
                 raise  # the loader's own
-        raise LoadTimeout(f"the load took longer than timeout={request.policy.timeout:g} s")
+        raise LoadTimeout(f"the load took longer than timeout={self._request.policy.timeout:g} s")
 
-    def _prepare(self, flight: Flight, request: Request, loaded: Loaded[Any], stamp: int) -> _Made:
-        record, load, policy = flight.outcome, flight.load, request.policy
-        assert load is not None
-        tags = self._tiers.check_tags((*request.tags, *loaded.tags))
-        reason: WriteReason = "refresh" if flight.in_background else "load"
-        seconds, duration = self._seconds(policy, loaded), load.ended - load.started
-        terms = WriteOptions(
-            seconds, stamp, tags, policy.stale_ttl, duration, reason, policy.early_refresh, load.started
+    def _prepare(self, loaded: Loaded[Any], version: int, run: OpenLoad) -> _Prepared:
+        record, request, policy = self.outcome, self._request, self._request.policy
+        tags = self._env.tiers.check_tags((*request.tags, *loaded.tags))
+        reason: WriteReason = "refresh" if self.in_background else "load"
+        seconds, duration = _seconds(policy, loaded), run.ended - run.started
+        options = WriteOptions(
+            seconds, version, tags, policy.stale_ttl, duration, reason, policy.early_refresh, run.started
         )
         if not loaded.store:
-            return _Made(loaded.value, terms, None)
-        record.facts = facts = self._probe.with_writer(record, None)
-        payload = self._tiers.coding.encode(request.key, loaded.value, terms, request.kind, facts).payload
+            return _Prepared(loaded.value, options, None)
+        record.facts = facts = self._env.probe.with_writer(record, None)
+        payload = self._env.tiers.codec.encode(request.key, loaded.value, options, request.kind, facts).payload
         record.ttl, record.size = float(seconds), len(payload)
-        return _Made(loaded.value, terms, payload)
+        return _Prepared(loaded.value, options, payload)
 
-    @staticmethod
-    def _seconds(policy: LoadPolicy, loaded: Loaded[Any]) -> int:
-        if loaded.ttl is not None:
-            seconds = policy.varied(ttl=loaded.ttl).ttl
-        elif loaded.value is None and policy.negative_ttl is not None:
-            seconds = policy.negative_ttl
-        else:
-            seconds = policy.ttl
-        if not seconds or not policy.ttl_jitter:
-            return seconds
-        share = policy.ttl_jitter * random.random()  # noqa: S311  spreads expiries, no secret
-        return max(1, round(seconds * (1 - share)))
-
-    def _tell(self, flight: Flight, value: Any, error: BaseException | None) -> None:
-        """Callbacks first: they may add to the span that ends then."""
-        load, key = flight.load, flight.key
-        assert load is not None
-        callbacks, began = self._probe.callbacks, clock()
+    def _report(self, run: OpenLoad, value: Any, error: BaseException | None) -> None:
+        """Call the callbacks, then end the run's span: the callbacks may add to it."""
+        callbacks, began = self._env.probe.callbacks, clock()
         if callbacks.active and not isinstance(error, asyncio.CancelledError):
-            with self._reports.inside(load):
+            with self._reports.inside(run):
                 if error is None:
-                    callbacks.fire("load", key, value)
+                    callbacks.fire("load", self.key, value)
                 else:
-                    callbacks.fire("load_error", key, error)
-            flight.paused = clock() - began
-        stale = failure_reason(error) if error is not None and flight.look.kept is not None else None
-        detached = flight.detached and not flight.in_background
-        self._reports.end(load, error, stale, key, detached=detached)
+                    callbacks.fire("load_error", self.key, error)
+            self.paused = clock() - began
+        stale = failure_reason(error) if error is not None and self._has_stale else None
+        detached = self._is_detached and not self.in_background
+        self._reports.end(run, error, stale, self.key, detached=detached)
 
-    async def _store(self, flight: Flight, payload: bytes, made: _Made) -> None:
-        if self._tiers.copies:
-            flight.payload = payload
-        flight.left, flight.storing = made.terms.ttl or None, True
-        values, payloads = {flight.key: made.value}, {flight.key: payload}
-        lease = flight.lease
+    async def _store(self, made: _Prepared, payload: bytes) -> None:
+        self.is_storing = True
+        lease = self._lease
         lock = lease.value if lease is not None and lease.is_certain else None
-        stored = await self._tiers.write(flight.outcome, values, payloads, made.terms, clock(), lock)
+        values, payloads = {self.key: made.value}, {self.key: payload}
+        stored = await self._env.tiers.write(self.outcome, values, payloads, made.options, clock(), lock)
         if stored and lock is not None and lease is not None:
-            lease.is_over = True  # by the same command
+            lease.note_free()
+
+    # --- what happens to it meanwhile ---------------------------------------------------------------
+
+    def detach(self) -> None:
+        """The caller who began the load has gone; the load goes on."""
+        self._is_detached = True
+
+    def discard(self) -> None:
+        """The key has changed: don't store the value, which may be older, and let other processes load at once."""
+        if self.run is None:  # nothing has been read yet that could be old
+            return
+        self._is_outdated = True
+        if self._loop is asyncio.get_running_loop():
+            self.unlock()
+        elif not self._loop.is_closed():  # a change in another thread's event loop
+            self._loop.call_soon_threadsafe(self.unlock)
+
+
+def _seconds(policy: LoadPolicy, loaded: Loaded[Any]) -> int:
+    """Return the time to live of a loaded value, shortened at random if that is wanted."""
+    if loaded.ttl is not None:
+        seconds = policy.varied(ttl=loaded.ttl).ttl
+    elif loaded.value is None and policy.negative_ttl is not None:
+        seconds = policy.negative_ttl
+    else:
+        seconds = policy.ttl
+    if not seconds or not policy.ttl_jitter:
+        return seconds
+    share = policy.ttl_jitter * random.random()  # noqa: S311  spreads expiries, no secret
+    return max(1, round(seconds * (1 - share)))
 
 
 def failure_reason(error: BaseException) -> StaleReason:
-    """Why a stale value is given after this error."""
+    """Return why callers are served stale after this error."""
     return "loader_timeout" if isinstance(error, LoadTimeout) else "loader_error"
 
 
 def _is_cancelled() -> bool:
-    """Whether this task is to end, rather than a part of the loader's."""
+    """Whether this task is to end, rather than something that the loader awaits."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

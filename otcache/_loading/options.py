@@ -1,4 +1,4 @@
-"""How a load behaves: the configuration's say, and what one call wants otherwise."""
+"""How a load behaves: as the configuration says, and as one call wants it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class LoadPolicy:
 
     Attributes:
         ttl: How long the value is fresh; 0 for ever.
-        stale_ttl: How long after that it may be given where no new one is to be had.
-        soft_timeout: How long a caller who has a stale value waits for the new one; 0 not at all.
-        timeout: After this the load is given up.
+        stale_ttl: How long after that the value may be served stale.
+        soft_timeout: How long a caller with a stale value waits for the new one; 0 not at all.
+        timeout: How long the loader may run.
         negative_ttl: The `ttl` of a `None`; `None` for the ordinary one.
-        early_refresh: How eagerly a hot value is loaded before its time is over; 0 never.
+        early_refresh: How eagerly a hot value is refreshed before it expires; 0 never.
         ttl_jitter: Share by which `ttl` is shortened at random.
     """
 
@@ -36,15 +36,15 @@ class LoadPolicy:
 
     @classmethod
     def of(cls, config: CacheConfig) -> LoadPolicy:
-        """What the configuration says."""
+        """Return the policy that the configuration describes."""
         return cls(**{name: getattr(config, option) for name, option in _OPTIONS.items()})
 
-    def allowed(self, kept: StaleCandidate | None) -> StaleCandidate | None:
-        """A stale value, if it is not staler than is wanted."""
-        return kept if kept is not None and kept.past <= self.stale_ttl else None
+    def allowed(self, candidate: StaleCandidate | None) -> StaleCandidate | None:
+        """Return the stale candidate if it is within `stale_ttl`."""
+        return candidate if candidate is not None and candidate.past <= self.stale_ttl else None
 
     def varied(self, **wanted: Any) -> LoadPolicy:
-        """The same with what is not `None` of `wanted`.
+        """Return this policy with those options of `wanted` that are not `None`.
 
         Raises:
             ValidationError: A value has the wrong type or is outside its range.
@@ -62,7 +62,7 @@ _OPTIONS: Final = {
     "early_refresh": "early_refresh",
     "ttl_jitter": "ttl_jitter",
 }
-"""The option that gives the default of a parameter, and its range."""
+"""The option that a parameter takes its default and its range from."""
 _FACTS: Final[dict[str, Facts]] = {
     name: facts_of(field) for name, option in _OPTIONS.items() for field in fields(CacheConfig) if field.name == option
 }
@@ -82,15 +82,15 @@ def _checked(name: str, value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What one caller wants.
+    """What one caller of `get_or_set` wants.
 
     Attributes:
-        key: Where the value is.
-        loader: What makes it.
-        policy: How its load behaves.
+        key: The key.
+        loader: Produces the value.
+        policy: How the load behaves.
         kind: The declared type of the value, if it needs one.
-        tags: Of the value.
-        forced: Whether it has to be made anew.
+        tags: The tags of the value.
+        forced: Whether to load although the value may be cached.
         template: The shape of the key, for telemetry.
     """
 

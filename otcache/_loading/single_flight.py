@@ -1,151 +1,101 @@
-"""One load per key and event loop at a time: who comes later waits for it."""
+"""One load per key and event loop at a time: a later caller of the key waits for it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
-from types import TracebackType
-from typing import Any, Final, Protocol
+from typing import Final
 
+from otcache._loading.load_task import LoadResult, LoadTask, TierRead
+from otcache._loading.waiting import done_within
 from otcache.exceptions import InfrastructureError
-from otcache.telemetry._instrumentation.loads import OpenLoad, Span, SpanContext
-from otcache.telemetry.record import CoalesceScope, LoadTrigger, Lookup, Outcome, StaleReason
+from otcache.telemetry.record import Lookup
 
 CLOSE_WITHIN: Final = 5.0
-"""Seconds that loaders have to end once they are cancelled."""
+"""Seconds that cancelled loaders have to end when the cache is closed."""
 
 _around: ContextVar[tuple[Flight, ...]] = ContextVar("otcache_flights", default=())
 """The flights whose loaders are around the code that runs now."""
 
 
-class HeldLock(Protocol):
-    """A lock among processes.
-
-    Attributes:
-        value: By which it is known to be ours.
-        is_certain: Whether the server has said that it is.
-        is_over: Whether it has been given back.
-    """
-
-    value: bytes
-    is_certain: bool
-    is_over: bool
-
-
 @dataclass(slots=True, eq=False)
 class Flight:
-    """One load under way: the far read before it, the lock, the loader and the store.
+    """The callers of one key and the load that they share.
 
-    A caller does the far read itself; only what follows a miss has a task.
+    The first caller reads the tiers for all; only what follows a miss runs in a task.
 
     Attributes:
-        key: Whose value it brings.
-        trigger: Why it began.
-        outcome: The record of its round trips; its span is that of the caller who began it, or a refresh's.
-        looking: Whether somebody finds out what the tiers hold.
-        looked: Done when it is known, or when who found out was cancelled and another one is there.
-        landed: Done when the value is there and stored, or there is none.
-        look: What the tiers hold.
-        tags: Of its value, as far as they are known before it is loaded.
-        held: Why it is not tried: it failed a moment ago.
-        deadline: When it is given up, on the clock of its event loop.
-        span: The span of its load, from before it is known who loads.
-        load: The run of the loader; a write of the key from here on makes its value old.
-        storing: Whether its value is on the way into the tiers.
-        outdated: Whether the key has been written since it began: its value may be given, not stored.
-        scope: Whose load it is: this process's own, or another's that it waits for.
-        leader: The span of that other's.
-        detached: Whether the caller who began it does not wait for it any more.
-        aboard: Callers who are here now.
-        waiters: Callers beside the one who began it.
-        value: What it brings.
-        payload: The same as it is stored, where every caller gets an object of its own.
-        left: Seconds that the value stays fresh; `None` for ever.
-        error: Why it brings none.
-        paused: ns of the application's callbacks inside of it.
-        give_back: Releases the lock among processes that it holds.
-        lease: That lock: what was written since it was taken must not be overwritten.
+        load: The load.
+        loop: The event loop of the callers and the load.
+        table: The flights of that loop that callers may join, by key; this one is in it until it lands.
+        looked: Done when it is known what the tiers hold; cancelled and replaced if the caller who looks is cancelled.
+        landed: Done when the value is loaded and stored, or there is none; `None`: what was read is enough.
+        is_looking: Whether a caller, or the task, reads the tiers now.
+        task: Runs the load.
+        callers: Callers who are here now.
+        waiters: Callers who came after the first, gone ones included.
     """
 
-    key: str
-    trigger: LoadTrigger
-    outcome: Outcome
+    load: LoadTask
     loop: asyncio.AbstractEventLoop
-    look: Lookup
-    tags: tuple[str, ...] = ()
-    looking: bool = False
-    looked: asyncio.Future[None] = field(init=False)
-    landed: asyncio.Future[None] = field(init=False)
+    table: dict[str, Flight]
+    looked: asyncio.Future[TierRead] = field(init=False)
+    landed: asyncio.Future[LoadResult | None] = field(init=False)
+    is_looking: bool = False
     task: asyncio.Task[None] | None = None
-    held: StaleReason | None = None
-    deadline: float = 0.0
-    span: Span | None = None
-    load: OpenLoad | None = None
-    storing: bool = False
-    outdated: bool = False
-    scope: CoalesceScope = "process"
-    leader: SpanContext | None = None
-    detached: bool = False
-    aboard: int = 0
+    callers: int = 0
     waiters: int = 0
-    value: Any = None
-    payload: bytes | None = None
-    left: float | None = None
-    error: BaseException | None = None
-    traceback: TracebackType | None = None
-    paused: int = 0
-    give_back: Callable[[], None] | None = None
-    lease: HeldLock | None = None
 
     def __post_init__(self) -> None:
         self.looked, self.landed = self.loop.create_future(), self.loop.create_future()
+        self.table[self.load.key] = self
 
     @property
-    def in_background(self) -> bool:
-        """Whether nobody waits for it."""
-        return self.trigger in ("revalidate", "eager")
+    def error(self) -> BaseException | None:
+        """What the load raised, once it has landed."""
+        result = self.landed.result() if self.landed.done() else None
+        return None if result is None else result.error
 
-    @property
-    def place(self) -> SpanContext | None:
-        """The span of the load that is waited for."""
-        return self.leader if self.load is None else self.load.place
+    def join(self, *, first: bool) -> None:
+        """Count a caller in."""
+        self.callers += 1
+        self.waiters += not first
 
-    def fail(self, error: BaseException) -> None:
-        """It brings no value."""
-        self.error, self.traceback = error, error.__traceback__
-
-    def unlock(self) -> None:
-        """Let other processes load."""
-        give_back, self.give_back = self.give_back, None
-        if give_back is not None:
-            give_back()
-
-    def tell_look(self) -> None:
-        """What the tiers hold is known."""
+    def show(self, read: TierRead) -> None:
+        """Let the callers see what the tiers hold."""
         if not self.looked.done():
-            self.looked.set_result(None)
+            self.looked.set_result(read)
 
     def pass_on(self) -> None:
-        """Who found out what the tiers hold was cancelled: let the next caller do it."""
+        """Let the next waiter read the tiers; the reading caller was cancelled."""
         if not self.looked.done():
-            last, self.looked, self.looking = self.looked, self.loop.create_future(), False
-            last.set_result(None)
+            last, self.looked, self.is_looking = self.looked, self.loop.create_future(), False
+            last.cancel()  # wakes the waiters
 
-    def land(self) -> None:
-        """Let everybody go on."""
-        self.tell_look()
-        if not self.landed.done():
-            self.landed.set_result(None)
+    def land(self, result: LoadResult | None) -> None:
+        """Give the callers the result; a later caller of the key starts a new load. Only the first result counts."""
+        if self.landed.done():
+            return
+        self.forget()
+        self.show(self.load.read or TierRead(Lookup(self.load.key, "miss")))
+        self.landed.set_result(result)
 
+    def forget(self) -> None:
+        """Let no further caller join."""
+        if self.table.get(self.load.key) is self:
+            del self.table[self.load.key]
 
-Fly = Callable[[Flight], Awaitable[None]]
+    def abandon(self) -> None:
+        """Let later callers start a new load, in any process; waiting callers get this value, which is not stored."""
+        self.forget()
+        self.load.discard()
 
 
 class SingleFlight:
-    """The loads of one cache that are under way, per event loop: a future of one loop is of no use in another.
+    """The flights of one cache, per event loop: a future of one loop can't be awaited in another.
 
     Args:
         name: The cache's name.
@@ -160,28 +110,22 @@ class SingleFlight:
         return len(self._all)
 
     def find(self, key: str) -> Flight | None:
-        """The flight for `key` that a caller in this event loop may join."""
+        """Return the flight of `key` that a caller in this event loop may join."""
         table = self._tables.get(asyncio.get_running_loop())
         return table.get(key) if table else None
 
     def is_inside(self, key: str) -> bool:
-        """Whether the code that runs now is a loader of `key`, which would wait for itself."""
-        return any(flight.key == key and flight in self._all for flight in _around.get())
+        """Whether the code that runs now is a loader of `key`: it would wait for itself."""
+        return any(flight.load.key == key and flight in self._all for flight in _around.get())
 
-    def open(self, key: str, trigger: LoadTrigger, outcome: Outcome) -> Flight:
-        """A flight that later callers find."""
+    # --- one flight ---------------------------------------------------------------------------------
+
+    def open(self, load: LoadTask) -> Flight:
+        """Return a new flight, which later callers of its key find."""
         loop = asyncio.get_running_loop()
-        flight = Flight(key, trigger, outcome, loop, Lookup(key, "miss"))
-        self._table(loop)[key] = flight
+        flight = Flight(load, loop, self._table(loop))
         self._all.add(flight)
         return flight
-
-    def launch(self, flight: Flight, fly: Fly) -> None:
-        """Let it load, in a task with a copy of the caller's context, unless it was closed meanwhile."""
-        if not flight.landed.done():
-            flight.looking = True
-            flight.task = flight.loop.create_task(self._run(flight, fly), name=f"otcache-load-{self._name}")
-            flight.task.add_done_callback(partial(self._end, flight))
 
     def _table(self, loop: asyncio.AbstractEventLoop) -> dict[str, Flight]:
         table = self._tables.get(loop)
@@ -191,90 +135,111 @@ class SingleFlight:
             table = self._tables[loop] = {}
         return table
 
-    @staticmethod
-    async def _run(flight: Flight, fly: Fly) -> None:
-        _around.set((flight,) if flight.in_background else (*_around.get(), flight))
+    async def look(self, flight: Flight) -> TierRead:
+        """Return what the tiers hold: one caller reads them, the others wait for that; a hit costs no task."""
+        while not flight.looked.done():  # again if the reading caller was cancelled
+            await (done_within(flight.looked) if flight.is_looking else self._look(flight))
+        return flight.looked.result()
+
+    async def _look(self, flight: Flight) -> None:
+        flight.is_looking = True
         try:
-            await fly(flight)
+            read = await flight.load.look()
         except Exception as exc:  # noqa: BLE001  raised to every caller
-            flight.fail(exc)
+            self._finish(flight, LoadResult.failed(exc))
+        except BaseException:
+            flight.pass_on()
+            raise
+        else:
+            if read.is_enough:
+                flight.show(read)
+                self._finish(flight)
+            else:
+                self.launch(flight)
+
+    def launch(self, flight: Flight) -> None:
+        """Load in a task with a copy of the caller's context, unless the cache was closed meanwhile."""
+        if not flight.landed.done():
+            flight.is_looking = True
+            flight.task = flight.loop.create_task(self._run(flight), name=f"otcache-load-{self._name}")
+            flight.task.add_done_callback(partial(self._end, flight))
+
+    @staticmethod
+    async def _run(flight: Flight) -> None:
+        load = flight.load
+        # a background load's loader may ask for any key, the outer loaders' too: no caller waits for it
+        _around.set((flight,) if load.in_background else (*_around.get(), flight))
+        looks = load.trigger == "revalidate"  # of a miss, its callers have; the others load in any case
+        try:
+            load.start()
+            read = await load.look() if looks else load.read
+            flight.show(read or TierRead(Lookup(load.key, "miss")))
+            if read is None or not read.is_enough:
+                await _lock_and_load(flight)
+        except Exception as exc:  # noqa: BLE001  raised to every caller
+            flight.land(LoadResult.failed(exc))
+        finally:
+            load.close(flight.error)
 
     def _end(self, flight: Flight, task: asyncio.Task[None]) -> None:
-        """Also of a task that was cancelled before it began."""
-        if not flight.landed.done() and (task.cancelled() or task.exception() is not None):
-            self._fail_closed(flight)
-        self.finish(flight)
+        """Finish the flight of a task that has ended, even if it was cancelled before it began."""
+        failed = task.cancelled() or task.exception() is not None
+        self._finish(flight, self._closed() if failed else None)
 
-    def _fail_closed(self, flight: Flight) -> None:
-        flight.fail(InfrastructureError(f"cache {self._name} was closed during a load"))
+    def _closed(self) -> LoadResult:
+        return LoadResult.failed(InfrastructureError(f"cache {self._name} was closed during a load"))
 
-    def finish(self, flight: Flight) -> None:
-        """Nothing of it is left to do."""
+    def _finish(self, flight: Flight, result: LoadResult | None = None) -> None:
         self._all.discard(flight)
-        self.land(flight)
+        flight.land(result)
 
-    def leave(self, flight: Flight) -> None:
-        """A caller goes; a flight without a task ends with the last of them."""
-        flight.aboard -= 1
-        if not flight.aboard and flight.task is None:
-            self.finish(flight)
+    def leave(self, flight: Flight, *, first: bool) -> None:
+        """Count a caller out; a flight without a task ends with the last caller."""
+        flight.callers -= 1
+        if first and not flight.landed.done():
+            flight.load.detach()
+        if not flight.callers and flight.task is None:
+            self._finish(flight)
 
-    def land(self, flight: Flight) -> None:
-        """It has brought what it brings; nobody waits for what is left to do."""
-        self._forget(flight)
-        flight.land()
-
-    def _forget(self, flight: Flight) -> None:
-        table = self._tables.get(flight.loop, {})
-        if table.get(flight.key) is flight:
-            del table[flight.key]
-
-    # --- writes of others ---------------------------------------------------------------------------
+    # --- changes of keys ----------------------------------------------------------------------------
 
     async def settle(self, keys: Iterable[str]) -> None:
-        """Before a write: values that are on their way into the tiers get there first, and are overwritten."""
+        """Before a write: wait for loaded values of `keys` that are on their way into the tiers.
+
+        The write then overwrites them; the other way round, a loaded value would overwrite the newer one.
+        """
         if self._all:
             table = self._tables.get(asyncio.get_running_loop(), {})
             for flight in [table.get(key) for key in keys]:
-                if flight is not None and flight.storing:
-                    await arrives(flight.landed)
+                if flight is not None and flight.load.is_storing:
+                    await done_within(flight.landed)
 
     def keys_changed(self, keys: Collection[str]) -> None:
-        """Later callers of `keys` must not be given what was read before the change."""
+        """Abandon the loads of `keys`: later callers must not get what was read before the change."""
         if self._all:
             for table in list(self._tables.values()):
                 self._abandon([table[key] for key in keys if key in table])
 
     def everything_changed(self) -> None:
-        """The same for every key."""
+        """Abandon every load."""
         if self._all:
             for table in list(self._tables.values()):
                 self._abandon(list(table.values()))
 
     def tag_invalidated(self, tag: str) -> None:
-        """The same for the loads of values with this tag."""
+        """Abandon the loads of values with this tag, as far as the tags are known before the value is loaded."""
         if self._all:
             for table in list(self._tables.values()):
-                self._abandon([flight for flight in table.values() if tag in flight.tags])
+                self._abandon([flight for flight in table.values() if tag in flight.load.tags])
 
-    def _abandon(self, flights: Iterable[Flight]) -> None:
+    @staticmethod
+    def _abandon(flights: Iterable[Flight]) -> None:
         for flight in flights:
-            if not flight.storing:  # that one gets there first, and is overwritten
-                self.abandon(flight)
-
-    def abandon(self, flight: Flight) -> None:
-        """Who comes from now on begins anew, in any process; a value that is being made is not stored."""
-        self._forget(flight)
-        if flight.load is None:
-            return
-        flight.outdated = True
-        if flight.loop is asyncio.get_running_loop():
-            flight.unlock()
-        elif not flight.loop.is_closed():
-            flight.loop.call_soon_threadsafe(flight.unlock)
+            if not flight.load.is_storing:  # `settle` made the write wait for that one
+                flight.abandon()
 
     async def close(self) -> None:
-        """Cancel every flight, and wait for those of this event loop."""
+        """Cancel every load, and wait for those of this event loop."""
         here, waited = asyncio.get_running_loop(), []
         for flight in list(self._all):
             if flight.loop is not here:
@@ -291,12 +256,13 @@ class SingleFlight:
         if flight.task is not None:
             flight.task.cancel()
         else:
-            self._fail_closed(flight)
-            self.finish(flight)
+            self._finish(flight, self._closed())
 
 
-async def arrives(future: asyncio.Future[None], seconds: float | None = None) -> bool:
-    """Whether `future` is done within `seconds`; whoever waits may be cancelled without any effect on it."""
-    if not future.done():
-        await asyncio.wait([future], timeout=seconds)
-    return future.done()
+async def _lock_and_load(flight: Flight) -> None:
+    """Load alone among all processes, where that is wanted and can be had."""
+    load = flight.load
+    try:
+        flight.land(await load.lock() or await load.load())
+    finally:
+        load.unlock()  # after landing: no caller waits until Redis has released the lock

@@ -1,4 +1,4 @@
-"""Is a cache working: one answer for probes, dashboards and people."""
+"""The health of a cache, for probes, dashboards and people."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from otcache.cache import Cache
 from otcache.telemetry._instrumentation.signals import error_type
 
 ANSWER_WITHIN: Final = 1.0
-"""Seconds that a cache of another family has to answer."""
+"""Seconds that a cache of a user's own class has to answer."""
 QUESTION: Final = "otcache:health"
-"""The key that a cache of another family is asked for."""
+"""The key that is read from such a cache."""
 
 
 async def health_of(cache: CacheInterface) -> dict[str, Any]:
-    """Ask every tier of `cache` once.
+    """Check every tier of `cache` once.
 
     Returns:
-        `status` (healthy; degraded: a tier is away and another one works; unhealthy: none works),
+        `status` (healthy; degraded: one tier is unavailable and another works; unhealthy: none works),
         `cache_type`, `tiers` (per tier `status`, `latency_ms` and the class of the `error`),
-        `statistics`, `checked_at` (ISO 8601, UTC). No host and no secret is in it.
+        `statistics`, `checked_at` (ISO 8601, UTC). It contains no host and no secret.
     """
     tiers = await cache.tiers_health() if isinstance(cache, Cache) else {"cache": await _ask(cache)}
     return {
@@ -44,18 +44,18 @@ def _overall(statuses: Iterable[str]) -> str:
 
 
 async def _ask(cache: CacheInterface) -> dict[str, Any]:
-    """A cache that only promises the documented interface is read once."""
+    """Read once from a cache that has the documented interface alone."""
     started = perf_counter()
     try:
         async with asyncio.timeout(ANSWER_WITHIN):
             await cache.get(QUESTION)
-    except Exception as exc:  # noqa: BLE001  somebody else's cache; the answer says what it raised
+    except Exception as exc:  # noqa: BLE001  a user's cache may raise anything; the health shows its class
         return {"status": "unhealthy", "latency_ms": None, "error": error_type(exc)}
     return {"status": "healthy", "latency_ms": round((perf_counter() - started) * 1000, 3), "error": None}
 
 
 def _statistics(cache: CacheInterface) -> dict[str, Any]:
-    """What the cache counted, without where its Redis is: a health route is often open to everybody."""
+    """Return the cache's counts without the address of its Redis: a health route is often public."""
     get_stats = getattr(cache, "get_stats", None)
     found = get_stats() if callable(get_stats) else {}
     statistics = dict(found) if isinstance(found, Mapping) else {}

@@ -1,4 +1,4 @@
-"""The caches of a process: one per configuration and event loop, built once, closed by whoever owns them."""
+"""The caches of a process: one per configuration and event loop, opened once, closed by lifespan, loop or exit."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ CLOSE_WITHIN: Final = 5.0
 
 
 class ByIdentity(Generic[A, B]):
-    """A function of one object, computed once for each; the object is neither hashed nor compared.
+    """A function of one object, called once for each object; objects are neither hashed nor compared.
 
     Args:
-        function: What is remembered.
-        limit: Objects remembered; one more and it starts anew.
+        function: The function whose results are remembered.
+        limit: How many results are remembered; one more, and all are forgotten.
     """
 
     def __init__(self, function: Callable[[A], B], limit: int = 64) -> None:
@@ -48,7 +48,7 @@ class ByIdentity(Generic[A, B]):
 
 
 def _digest(config: CacheConfig) -> str:
-    """What tells configurations apart, secrets included, without holding them."""
+    """Return a digest that tells configurations apart, by their secrets too, without holding the secrets."""
     facts = {"class": type(config).__qualname__, **asdict(config)}
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=repr).encode()).hexdigest()
 
@@ -58,11 +58,11 @@ fingerprint: Final = ByIdentity(_digest)
 
 @dataclass(slots=True)
 class Closing:
-    """What closing a registry did.
+    """What `Registry.close` did.
 
     Attributes:
-        entries: Caches it held.
-        closed: Caches closed without trouble.
+        entries: Caches that the registry held.
+        closed: Caches that were closed without an error.
         errors: Name of the cache and class of the error, for each of the others.
     """
 
@@ -75,7 +75,7 @@ class Registry:
     """The caches of one event loop.
 
     Attributes:
-        leases: Lifespans that use it; the last one closes it.
+        leases: Lifespans that use the registry; the last one closes it.
     """
 
     def __init__(self) -> None:
@@ -84,11 +84,11 @@ class Registry:
         self._guard: AsyncGenerator[None, None] | None = None
 
     async def get(self, config: CacheConfig) -> Cache:
-        """The cache that `config` describes. All who ask while it is built wait for the one attempt.
+        """Return the cache that `config` describes; callers wait together while it is opened.
 
         Raises:
             ValidationError: The configuration is not valid.
-            InfrastructureError: Redis can't be reached, and the configuration wants to know; the next call tries again.
+            InfrastructureError: Redis can't be reached and `fail_on_connection_error` is on; the next call tries again.
         """
         key = fingerprint(config)
         task = self._caches.get(key)
@@ -102,7 +102,7 @@ class Registry:
         return await asyncio.shield(task)
 
     async def close(self) -> Closing:
-        """Close every cache, from another event loop too once its own is closed. The registry can be used again."""
+        """Close every cache; callable from another event loop once the own one is closed. The registry stays usable."""
         tasks, self._caches = list(self._caches.values()), {}
         closing = Closing()
         for task in tasks:
@@ -113,7 +113,7 @@ class Registry:
         return closing
 
     async def close_with_loop(self, ended: Callable[[], object]) -> None:
-        """Close when the running loop shuts down, and tell `ended`.
+        """Close when the running loop shuts down, then call `ended`.
 
         A loop closes its suspended asynchronous generators before it closes itself (`asyncio.run`,
         uvicorn, test clients): the last moment at which connections can be closed properly.
@@ -130,7 +130,7 @@ class Registry:
 
 
 def _failed(task: asyncio.Task[Any]) -> bool:
-    """Whether there is no cache to expect; asking marks the error as seen."""
+    """Whether the task has ended without a cache; reading the error keeps asyncio from logging it."""
     return task.done() and (task.cancelled() or task.exception() is not None)
 
 
@@ -139,7 +139,7 @@ async def _close(cache: Cache, closing: Closing) -> None:
     try:
         async with asyncio.timeout(CLOSE_WITHIN):
             await cache.close()
-    except Exception as exc:  # noqa: BLE001  one cache that can't be closed does not keep the others open
+    except Exception as exc:  # noqa: BLE001  the error of one cache must not keep the others open
         closing.errors.append(f"{cache.name}: {error_type(exc)}")
     else:
         closing.closed += 1
@@ -152,7 +152,7 @@ _registries: Final[dict[asyncio.AbstractEventLoop, Registry]] = {}
 
 
 async def current() -> Registry:
-    """The registry of the running event loop; it is closed with the loop at the latest."""
+    """Return the registry of the running event loop; it is closed with the loop at the latest."""
     loop = asyncio.get_running_loop()
     registry = _registries.get(loop)
     if registry is None:
@@ -177,7 +177,7 @@ def _close_at_exit() -> None:
 
 
 def _close_what_is_left() -> None:
-    """Loops that were used by hand: never closed, or closed without a shutdown."""
+    """Close the caches of loops that were never closed, or were closed without a shutdown."""
     for loop, registry in list(_registries.items()):
         if loop.is_closed():
             asyncio.run(registry.close())

@@ -1,4 +1,4 @@
-"""Whole responses of FastAPI endpoints in the cache, with the headers that HTTP has for it."""
+"""Cache whole responses of FastAPI endpoints, with the headers of HTTP caching."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Who runs the endpoint: the request while it waits for that, and otherwise a run with dependencies of its own.
+"""Runs of an endpoint: within the request while it waits, otherwise in the background with new dependencies.
 
-What FastAPI has injected lives as long as its request: a session is closed when that is over. A refresh that
-nobody waits for would work with closed ones, so it passes through the route again and gets new ones.
+What FastAPI injects lives as long as its request: a database session is closed when the request ends. A background
+refresh would work with closed sessions, so it passes through the route again, and FastAPI injects new ones.
 """
 
 from __future__ import annotations
@@ -19,96 +19,97 @@ from starlette.types import Message
 
 from otcache.base import Loaded
 from otcache.exceptions import CacheError
-from otcache.http._stored_response import Record
+from otcache.http._stored_response import StoredResponse
 
-_RERUN: Final = "otcache_rerun"
-"""Where in a scope a run of its own waits for what the endpoint gives."""
+_BACKGROUND: Final = "otcache_background_run"
+"""The key in a scope under which a background run takes the endpoint's result."""
 
 _TURNS: Final = 16
-"""Turns of the event loop in which a request that was given a stale answer leaves: its run is not even begun then."""
+"""Turns of the event loop that a request needs to leave with a stale response; its own run must not begin then."""
 
 
 @dataclass(slots=True, eq=False)
-class Made:
-    """What one run of the endpoint gave.
+class EndpointResult:
+    """What one run of the endpoint brought.
 
     Attributes:
         response: The response, or `None` where an `HTTPException` was raised.
         error: That exception.
-        record: What may be kept of it; `None`: nothing.
-        why: Why not.
+        stored: What the cache may store of it; `None`: nothing.
+        why_not: Why nothing.
     """
 
     response: Response | None
     error: Any
-    record: Record | None
-    why: str = ""
+    stored: StoredResponse | None
+    why_not: str = ""
 
 
 class RefreshRefusedError(CacheError):
-    """A run of its own gave no answer: a dependency spoke instead of the endpoint, or that said it had failed."""
+    """A background run brought no response: a dependency refused the request, or the endpoint failed."""
 
 
-Run = Callable[[], Awaitable[Made]]
+Run = Callable[[], Awaitable[EndpointResult]]
 
 
-class Load:
+class ResponseLoader:
     """The loader of one request.
 
     Args:
-        here: Runs the endpoint with what was injected for the request.
-        again: Runs it with dependencies of its own.
-        tags: Of the answer.
+        run_here: Runs the endpoint with what was injected for the request.
+        run_again: Runs it in the background, with new dependencies.
+        tags: The tags of the response.
 
     Attributes:
-        made: What a run within the request gave.
-        error: What it raised.
+        result: What a run within the request brought.
+        error: What that run raised.
     """
 
-    def __init__(self, here: Run, again: Run, tags: Iterable[str]) -> None:
-        self.made: Made | None = None
+    def __init__(self, run_here: Run, run_again: Run, tags: Iterable[str]) -> None:
+        self.result: EndpointResult | None = None
         self.error: BaseException | None = None
-        self._here = here
-        self._again = again
+        self._run_here = run_here
+        self._run_again = run_again
         self._tags = tuple(tags)
-        self._waits = True
-        self._run: asyncio.Task[Made] | None = None
+        self._has_request = True
+        self._run: asyncio.Task[EndpointResult] | None = None
 
     async def load(self) -> Loaded[Any]:
-        """For the cache: the record, or what may not be kept."""
+        """Load for the cache: return the stored response, or the result as it is if nothing may be stored."""
         for _ in range(_TURNS):
             await asyncio.sleep(0)
-        made = await (self._within() if self._waits else self._again())
-        if made.record is None:
-            return Loaded(made, store=False)
-        return Loaded(made.record.to_value(), made.record.ttl, self._tags)
+        result = await (self._run_within() if self._has_request else self._run_again())
+        if result.stored is None:
+            return Loaded(result, store=False)
+        return Loaded(result.stored.to_value(), result.stored.ttl, self._tags)
 
-    async def _within(self) -> Made:
-        self._run = asyncio.create_task(self._noted())
+    async def _run_within(self) -> EndpointResult:
+        self._run = asyncio.create_task(self._note_run())
         try:
             return await asyncio.shield(self._run)
         except asyncio.CancelledError:
-            if self._waits or not self._run.cancelled() or _is_cancelled():
-                raise  # the load is given up
-        return await self._again()  # the request has gone, and took its run with it; others may wait for this
+            if self._has_request or not self._run.cancelled() or _is_cancelled():
+                raise  # otcache gives up the load
+        # the request has left and its run was cancelled; other requests may wait for this load
+        return await self._run_again()
 
-    async def _noted(self) -> Made:
+    async def _note_run(self) -> EndpointResult:
         try:
-            self.made = await self._here()
+            self.result = await self._run_here()
         except BaseException as exc:
             self.error = exc
             raise
-        return self.made
+        return self.result
 
-    async def run(self) -> Made:
-        """For the request: its own run, begun now unless the cache has."""
+    async def run(self) -> EndpointResult:
+        """Return the result of the request's own run, which begins now unless `load` has begun it."""
         if self._run is None:
-            self._run = asyncio.create_task(self._noted())
+            self._run = asyncio.create_task(self._note_run())
         return await asyncio.shield(self._run)
 
     async def leave(self) -> None:
-        """The request is answered or given up: no run may use what was injected for it."""
-        self._waits = False
+        """End the request's own run: the request leaves, and FastAPI closes what it injected."""
+        self._has_request = False
         run = self._run
         if run is None:
             return
@@ -117,7 +118,7 @@ class Load:
             with CancelScope(shield=True):
                 await asyncio.wait([run])
         if not run.cancelled():
-            run.exception()  # told to whoever asked; nobody may have
+            run.exception()  # asyncio would log an exception that no one retrieves, and no one may have
 
 
 def _is_cancelled() -> bool:
@@ -125,28 +126,28 @@ def _is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-# --- a run of its own -----------------------------------------------------------------------------------
+# --- a background run -----------------------------------------------------------------------------------
 
 
-class Rerun:
-    """Where a run of its own leaves what the endpoint gave."""
+class BackgroundRun:
+    """Takes the endpoint's result of a run that passes through the route in the background."""
 
-    made: Made | None = None
+    result: EndpointResult | None = None
 
 
-def rerun_of(request: Request) -> Rerun | None:
-    """The run of its own that this request is, if it is one."""
-    found: Rerun | None = request.scope.get(_RERUN)
+def background_run_of(request: Request) -> BackgroundRun | None:
+    """Return the background run that `request` is for, if it is for one."""
+    found: BackgroundRun | None = request.scope.get(_BACKGROUND)
     return found
 
 
-async def run_again(request: Request, body: bytes) -> Made:
-    """Pass through the route once more, dependencies and all, with nobody at the other end.
+async def run_in_background(request: Request, body: bytes) -> EndpointResult:
+    """Pass through the route once more, dependencies included, and send the response to no client.
 
     Raises:
         RefreshRefusedError: A dependency raised an `HTTPException`, or the request is not valid any more.
     """
-    rerun = Rerun()
+    run = BackgroundRun()
     statuses: list[int] = []
 
     async def receive() -> Message:
@@ -157,10 +158,10 @@ async def run_again(request: Request, body: bytes) -> Made:
             statuses.append(message["status"])
 
     async with AsyncExitStack() as files:
-        scope = {**request.scope, _RERUN: rerun, "fastapi_middleware_astack": files}
+        scope = {**request.scope, _BACKGROUND: run, "fastapi_middleware_astack": files}
         scope["state"] = dict(request.scope.get("state", {}))
         scope["fastapi"] = dict(request.scope.get("fastapi", {}))
         await request.scope["route"].handle(scope, receive, send)
-    if rerun.made is None:
+    if run.result is None:
         raise RefreshRefusedError(f"the route answered {statuses or 'nothing'} before its endpoint")
-    return rerun.made
+    return run.result

@@ -1,4 +1,4 @@
-"""Cache-Control as RFC 9111 writes it: what a request wishes, what a response allows, and ours."""
+"""Cache-Control as RFC 9111 defines it: a request's directives, a response's, and the ones we send."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _ESCAPED: Final = re.compile(r"\\(.)")
 
 
 def parse(field: str) -> dict[str, str | None]:
-    """The directives of a Cache-Control field, by their names in small letters.
+    """Return the directives of a Cache-Control field by their names in lower case.
 
-    Quoted arguments are unquoted; of a directive given twice the first counts; what is no directive is passed over.
+    Quoted arguments are unquoted; of a directive given twice the first counts; what is no directive is skipped.
     """
     found: dict[str, str | None] = {}
     at = 0
@@ -41,23 +41,23 @@ def _unquoted(argument: str | None) -> str | None:
 
 
 def seconds(argument: str | None) -> int | None:
-    """A number of seconds, at most `LONGEST`; `None` for what is none."""
+    """Return a number of seconds, at most `LONGEST`; `None` for anything else."""
     if argument is None or not (argument.isascii() and argument.isdigit()):
         return None
     return min(int(argument), LONGEST) if len(argument) <= 10 else LONGEST
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    """What a request's Cache-Control asks for (RFC 9111, 5.2.1).
+class RequestDirectives:
+    """The directives of a request's Cache-Control (RFC 9111, 5.2.1).
 
     Attributes:
-        no_cache: A stored answer will not do.
-        no_store: Nothing of this request or its answer may be kept.
-        only_if_cached: An answer that is not stored is not wanted.
-        max_age: Oldest answer that will do, in seconds.
-        max_stale: Longest past its time that will do, in seconds; `None`: not said.
-        min_fresh: Seconds that the answer must stay fresh.
+        no_cache: The client accepts no stored response.
+        no_store: Nothing of this request or its response may be stored.
+        only_if_cached: The client accepts only a stored response.
+        max_age: Greatest age of a response that the client accepts, in seconds; `None`: any.
+        max_stale: Seconds past freshness that the client accepts; `None`: the request does not say.
+        min_fresh: Seconds that the response must stay fresh.
     """
 
     no_cache: bool = False
@@ -67,8 +67,8 @@ class Wishes:
     max_stale: float | None = None
     min_fresh: float = 0
 
-    def accept(self, age: float, left: float) -> bool:
-        """Whether a stored answer of this age, with so much time left, will do."""
+    def accepts(self, age: float, left: float) -> bool:
+        """Whether the client accepts a stored response of this age that stays fresh for `left` seconds."""
         if self.no_cache or (self.max_age is not None and age > self.max_age):
             return False
         if left >= 0:
@@ -78,42 +78,44 @@ class Wishes:
         return -left <= self.max_stale if self.max_stale is not None else self.max_age is None
 
 
-NOTHING: Final = Wishes()
-"""The wishes of a request that says nothing, or is not asked."""
+NO_DIRECTIVES: Final = RequestDirectives()
+"""Directives of a request without Cache-Control, or whose Cache-Control doesn't count."""
 
 
-def wishes_of(control: str | None, pragma: str | None = None) -> Wishes:
-    """What a request wishes; `Pragma: no-cache` counts where there is no Cache-Control (RFC 9111, 5.4).
+def request_directives(control: str | None, pragma: str | None = None) -> RequestDirectives:
+    """Return the directives of a request; `Pragma: no-cache` counts without a Cache-Control (RFC 9111, 5.4).
 
-    A number that is none is read as the strictest one.
+    An argument that is no number counts as the strictest number.
     """
     if control is None:
-        return Wishes(no_cache=True) if pragma is not None and "no-cache" in parse(pragma) else NOTHING
-    said = parse(control)
-    return Wishes(
-        no_cache="no-cache" in said,
-        no_store="no-store" in said,
-        only_if_cached="only-if-cached" in said,
-        max_age=_limit(said, "max-age", 0),
-        max_stale=inf if "max-stale" in said and said["max-stale"] is None else _limit(said, "max-stale", 0),
-        min_fresh=_limit(said, "min-fresh", inf) or 0,
+        return RequestDirectives(no_cache=True) if pragma is not None and "no-cache" in parse(pragma) else NO_DIRECTIVES
+    directives = parse(control)
+    return RequestDirectives(
+        no_cache="no-cache" in directives,
+        no_store="no-store" in directives,
+        only_if_cached="only-if-cached" in directives,
+        max_age=_limit(directives, "max-age", 0),
+        max_stale=inf
+        if "max-stale" in directives and directives["max-stale"] is None
+        else _limit(directives, "max-stale", 0),
+        min_fresh=_limit(directives, "min-fresh", inf) or 0,
     )
 
 
-def _limit(said: Mapping[str, str | None], name: str, strictest: float) -> float | None:
-    if name not in said:
+def _limit(directives: Mapping[str, str | None], name: str, strictest: float) -> float | None:
+    if name not in directives:
         return None
-    given = seconds(said[name])
+    given = seconds(directives[name])
     return strictest if given is None else given
 
 
 def cache_control(lifetime: int, *, private: bool, stale: int) -> str:
-    """The Cache-Control of an answer.
+    """Return the Cache-Control of a response.
 
     Args:
-        lifetime: Seconds from its making to its end; with `Age` that says how much is left.
-        private: Whether it is one user's own.
-        stale: Seconds past that in which it may still be served (RFC 5861).
+        lifetime: Seconds that the response is fresh from its creation on; a client subtracts `Age`.
+        private: Whether the response is one user's own.
+        stale: Seconds past the lifetime in which the response may be served stale (RFC 5861).
     """
     parts = ["private" if private else "public", f"max-age={lifetime}"]
     if stale:

@@ -1,4 +1,4 @@
-"""What the cache did about one request: the record of it, and the two headers that tell it."""
+"""What the cache did about one request, and the two headers that show it."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Decision:
     """What the cache did about one request; its metric and its headers are made from this.
 
     Attributes:
-        result: How it ended, as the metrics say it.
-        tier: Who had the answer.
-        fwd: Why the endpoint was asked; `None` if it was not, by anybody.
-        stored: Whether what it said has been kept.
-        collapsed: Whether another request's run of it was waited for.
-        ttl: Seconds the answer stays fresh; negative if it is stale, `None` if nobody can say.
-        detail: What else there is to say, a word.
+        result: The result, as in the metrics.
+        tier: Where the response came from.
+        fwd: Why the endpoint ran (RFC 9211, 2.2); `None` if it did not run.
+        stored: Whether the new response was stored.
+        collapsed: Whether the request waited for another request's run.
+        ttl: Seconds that the response stays fresh; negative if it is stale, `None` if that is unknown.
+        detail: More about the result, in one word.
         lookup_ns: Nanoseconds that the cache took.
-        load_ns: Nanoseconds that the endpoint took; `None` if it was not run for this request.
+        load_ns: Nanoseconds that the endpoint took; `None` if it did not run for this request.
     """
 
     result: ResponseResult = "bypass"
@@ -42,11 +42,11 @@ class Decision:
 
 
 def cache_status(name: str, decision: Decision) -> str:
-    """The Cache-Status of RFC 9211: one member of a structured list.
+    """Return the Cache-Status of RFC 9211: one member of a structured list.
 
     Args:
-        name: Of the cache, printable ASCII.
-        decision: What it did.
+        name: The name of the cache, printable ASCII.
+        decision: What the cache did.
     """
     parts = [_word(name)]
     if decision.fwd is not None:
@@ -62,14 +62,14 @@ def cache_status(name: str, decision: Decision) -> str:
 
 
 def _word(text: str) -> str:
-    """A token if it can be one, else a string (RFC 9651, 3.3.3 and 3.3.4)."""
+    """Return a token if `text` can be one, else a string (RFC 9651, 3.3.3 and 3.3.4)."""
     if _TOKEN.fullmatch(text):
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def server_timing(decision: Decision) -> str:
-    """The Server-Timing of the W3C: what the cache took, and what the endpoint took."""
+    """Return the W3C's Server-Timing: the time of the cache and the time of the endpoint."""
     desc = decision.result if decision.tier in ("none", "loader") else f"{decision.result} {decision.tier}"
     shown = f'cache;desc="{desc}";dur={decision.lookup_ns / 1e6:.3f}'
     return shown if decision.load_ns is None else f"{shown}, load;dur={decision.load_ns / 1e6:.3f}"

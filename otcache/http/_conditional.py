@@ -1,4 +1,4 @@
-"""Entity tags: made from what is sent, and compared as RFC 9110 says."""
+"""Entity tags: computed from what is sent, and compared as RFC 9110 says."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _EMPTY: Final = re.compile(r"[ \t,]*$")
 
 
 def etag_of(body: bytes, *metadata: str) -> str:
-    """A strong entity tag: equal bytes with equal metadata have it in every process, and no others.
+    """Return a strong entity tag: the same in every process for equal bytes with equal metadata, and for no others.
 
     Args:
-        body: What is sent.
-        metadata: What else makes the representation: its type, its encoding, its language.
+        body: The body that is sent.
+        metadata: The rest of the representation: its type, its encoding, its language.
     """
     digest = blake2b(digest_size=16)
     for part in (*(text.encode("utf-8", "surrogateescape") for text in metadata), body):
@@ -26,7 +26,7 @@ def etag_of(body: bytes, *metadata: str) -> str:
 
 
 def opaque(tag: str) -> str:
-    """A tag without its weakness: what the weak comparison compares (RFC 9110, 8.8.3.2)."""
+    """Return a tag without `W/`: the weak comparison ignores it (RFC 9110, 8.8.3.2)."""
     return tag.removeprefix("W/")
 
 

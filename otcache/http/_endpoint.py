@@ -1,4 +1,4 @@
-"""`cache_response`: a decorator for path operations."""
+"""`cache_response`: the decorator for path operations."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from otcache.cache import Cache
 from otcache.dependencies import get_web_cache_service
 from otcache.dependencies._registry import ByIdentity
 from otcache.exceptions import ConfigurationError
-from otcache.http._background_refresh import rerun_of
+from otcache.http._background_refresh import background_run_of
 from otcache.http._exchange import Exchange, Injected
 from otcache.http._policy import Policy
 from otcache.http._routes import Route, read_route, selected
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 _PARAMETER: Final = "otcache_exchange"
-"""The parameter that is added to an endpoint's."""
+"""The parameter that we add to an endpoint's, for FastAPI to fill in."""
 
 
 def cache_response(
@@ -46,33 +46,32 @@ def cache_response(
 ) -> Callable[[Endpoint], Endpoint]:
     """Answer a path operation from the cache: `@app.get(...)` over `@cache_response(ttl=60)`.
 
-    Dependencies run before it for every request, authorisation included; docs/http.md says what is kept and sent.
+    Dependencies, authorization included, run first for every request; docs/http.md says what is stored and sent.
 
     Args:
-        ttl: Seconds that an answer stays fresh, 0 for ever; `None` takes the cache's. An answer with a `max-age`
-            of its own takes that.
-        tags: To invalidate by, with the endpoint's parameters in braces: `"user:{user_id}"`.
-        vary: Request headers that answers depend on; those that the endpoint or a dependency declares are added.
-        query: Query parameters that answers depend on; `None`: those that are declared, or all of them where the
+        ttl: Seconds that a response stays fresh, 0 for ever; `None` takes the cache's. A response's own `max-age`
+            wins.
+        tags: Tags to invalidate by, with the endpoint's parameters in braces: `"user:{user_id}"`.
+        vary: Request headers that responses depend on, beside those that the endpoint or a dependency declares.
+        query: Query parameters that responses depend on; `None`: those that are declared, or all of them where the
             endpoint or a dependency takes the whole `Request`.
-        methods: Of GET (HEAD is answered by that) and POST (the body becomes part of the key).
-        private_by: Whose the answers are: a parameter of the endpoint (`"user_id"`, `"user.id"`), or a function of
-            the request. Without it, requests with credentials pass by the cache.
-        shared: Requests with credentials get the same answers as all others.
-        statuses: Which answers are kept, and for how many seconds (`None`: `ttl`); {200: None} by default.
-        stale_ttl: Seconds past its time that an answer may be given while a new one is made, or if that fails;
+        methods: GET (a HEAD is answered from it), POST (the body becomes part of the key), or both.
+        private_by: Whose a response is: a parameter of the endpoint (`"user_id"`, `"user.id"`), or a function of
+            the request. Without it, requests with credentials bypass the cache.
+        shared: Whether requests with credentials get the same responses as all others.
+        statuses: Status codes that are stored, and for how many seconds (`None`: `ttl`); {200: None} by default.
+        stale_ttl: Seconds past `ttl` in which a response is served stale while a refresh runs, or if it fails;
             `None` takes the cache's.
-        timeout: Seconds after which nobody waits for another request's answer; `None` takes the cache's.
-        body_limit: Bytes; requests with a larger body pass by the cache.
-        without_headers: Headers that are not kept, such as the number of a request.
+        timeout: Seconds that a request waits for the run of another request; `None` takes the cache's.
+        body_limit: Bytes; requests with a larger body bypass the cache.
+        without_headers: Response headers that are not stored, such as a request's id.
         respect_request: Whether the request's Cache-Control counts.
-        cache_status: Our name in the Cache-Status header; `None` for no such header.
-        server_timing: Whether there is a Server-Timing header.
-        cache: The dependency that gives the cache.
+        cache_status: Our name in the Cache-Status header; `None` sends no such header.
+        server_timing: Whether to send a Server-Timing header.
+        cache: The dependency that returns the cache.
 
     Raises:
-        ConfigurationError: It can't work like this: a value outside its range, a tag that names no parameter, or an
-            endpoint that yields.
+        ConfigurationError: A value is outside its range, a tag names no parameter, or the endpoint yields.
     """
     policy = Policy(
         ttl=ttl,
@@ -100,53 +99,55 @@ def _headers(names: Iterable[str]) -> tuple[str, ...]:
 
 def _wrap(endpoint: Endpoint, policy: Policy, cache: Callable[..., Any]) -> Endpoint:
     if inspect.isgeneratorfunction(endpoint) or inspect.isasyncgenfunction(endpoint):
-        raise ConfigurationError("an endpoint that yields has no whole answer to keep")
+        raise ConfigurationError(
+            f"{endpoint.__qualname__} yields: otcache stores only whole responses; return the response"
+        )
     signature = _signature(endpoint)
     policy.check(signature.parameters)
-    exchange = _exchange_by(cache)
-    route_of: ByIdentity[Any, Route] = ByIdentity(lambda route: read_route(route, exchange))
+    inject = _injected_by(cache)
+    route_of: ByIdentity[Any, Route] = ByIdentity(lambda route: read_route(route, inject))
 
     @functools.wraps(endpoint)
     async def cached(*args: Any, **kwargs: Any) -> Any:
-        given = kwargs.pop(_PARAMETER, None)
-        if not isinstance(given, Injected):  # called by hand, without a request
-            made = endpoint(*args, **kwargs)
-            return await made if inspect.isawaitable(made) else made
-        visit = Exchange(policy, endpoint, route_of(selected(given.request.scope)), given, kwargs)
-        rerun = rerun_of(given.request)
-        if rerun is None:
-            return await visit.answer()
-        rerun.made = await visit.make()
-        return Response(status_code=204)  # to nobody
+        injected = kwargs.pop(_PARAMETER, None)
+        if not isinstance(injected, Injected):  # called by hand, without a request
+            returned = endpoint(*args, **kwargs)
+            return await returned if inspect.isawaitable(returned) else returned
+        exchange = Exchange(policy, endpoint, route_of(selected(injected.request.scope)), injected, kwargs)
+        background_run = background_run_of(injected.request)
+        if background_run is None:
+            return await exchange.answer()
+        background_run.result = await exchange.run()
+        return Response(status_code=204)  # no client receives it
 
-    cached.__signature__ = _with_exchange(signature, exchange)  # type: ignore[attr-defined]
+    cached.__signature__ = _with_parameter(signature, inject)  # type: ignore[attr-defined]
     return cast("Endpoint", cached)
 
 
 def _signature(endpoint: Callable[..., Any]) -> inspect.Signature:
-    """With annotations as objects where they can be found: FastAPI would look for their names in our module."""
+    """Return the signature with resolved annotations: FastAPI would look for their names in our module."""
     written = inspect.signature(endpoint)
     try:
         known = inspect.signature(endpoint, eval_str=True)
     except NameError:
         return written
-    if known.return_annotation is None:  # to older versions of FastAPI `"None"` is another thing
+    if known.return_annotation is None:  # older versions of FastAPI treat `"None"` differently
         return known.replace(return_annotation=written.return_annotation)
     return known
 
 
-def _with_exchange(signature: inspect.Signature, exchange: Callable[..., Any]) -> inspect.Signature:
-    ours = inspect.Parameter(_PARAMETER, inspect.Parameter.KEYWORD_ONLY, default=Depends(exchange), annotation=Any)
+def _with_parameter(signature: inspect.Signature, inject: Callable[..., Any]) -> inspect.Signature:
+    ours = inspect.Parameter(_PARAMETER, inspect.Parameter.KEYWORD_ONLY, default=Depends(inject), annotation=Any)
     parameters = list(signature.parameters.values())
     has_rest = bool(parameters) and parameters[-1].kind is inspect.Parameter.VAR_KEYWORD
     parameters.insert(len(parameters) - has_rest, ours)
     return signature.replace(parameters=parameters)
 
 
-def _exchange_by(cache: Callable[..., Any]) -> Callable[..., Any]:
-    async def exchange(request: Request, response: Response, given: Any = Depends(cache)) -> Injected:
-        if not isinstance(given, Cache):
-            raise ConfigurationError(f"the cache is {type(given).__name__}, which has no loading through it")
-        return Injected(request, response, given)
+def _injected_by(cache: Callable[..., Any]) -> Callable[..., Any]:
+    async def inject(request: Request, response: Response, found: Any = Depends(cache)) -> Injected:
+        if not isinstance(found, Cache):
+            raise ConfigurationError(f"cache= gave {type(found).__name__}: responses need a cache of otcache")
+        return Injected(request, response, found)
 
-    return exchange
+    return inject

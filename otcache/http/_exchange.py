@@ -1,4 +1,4 @@
-"""One request on its way through the cache: whether it may be answered from there, by what, and what it is told."""
+"""One request and its response: whether the cache may answer it, with what, and under which headers."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from starlette.responses import Response
 from otcache.base import Answer
 from otcache.cache import Cache
 from otcache.exceptions import CacheError
-from otcache.http._background_refresh import Load, Made, RefreshRefusedError, run_again
-from otcache.http._cache_control import NOTHING, wishes_of
+from otcache.http._background_refresh import EndpointResult, RefreshRefusedError, ResponseLoader, run_in_background
+from otcache.http._cache_control import NO_DIRECTIVES, request_directives
 from otcache.http._cache_status import Decision, Forward
 from otcache.http._key import body_digest, response_key
-from otcache.http._policy import Policy, can_be_kept
-from otcache.http._response_headers import Found, conditional, dress, tell
-from otcache.http._routes import Given, Route
-from otcache.http._stored_response import FORMAT, Record, of_error, of_response, record_of
+from otcache.http._policy import Policy, can_be_stored
+from otcache.http._response_headers import SharedResponse, add_cache_headers, add_status_headers, conditional_response
+from otcache.http._routes import ReturnedValue, Route
+from otcache.http._stored_response import FORMAT, StoredResponse, read_stored, stored_error, stored_response
 from otcache.telemetry.record import ResponseResult
 
 _log: Final = logging.getLogger("otcache.http")
 _ERRORS: Final = (HTTPException, fastapi.HTTPException)
-"""Exceptions that are nothing but what they hold; a class of the application's may be more."""
+"""Exceptions that can be stored; a class of the application's may hold more than their status, detail and headers."""
 _clock: Final = time.perf_counter_ns
 _RESULTS: Final[Mapping[str, ResponseResult]] = {"fresh": "hit", "stale": "stale", "loaded": "miss"}
 
@@ -43,8 +43,8 @@ class Injected:
 
     Attributes:
         request: The request.
-        response: What dependencies and the endpoint may set headers on.
-        cache: Where answers are kept.
+        response: The response on which dependencies and the endpoint set headers.
+        cache: The cache of the responses.
     """
 
     request: Request
@@ -53,14 +53,14 @@ class Injected:
 
 
 class Exchange:
-    """One request.
+    """One request and its response.
 
     Args:
         policy: What the developer has declared.
-        endpoint: What answers without the cache.
-        route: The route it came by.
-        exchange: What was injected for us.
-        arguments: What was injected for the endpoint.
+        endpoint: The path operation, which answers without the cache.
+        route: The route of the request.
+        injected: What FastAPI injected for us.
+        arguments: What FastAPI injected for the endpoint.
     """
 
     def __init__(
@@ -68,132 +68,138 @@ class Exchange:
         policy: Policy,
         endpoint: Callable[..., Any],
         route: Route,
-        exchange: Injected,
+        injected: Injected,
         arguments: Mapping[str, Any],
     ) -> None:
         self._policy = policy
         self._endpoint = endpoint
         self._route = route
-        self._request = exchange.request
-        self._injected = exchange.response
-        self._cache = exchange.cache
+        self._request = injected.request
+        self._injected_response = injected.response
+        self._cache = injected.cache
         self._arguments = arguments
         self._began = _clock()
         self._body = b""
         self._owner: str | None = None
         self._decision = Decision()
-        self._own_headers = tuple(exchange.response.raw_headers)  # by dependencies, for this request alone
-        self._names = frozenset(name.decode("latin-1").lower() for name, _ in self._own_headers)
-        headers = exchange.request.headers
-        wishes = wishes_of(headers.get("cache-control"), headers.get("pragma"))
-        self._wishes = wishes if policy.respect_request else NOTHING
+        # set by dependencies, for this request alone: not stored, and added again to a stored response
+        self._dependency_headers = tuple(injected.response.raw_headers)
+        self._dependency_names = frozenset(name.decode("latin-1").lower() for name, _ in self._dependency_headers)
+        headers = injected.request.headers
+        directives = request_directives(headers.get("cache-control"), headers.get("pragma"))
+        self._directives = directives if policy.respect_request else NO_DIRECTIVES
 
-    # --- the endpoint -------------------------------------------------------------------------------
+    # --- run the endpoint ---------------------------------------------------------------------------
 
-    async def make(self) -> Made:
-        """Run the endpoint, and let FastAPI make its response."""
+    async def run(self) -> EndpointResult:
+        """Run the endpoint, and let FastAPI turn what it returns into a response."""
         began = _clock()
         try:
-            return await self._make()
+            return await self._run()
         finally:
             self._decision.load_ns = _clock() - began
 
-    async def _make(self) -> Made:
+    async def _run(self) -> EndpointResult:
         try:
-            value = await self._call()
+            returned = await self._call()
         except HTTPException as exc:
             if exc.status_code >= 500:
                 raise
-            return self._of_error(exc)
-        given = Given(value, self._injected.status_code, tuple(self._injected.raw_headers))
-        response = await self._route.respond(self._request, given)
-        return self._of_response(response, plain=not isinstance(value, Response))
+            return self._result_of_error(exc)
+        injected = self._injected_response
+        value = ReturnedValue(returned, injected.status_code, tuple(injected.raw_headers))
+        response = await self._route.respond(self._request, value)
+        return self._result_of_response(response, plain=not isinstance(returned, Response))
 
     async def _call(self) -> Any:
         if inspect.iscoroutinefunction(self._endpoint):
             return await self._endpoint(**self._arguments)
         return await run_in_threadpool(self._endpoint, **self._arguments)
 
-    def _of_response(self, response: Response, *, plain: bool) -> Made:
-        ttl, why = self._policy.ttl_of(response, self._cache.config.default_ttl)
+    def _result_of_response(self, response: Response, *, plain: bool) -> EndpointResult:
+        ttl, why_not = self._policy.ttl_of(response, self._cache.config.default_ttl)
         if ttl is None:
-            return Made(response, None, None, why)
-        record = of_response(response, plain=plain, made=time.time(), ttl=ttl)
-        dropped = self._policy.without_headers | (self._names if plain else frozenset())
-        return Made(response, None, record.without(dropped))
+            return EndpointResult(response, None, None, why_not)
+        stored = stored_response(response, plain=plain, made=time.time(), ttl=ttl)
+        dropped = self._policy.without_headers | (self._dependency_names if plain else frozenset())
+        return EndpointResult(response, None, stored.without(dropped))
 
-    def _of_error(self, error: HTTPException) -> Made:
-        ttl, why = self._policy.ttl_of(error, self._cache.config.default_ttl)
-        if ttl is None or type(error) not in _ERRORS or not can_be_kept(error.detail):
-            return Made(None, error, None, why or "detail")
-        record = of_error(error, made=time.time(), ttl=ttl)
-        return Made(None, error, record.without(self._policy.without_headers))
+    def _result_of_error(self, error: HTTPException) -> EndpointResult:
+        ttl, why_not = self._policy.ttl_of(error, self._cache.config.default_ttl)
+        if ttl is None or type(error) not in _ERRORS or not can_be_stored(error.detail):
+            return EndpointResult(None, error, None, why_not or "detail")
+        stored = stored_error(error, made=time.time(), ttl=ttl)
+        return EndpointResult(None, error, stored.without(self._policy.without_headers))
 
-    async def _again(self, key: str) -> Made:
-        """A refresh that nobody waits for: what it may not keep must not be answered with what it was either."""
-        made = await run_again(self._request, self._body)
-        if made.record is None:
-            status = made.error.status_code if made.response is None else made.response.status_code
+    async def _refresh(self, key: str) -> EndpointResult:
+        """Run the endpoint in the background, after the request has left."""
+        result = await run_in_background(self._request, self._body)
+        if result.stored is None:
+            status = result.error.status_code if result.response is None else result.response.status_code
             if status >= 500:
                 raise RefreshRefusedError(f"the endpoint answered {status}")
+            # the new response must not be stored: the old one must not be served in its place any longer
             await self._cache.delete(key)
-        return made
+        return result
 
-    # --- the way ------------------------------------------------------------------------------------
+    # --- answer the request -------------------------------------------------------------------------
 
     async def answer(self) -> Response:
-        """The answer, from the cache or from the endpoint.
+        """Return the response, from the cache or from the endpoint.
 
         Raises:
-            HTTPException: The endpoint has raised it, now or when it was stored.
+            HTTPException: The endpoint raised it, now or when it was stored.
         """
         try:
-            settled = await self._settle()
-            return self._unshared(settled) if isinstance(settled, Made) else self._shared(settled)
+            result = await self._result()
+            if isinstance(result, EndpointResult):
+                return self._own_response(result)
+            return self._shared_response(result)
         finally:
             self._cache.count_response(self._route.path, self._decision.result)
 
-    async def _settle(self) -> Found | Made:
-        why = await self._why_not()
-        if why is not None:
-            return await self._forward("bypass", why)
+    async def _result(self) -> SharedResponse | EndpointResult:
+        reason = await self._bypass_reason()
+        if reason is not None:
+            return await self._bypass("bypass", reason)
         self._decision.result = "miss"
-        asked: Forward = "miss" if self._varies else "uri-miss"
+        fwd: Forward = "miss" if self._varies else "uri-miss"
         key = self._key()
-        if self._wishes.only_if_cached or self._request.method == "HEAD":
-            return await self._peek(key, asked)
-        found = await self._ask(key, "request" if self._wishes.no_cache else asked, refresh=self._wishes.no_cache)
-        if isinstance(found, Made) or found.loaded or found.will_do(self._wishes):
+        if self._directives.only_if_cached or self._request.method == "HEAD":
+            return await self._read_only(key, fwd)
+        refresh = self._directives.no_cache
+        found = await self._load_through(key, "request" if refresh else fwd, refresh=refresh)
+        if isinstance(found, EndpointResult) or found.loaded or found.satisfies(self._directives):
             return found
         is_stale = found.left is not None and found.left < 0
-        return await self._ask(key, "stale" if is_stale else "request", refresh=True)
+        return await self._load_through(key, "stale" if is_stale else "request", refresh=True)
 
-    async def _peek(self, key: str, asked: Forward) -> Found | Made:
-        """What is stored and fresh, for a request that may not fill the cache: its answer is none, or has no body."""
-        record = record_of(await self._cache.get(key))
-        if record is not None:
-            age = max(0.0, time.time() - record.made)
-            found = Found(record, age, record.ttl - age if record.ttl else None, loaded=False)
-            if found.will_do(self._wishes):
+    async def _read_only(self, key: str, fwd: Forward) -> SharedResponse | EndpointResult:
+        """Answer with what is stored and fresh, or bypass the cache: a HEAD has no body that could be stored."""
+        stored = read_stored(await self._cache.get(key))
+        if stored is not None:
+            age = max(0.0, time.time() - stored.made)
+            found = SharedResponse(stored, age, stored.ttl - age if stored.ttl else None, loaded=False)
+            if found.satisfies(self._directives):
                 self._decision.result, self._decision.fwd = "hit", None
                 return found
-        return await self._forward(asked, "head")
+        return await self._bypass(fwd, "head")
 
-    async def _forward(self, fwd: Forward, why: str) -> Made:
-        """What the endpoint gives to this request alone; nothing to one that wants no more than what is stored."""
-        if self._wishes.only_if_cached:
+    async def _bypass(self, fwd: Forward, reason: str) -> EndpointResult:
+        """Run the endpoint for this request alone; with `only-if-cached`, answer 504 (RFC 9111, 5.2.1.7)."""
+        if self._directives.only_if_cached:
             self._decision.detail = "only-if-cached"
-            return Made(Response(status_code=504), None, None)
-        self._decision.fwd, self._decision.detail = fwd, why
-        return await self.make()
+            return EndpointResult(Response(status_code=504), None, None)
+        self._decision.fwd, self._decision.detail = fwd, reason
+        return await self.run()
 
-    async def _ask(self, key: str, fwd: Forward, *, refresh: bool) -> Found | Made:
-        """The cache's answer, or what the endpoint gave to this request where that is for nobody else."""
-        load = Load(self.make, lambda: self._again(key), self._policy.tags_of(self._arguments))
+    async def _load_through(self, key: str, fwd: Forward, *, refresh: bool) -> SharedResponse | EndpointResult:
+        """Load through the cache; a result of the endpoint that other requests must not get comes back as it is."""
+        loader = ResponseLoader(self.run, lambda: self._refresh(key), self._policy.tags_of(self._arguments))
         try:
             answer: Answer[Any] = await self._cache.answer(
                 key,
-                load.load,
+                loader.load,
                 self._policy.ttl,
                 stale_ttl=self._policy.stale_ttl,
                 soft_timeout=0.0,
@@ -201,50 +207,54 @@ class Exchange:
                 refresh=refresh,
                 template=f"{self._request.method} {self._route.path}",
             )
-            return await self._take(answer, load, fwd, refresh=refresh)
+            return await self._result_of(answer, loader, fwd, refresh=refresh)
         except (CacheError, TimeoutError) as exc:
-            if exc is load.error:
+            if exc is loader.error:  # the endpoint's own, not the cache's
                 raise
-            _log.warning("a request was answered without the cache: %s", type(exc).__name__)
+            _log.warning("%s %s bypassed the cache: %s", self._request.method, self._route.path, type(exc).__name__)
             self._decide("bypass", "bypass", "cache-error")
-            return await load.run()
+            return await loader.run()
         finally:
-            await load.leave()
+            await loader.leave()
 
-    async def _take(self, answer: Answer[Any], load: Load, fwd: Forward, *, refresh: bool) -> Found | Made:
-        if answer.status == "stale" and refresh and load.error is not None:
-            raise load.error  # who asks for a new one is not served an old one
+    async def _result_of(
+        self, answer: Answer[Any], loader: ResponseLoader, fwd: Forward, *, refresh: bool
+    ) -> SharedResponse | EndpointResult:
+        if answer.status == "stale" and refresh and loader.error is not None:
+            raise loader.error  # a request for a new response is not served an old one
         result, loaded = _RESULTS[answer.status], answer.status == "loaded"
         self._decide(result, fwd if loaded else None, answer.stale_reason)
         self._decision.tier = answer.tier
         self._decision.collapsed = loaded and self._decision.load_ns is None
-        if isinstance(answer.value, Made):
-            if answer.value is not load.made:  # it was another request's own
+        if isinstance(answer.value, EndpointResult):
+            if answer.value is not loader.result:  # another request's own, which this one must not get
                 self._decision.detail = "not-shared"
-                return await load.run()
-            self._decision.detail = answer.value.why
+                return await loader.run()
+            self._decision.detail = answer.value.why_not
             return answer.value
-        record = record_of(answer.value)
-        if record is None:
-            raise CacheError("what is stored is no answer")
-        self._decision.stored = loaded and answer.left != 0  # 0: invalidated while it was made
-        return self._found(answer, record, load.made.response if loaded and load.made is not None else None)
+        stored = read_stored(answer.value)
+        if stored is None:
+            raise CacheError("the cached value is not a stored response")
+        self._decision.stored = loaded and answer.left != 0  # 0: invalidated while the endpoint ran
+        own = loader.result.response if loaded and loader.result is not None else None
+        return self._found(answer, stored, own)
 
     def _decide(self, result: ResponseResult, fwd: Forward | None, detail: str | None) -> None:
         self._decision.result, self._decision.fwd, self._decision.detail = result, fwd, detail
 
-    def _found(self, answer: Answer[Any], record: Record, response: Response | None) -> Found:
-        age = max(0.0, time.time() - record.made) if answer.age is None else answer.age
-        left = answer.left if answer.left is not None or not record.ttl else record.ttl - age
-        return Found(record, age, left, answer.status == "loaded", response)
+    @staticmethod
+    def _found(answer: Answer[Any], stored: StoredResponse, own: Response | None) -> SharedResponse:
+        age = max(0.0, time.time() - stored.made) if answer.age is None else answer.age
+        left = answer.left if answer.left is not None or not stored.ttl else stored.ttl - age
+        return SharedResponse(stored, age, left, answer.status == "loaded", own)
 
-    # --- what it depends on -------------------------------------------------------------------------
+    # --- what the response depends on ---------------------------------------------------------------
 
-    async def _why_not(self) -> str | None:
-        """Why the cache is not asked; `None` if it is."""
+    async def _bypass_reason(self) -> str | None:
+        """Return why the request bypasses the cache; `None` if it doesn't."""
         if _method(self._request) not in self._policy.methods:
             return "method"
-        if self._wishes.no_store:
+        if self._directives.no_store:
             return "no-store"
         if self._policy.private_by is not None:
             self._owner = await self._policy.owner_of(self._request, self._arguments)
@@ -255,7 +265,7 @@ class Exchange:
         return await self._read_body()
 
     def _has_credentials(self) -> bool:
-        """Whether the answer may be one user's own (RFC 9111, 3.5; cookies and API keys by the same reasoning)."""
+        """Whether the response may be one user's own (RFC 9111, 3.5; cookies and API keys by the same reasoning)."""
         headers, query = self._request.headers, self._request.query_params
         named = ("authorization", "cookie", *self._route.key_headers)
         return any(name in headers for name in named) or any(name in query for name in self._route.key_queries)
@@ -265,28 +275,28 @@ class Exchange:
             return None
         try:
             self._body = await self._request.body()
-        except RuntimeError:  # a form, that FastAPI has read to its end
+        except RuntimeError:  # a form, whose stream FastAPI has consumed
             return "form"
         return "body" if len(self._body) > self._policy.body_limit else None
 
     @property
     def _varies(self) -> tuple[str, ...]:
-        """The headers that answers depend on: declared to us, declared to FastAPI, and whose they are."""
-        whose = ("authorization", "cookie") if self._policy.private_by is not None else ()
+        """The headers that responses depend on: declared to us or to FastAPI, or telling whose the response is."""
+        owner = ("authorization", "cookie") if self._policy.private_by is not None else ()
         cookies = ("cookie",) if self._route.cookies else ()
-        return tuple(dict.fromkeys((*self._headers, *whose, *cookies)))
+        return tuple(dict.fromkeys((*self._headers, *owner, *cookies)))
 
     @property
     def _headers(self) -> tuple[str, ...]:
-        """The headers that are part of the key; not the one that says who asks, where that has been decided on."""
+        """The headers that are part of the key; without Authorization where the policy says whose the response is."""
         decided = ("authorization",) if self._policy.shared or self._policy.private_by is not None else ()
         declared = (name for name in self._route.headers if name not in decided)
         return tuple(dict.fromkeys((*self._policy.vary, *declared)))
 
     def _key(self) -> str:
         request = self._request
-        wanted = self._route.query if self._policy.query is None else self._policy.query
-        query = [list(pair) for pair in request.query_params.multi_items() if wanted is None or pair[0] in wanted]
+        named = self._route.query if self._policy.query is None else self._policy.query
+        query = [list(pair) for pair in request.query_params.multi_items() if named is None or pair[0] in named]
         parts = {
             "format": FORMAT,
             "root": str(request.base_url) if self._route.whole else request.scope.get("root_path", ""),
@@ -299,49 +309,49 @@ class Exchange:
         }
         return response_key(_method(request), self._route.path, parts)
 
-    # --- what it is told ----------------------------------------------------------------------------
+    # --- the response -------------------------------------------------------------------------------
 
-    def _unshared(self, made: Made) -> Response:
-        """The endpoint's own answer to this request, as it is."""
-        self._clock_out()
-        if made.error is not None:
-            headers = MutableHeaders(made.error.headers or {})
-            tell(headers, self._decision, self._policy)
-            made.error.headers = dict(headers)
-            raise made.error
-        assert made.response is not None
-        tell(made.response.headers, self._decision, self._policy)
-        return made.response
+    def _own_response(self, result: EndpointResult) -> Response:
+        """Return the endpoint's response to this request alone, as it is."""
+        self._note_lookup_time()
+        if result.error is not None:
+            headers = MutableHeaders(result.error.headers or {})
+            add_status_headers(headers, self._decision, self._policy)
+            result.error.headers = dict(headers)
+            raise result.error
+        assert result.response is not None
+        add_status_headers(result.response.headers, self._decision, self._policy)
+        return result.response
 
-    def _shared(self, found: Found) -> Response:
-        """An answer that others may get too."""
-        record = found.record
+    def _shared_response(self, found: SharedResponse) -> Response:
+        """Return a response that other requests may get, too."""
+        stored = found.stored
         self._decision.ttl = None if found.left is None else floor(found.left)
-        self._clock_out()
-        if record.body is None:
-            error = record.to_error()
+        self._note_lookup_time()
+        if stored.body is None:
+            error = stored.to_error()
             headers = MutableHeaders(error.headers or {})
-            self._dress(headers, found)
-            tell(headers, self._decision, self._policy)
+            self._add_cache_headers(headers, found)
+            add_status_headers(headers, self._decision, self._policy)
             error.headers = dict(headers)
             raise error
-        response = found.response or record.to_response(head=self._request.method == "HEAD")
-        if record.plain and found.response is None:
-            response.raw_headers.extend(self._own_headers)
-        self._dress(response.headers, found)
-        answer = conditional(response, self._request.headers, self._request.method)
-        tell(answer.headers, self._decision, self._policy)
-        return answer
+        response = found.response or stored.to_response(head=self._request.method == "HEAD")
+        if stored.plain and found.response is None:
+            response.raw_headers.extend(self._dependency_headers)
+        self._add_cache_headers(response.headers, found)
+        sent = conditional_response(response, self._request.headers, self._request.method)
+        add_status_headers(sent.headers, self._decision, self._policy)
+        return sent
 
-    def _dress(self, headers: MutableHeaders, found: Found) -> None:
+    def _add_cache_headers(self, headers: MutableHeaders, found: SharedResponse) -> None:
         private = self._policy.private_by is not None or "set-cookie" in headers
         stale = self._cache.config.stale_ttl if self._policy.stale_ttl is None else self._policy.stale_ttl
-        dress(headers, found, self._varies, private=private, stale=stale)
+        add_cache_headers(headers, found, self._varies, private=private, stale=stale)
 
-    def _clock_out(self) -> None:
+    def _note_lookup_time(self) -> None:
         self._decision.lookup_ns = max(0, _clock() - self._began - (self._decision.load_ns or 0))
 
 
 def _method(request: Request) -> str:
-    """The method whose answers are asked for."""
+    """Return the method whose responses may answer the request."""
     return "GET" if request.method == "HEAD" else request.method

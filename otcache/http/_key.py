@@ -1,4 +1,4 @@
-"""The key of a response: the route in clear, everything else that it depends on as a digest."""
+"""The key of a response: the route in clear, and a digest of everything else that the response depends on."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any, Final
 
 PREFIX: Final = "http:"
 _BYTES: Final = 16
-"""Bytes, 128 bits: no two requests share a key by chance."""
+"""Bytes of the digest; at 128 bits, no two requests share a key by chance."""
 
 
 def response_key(method: str, template: str, parts: Any) -> str:
-    """`http:{method}:{template}:{digest}`.
+    """Return `http:{method}:{template}:{digest}`.
 
-    Nothing that a client sends is readable in it. `http:GET:/users/{user_id}:` begins every key of that route.
+    Nothing that a client sends is readable in the key. `http:GET:/users/{user_id}:` begins every key of that route.
 
     Args:
-        method: GET for HEAD too.
+        method: The method; GET for a HEAD.
         template: The route's path, with its parameters in braces.
-        parts: What else the response depends on; of JSON's types.
+        parts: Everything else that the response depends on, in JSON types.
     """
     return f"{PREFIX}{method}:{template}:{_digest(parts)}"
 
@@ -30,5 +30,5 @@ def _digest(parts: Any) -> str:
 
 
 def body_digest(body: bytes) -> str:
-    """128 bits of a request's body."""
+    """Return a digest of a request's body."""
     return blake2b(body, digest_size=_BYTES).hexdigest()

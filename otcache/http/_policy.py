@@ -1,4 +1,4 @@
-"""What an endpoint's developer has declared, checked once, and what of its answers may be kept."""
+"""What an endpoint's developer has declared, checked once, and which of its responses may be stored."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from otcache.exceptions import ConfigurationError
 from otcache.http._cache_control import parse, seconds
 
 METHODS: Final = frozenset({"GET", "POST"})
-"""Methods whose answers may be cached, HEAD by that of GET; all others change something."""
+"""Methods whose responses may be stored, HEAD by way of GET; all other methods change something."""
 _LONGEST_TTL: Final = 31_536_000
 _FIELD_END: Final = (".", "[")
 
@@ -41,25 +41,29 @@ class Policy:
     server_timing: bool
 
     def check(self, parameters: Iterable[str]) -> None:
-        """Whether it can work for an endpoint with these parameters.
+        """Check the values, for an endpoint with these parameters.
 
         Raises:
-            ConfigurationError: It can't.
+            ConfigurationError: A value is outside its range, or a name is no parameter.
         """
         _check_range("ttl", self.ttl)
         _check_range("stale_ttl", self.stale_ttl)
         for status, ttl in self.statuses.items():
             if not 200 <= status <= 599 or status in (206, 304):
-                raise ConfigurationError(f"statuses has {status}, which is no whole answer")
+                raise ConfigurationError(
+                    f"statuses has {status}: only whole responses are stored, 200..599 without 206 and 304"
+                )
             _check_range(f"statuses[{status}]", ttl)
         if not self.methods or self.methods - METHODS:
-            raise ConfigurationError(f"methods is not of {', '.join(sorted(METHODS))}")
+            raise ConfigurationError(f"methods={sorted(self.methods)} is not of {', '.join(sorted(METHODS))}")
         if self.shared and self.private_by is not None:
-            raise ConfigurationError("an answer is shared or private_by somebody, not both")
+            raise ConfigurationError(
+                "shared=True and private_by= conflict: keep shared=True only if every user gets the same response"
+            )
         if "*" in self.vary:
-            raise ConfigurationError("vary has '*': such an answer fits no second request")
+            raise ConfigurationError("vary has '*', and would fit no second request: name the headers")
         if self.cache_status is not None and not (self.cache_status.isascii() and self.cache_status.isprintable()):
-            raise ConfigurationError("cache_status is not a name of printable ASCII")
+            raise ConfigurationError("cache_status must be a name of printable ASCII, or None")
         self._check_names(frozenset(parameters))
 
     def _check_names(self, parameters: frozenset[str]) -> None:
@@ -71,11 +75,11 @@ class Policy:
                 raise ConfigurationError(f"{what} names {name!r}, which is no parameter of the endpoint")
 
     def ttl_of(self, response: Any, default: int) -> tuple[int | None, str]:
-        """Seconds for which an answer may be kept, or `None` and why not.
+        """Return for how many seconds a response may be stored, or `None` and why not.
 
         Args:
-            response: A response or an `HTTPException`: what has a status code and headers.
-            default: The cache's own.
+            response: A response or an `HTTPException`: both have a status code and headers.
+            default: The cache's default.
         """
         if not _is_whole(response):
             return None, "streamed"
@@ -89,7 +93,7 @@ class Policy:
         return self._allowed(parse(headers.get("cache-control", "")), response.status_code, default)
 
     def _allowed(self, said: Mapping[str, str | None], status: int, default: int) -> tuple[int | None, str]:
-        """By the answer's own Cache-Control, else as declared."""
+        """Decide by the response's own Cache-Control, else as declared."""
         if "no-store" in said or "no-cache" in said or ("private" in said and self.private_by is None):
             return None, "cache-control"
         for name in ("s-maxage", "max-age"):
@@ -101,19 +105,19 @@ class Policy:
         return (default if ttl is None else ttl), ""
 
     def _covers(self, vary: str) -> bool:
-        """Whether the key has every header that the answer says it depends on."""
+        """Whether the key contains every header that the response's Vary names."""
         named = {name.strip().lower() for name in vary.split(",")} - {""}
         return named <= set(self.vary)
 
     def tags_of(self, arguments: Mapping[str, Any]) -> tuple[str, ...]:
-        """The tags of one answer."""
+        """Return the tags of one response."""
         return tuple(tag.format(**arguments) for tag in self.tags)
 
     async def owner_of(self, request: Any, arguments: Mapping[str, Any]) -> str | None:
-        """Whose answer it is; `None` if `private_by` doesn't know.
+        """Return whose response it is; `None` if `private_by` doesn't know.
 
         Raises:
-            ConfigurationError: `private_by` gives something whose text may not be the same for the same user.
+            ConfigurationError: `private_by` gives a type whose text may differ for the same user.
         """
         if callable(self.private_by):
             owner = self.private_by(request)
@@ -137,7 +141,7 @@ def _check_range(name: str, ttl: Any) -> None:
 
 
 def _names_in(tag: str) -> set[str]:
-    """The parameters that a tag's template names."""
+    """Return the parameters that a tag's template names."""
     names = set()
     for _, field, _, _ in Formatter().parse(tag):
         if field is not None:
@@ -146,8 +150,8 @@ def _names_in(tag: str) -> set[str]:
     return names
 
 
-def can_be_kept(detail: Any) -> bool:
-    """Whether an `HTTPException`'s detail comes back as it is."""
+def can_be_stored(detail: Any) -> bool:
+    """Whether an `HTTPException`'s detail comes back equal."""
     try:
         return bool(json.loads(json.dumps(detail, allow_nan=False)) == detail)
     except (TypeError, ValueError):
@@ -155,7 +159,7 @@ def can_be_kept(detail: Any) -> bool:
 
 
 def _is_whole(response: Any) -> bool:
-    """Whether all of it is here; an `HTTPException` is short."""
+    """Whether the whole body is in memory, as an `HTTPException`'s always is."""
     if isinstance(response, StreamingResponse | FileResponse):
         return False
     return hasattr(response, "body") or not isinstance(response, Response)

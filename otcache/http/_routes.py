@@ -13,8 +13,8 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-_GIVEN: Final = "otcache_given"
-"""Where in a scope the value lies that FastAPI shall make a response of."""
+_RETURNED: Final = "otcache_returned"
+"""The key in a scope of the value that FastAPI turns into a response."""
 _SETTINGS: Final = (
     "response_model", "response_class", "status_code", "response_model_include", "response_model_exclude",
     "response_model_by_alias", "response_model_exclude_unset", "response_model_exclude_defaults",
@@ -27,15 +27,15 @@ class Route:
     """One route.
 
     Attributes:
-        path: Its path with the parameters in braces, routers' prefixes included.
-        query: The query parameters that it and its dependencies declare; `None` if one of them may read any.
-        whole: Whether one of them takes the whole request, and may make URLs of its host.
-        headers: The headers that they declare, in small letters.
+        path: The path with the parameters in braces, routers' prefixes included.
+        query: The query parameters that the route and its dependencies declare; `None` if one of them may read any.
+        whole: Whether one of them takes the whole request, and may build URLs from its host.
+        headers: The headers that they declare, in lower case.
         cookies: The cookies that they declare.
         key_headers: Headers that hold an API key.
-        key_queries: Query parameters that hold one.
+        key_queries: Query parameters that hold an API key.
         body: Whether a body is declared.
-        handler: Makes a response of a value in `_GIVEN`.
+        handler: Turns the value in `_RETURNED` into a response.
     """
 
     path: str
@@ -48,16 +48,16 @@ class Route:
     body: bool
     handler: Callable[[Request], Awaitable[Response]]
 
-    async def respond(self, request: Request, given: Given) -> Response:
-        """The response that FastAPI makes of an endpoint's value on this route."""
-        if isinstance(given.value, Response):
-            return given.value
-        return await self.handler(Request({**request.scope, _GIVEN: given}))
+    async def respond(self, request: Request, returned: ReturnedValue) -> Response:
+        """Return the response that FastAPI makes of an endpoint's value on this route."""
+        if isinstance(returned.value, Response):
+            return returned.value
+        return await self.handler(Request({**request.scope, _RETURNED: returned}))
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """What an endpoint has returned, and what it has done to the response that FastAPI injected."""
+class ReturnedValue:
+    """What an endpoint returned, and what it set on the response that FastAPI injected."""
 
     value: Any
     status: int | None
@@ -65,26 +65,26 @@ class Given:
 
 
 async def _emit(request: Request, response: Response) -> Any:
-    """The endpoint of a route that only makes responses."""
-    given: Given = request.scope[_GIVEN]
-    if given.status is not None:
-        response.status_code = given.status
-    response.headers.raw.extend(given.headers)
-    return given.value
+    """Return the value in the scope: the endpoint of a route that only makes responses."""
+    returned: ReturnedValue = request.scope[_RETURNED]
+    if returned.status is not None:
+        response.status_code = returned.status
+    response.headers.raw.extend(returned.headers)
+    return returned.value
 
 
 def selected(scope: Any) -> Any:
-    """The route of a request with what its routers add: newer versions of FastAPI keep that beside the route."""
+    """Return the route of a request with what its routers add: newer versions of FastAPI keep that elsewhere."""
     context = scope.get("fastapi", {}).get("effective_route_context")
     return context if getattr(context, "original_route", None) is scope["route"] else scope["route"]
 
 
 def read_route(route: Any, own: Callable[..., Any]) -> Route:
-    """What there is to know about `route`.
+    """Read what `route` reads of a request, and how it responds.
 
     Args:
         route: As `selected` gives it.
-        own: The dependency that we added.
+        own: The dependency that we added; it counts for nothing.
     """
     dependants = list(_flat(route.dependant, own))
     fields = [field for each in dependants for field in each.query_params]
@@ -105,7 +105,7 @@ def read_route(route: Any, own: Callable[..., Any]) -> Route:
 
 
 def _flat(dependant: Any, own: Callable[..., Any]) -> Iterator[Any]:
-    """A route's dependant and those below it, but for ours."""
+    """Yield a route's dependant and those below it, except for ours."""
     if dependant.call is not own:
         yield dependant
         for below in dependant.dependencies:
@@ -113,7 +113,7 @@ def _flat(dependant: Any, own: Callable[..., Any]) -> Iterator[Any]:
 
 
 def _reads_all(dependant: Any) -> bool:
-    """Security schemes take the whole request too, and read of it what they are declared for."""
+    """Whether it may read anything of a request; security schemes take the request, too, but read what they declare."""
     takes = dependant.request_param_name or dependant.http_connection_param_name
     return bool(takes) and not isinstance(dependant.call, SecurityBase)
 
@@ -124,9 +124,9 @@ def _names(dependants: Iterable[Any], kind: str) -> list[str]:
 
 
 def _names_of(field: Any) -> Iterator[str]:
-    """The names that a parameter may have in the request; those of all fields where a model declares several.
+    """Yield the names that a parameter may have in the request; those of all fields where a model declares several.
 
-    One too many does no harm, one too few gives wrong answers.
+    One name too many does no harm; one too few gives a caller another's response.
     """
     model = _model_of(field)
     named = [(field.alias, field.field_info)] if model is None else list(model.model_fields.items())
@@ -135,7 +135,7 @@ def _names_of(field: Any) -> Iterator[str]:
 
 
 def _is_open(field: Any) -> bool:
-    """Whether other parameters than those named may be read: a model that takes more, an alias that is a choice."""
+    """Whether other parameters than the named ones may be read: an open model, or an alias with alternatives."""
     model = _model_of(field)
     if model is None:
         return not isinstance(field.field_info.validation_alias, str | None)
@@ -149,7 +149,7 @@ def _model_of(field: Any) -> type[BaseModel] | None:
 
 
 def _handler(route: Any) -> Callable[[Request], Awaitable[Response]]:
-    """FastAPI's own handler of a route without dependencies, with the response settings of `route`."""
+    """Return FastAPI's own handler of a route without dependencies, with the response settings of `route`."""
     settings = {name: getattr(route, name) for name in _SETTINGS}
     handler: Callable[[Request], Awaitable[Response]] = APIRoute("/", _emit, **settings).get_route_handler()
     return handler

@@ -1,4 +1,4 @@
-"""What is kept of a response, and how it becomes a cache's value and a response again."""
+"""What the cache stores of a response, and how that becomes a response again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from otcache.http._conditional import etag_of
 
 FORMAT: Final = 1
-"""Of the records; those of another one are loaded anew."""
+"""The format of stored responses; one of another format is a miss."""
 
 _OWN: Final = frozenset(
     {
@@ -20,7 +20,7 @@ _OWN: Final = frozenset(
         "server-timing", "set-cookie", "te", "trailer", "transfer-encoding", "upgrade",
     }
 )  # fmt: skip
-"""Headers of one connection or one answer, not of what is kept (RFC 9111, 3.1)."""
+"""Headers of one connection or one exchange, which are never stored (RFC 9111, 3.1)."""
 _REPRESENTATION: Final = ("content-type", "content-encoding", "content-language")
 _IN_304: Final = ("age", "cache-control", "content-location", "etag", "expires", "vary")
 """RFC 9110, 15.4.5, and the age that goes with them; the server adds Date."""
@@ -29,17 +29,17 @@ Headers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """A whole answer.
+class StoredResponse:
+    """A whole response, or an `HTTPException`.
 
     Attributes:
-        status: Its status code.
-        headers: The ones that are kept, in order, names in small letters.
-        body: Its bytes; `None` for an `HTTPException`, whose handler makes them.
-        detail: Of an `HTTPException`.
+        status: The status code.
+        headers: The stored headers, in order, names in lower case.
+        body: The body; `None` for an `HTTPException`, whose handler writes the body.
+        detail: The detail of an `HTTPException`.
         plain: Whether the endpoint returned a value, to whose response FastAPI adds the headers of dependencies.
-        made: When it was made, seconds since the epoch.
-        ttl: Seconds that it may be kept; 0 for ever.
+        made: When the endpoint made it, seconds since the epoch.
+        ttl: Seconds that it is fresh; 0 for ever.
     """
 
     status: int
@@ -51,17 +51,17 @@ class Record:
     ttl: int
 
     def header(self, name: str) -> str | None:
-        """The value of a header; several are joined."""
+        """Return the value of a header, several joined; `None` if there is none."""
         found = [value for key, value in self.headers if key == name]
         return ", ".join(found) if found else None
 
-    def without(self, names: Iterable[str]) -> Record:
-        """The same without these headers."""
+    def without(self, names: Iterable[str]) -> StoredResponse:
+        """Return the response without these headers."""
         left_out = frozenset(names)
         return replace(self, headers=tuple(each for each in self.headers if each[0] not in left_out))
 
     def to_value(self) -> dict[str, Any]:
-        """As the cache keeps it: of JSON's types, but for a body that is no text."""
+        """Return the cache's value: JSON types, except for a body that is no text."""
         return {
             "format": FORMAT,
             "status": self.status,
@@ -74,7 +74,7 @@ class Record:
         }
 
     def to_response(self, *, head: bool = False) -> Response:
-        """The answer again; for `head` without its body."""
+        """Return the response; for `head` without its body."""
         body = self.body or b""
         response = Response(b"" if head else body, self.status)
         if body or not head:
@@ -85,25 +85,25 @@ class Record:
         return response
 
     def to_error(self) -> HTTPException:
-        """The exception again."""
+        """Return the exception."""
         return HTTPException(self.status, self.detail, dict(self.headers) or None)
 
 
 def _text(body: bytes) -> str | bytes:
-    """Most bodies are text: half the bytes of a base64 that JSON would need."""
+    """Return the body as text if it is UTF-8: JSON stores text in fewer bytes than base64."""
     try:
         return body.decode()
     except UnicodeDecodeError:
         return body
 
 
-def record_of(value: Any) -> Record | None:
-    """The record in a cache's value; `None` for anything else: another version's, or not ours."""
+def read_stored(value: Any) -> StoredResponse | None:
+    """Return the stored response in a cache's value; `None` for anything else, such as another version's."""
     if not isinstance(value, Mapping) or value.get("format") != FORMAT:
         return None
     try:
         body = value["body"]
-        return Record(
+        return StoredResponse(
             int(value["status"]),
             tuple((str(name), str(text)) for name, text in value["headers"]),
             body.encode() if isinstance(body, str) else body,
@@ -116,25 +116,25 @@ def record_of(value: Any) -> Record | None:
         return None
 
 
-def of_response(response: Response, *, plain: bool, made: float, ttl: int) -> Record:
-    """What is kept of a response, with an entity tag of its own if it has none."""
+def stored_response(response: Response, *, plain: bool, made: float, ttl: int) -> StoredResponse:
+    """Return what to store of a response; it gets an entity tag if it has none."""
     pairs = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.raw_headers)
     headers = tuple(pair for pair in pairs if pair[0] not in _OWN)
-    record = Record(response.status_code, headers, bytes(response.body), None, plain, made, ttl)
-    if record.header("etag") is None:
-        metadata = [record.header(name) or "" for name in _REPRESENTATION]
-        tag = etag_of(bytes(response.body), str(record.status), *metadata)
-        record = replace(record, headers=(*headers, ("etag", tag)))
-    return record
+    stored = StoredResponse(response.status_code, headers, bytes(response.body), None, plain, made, ttl)
+    if stored.header("etag") is None:
+        metadata = [stored.header(name) or "" for name in _REPRESENTATION]
+        tag = etag_of(bytes(response.body), str(stored.status), *metadata)
+        stored = replace(stored, headers=(*headers, ("etag", tag)))
+    return stored
 
 
-def of_error(error: Any, *, made: float, ttl: int) -> Record:
-    """What is kept of an `HTTPException`."""
+def stored_error(error: Any, *, made: float, ttl: int) -> StoredResponse:
+    """Return what to store of an `HTTPException`."""
     headers = tuple((str(name).lower(), str(value)) for name, value in (error.headers or {}).items())
-    kept = tuple(pair for pair in headers if pair[0] not in _OWN)
-    return Record(error.status_code, kept, None, error.detail, False, made, ttl)
+    stored = tuple(pair for pair in headers if pair[0] not in _OWN)
+    return StoredResponse(error.status_code, stored, None, error.detail, False, made, ttl)
 
 
 def not_modified(headers: Mapping[str, str]) -> Response:
-    """The 304 of an answer that would have these headers."""
+    """Return the 304 for a response with these headers."""
     return Response(status_code=304, headers={name: headers[name] for name in _IN_304 if name in headers})

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from otcache.telemetry._setup.logs import add_trace_context, configure_logging
     from otcache.telemetry._setup.sdk import TelemetryHandle, setup, views
+    from otcache.telemetry.providers import Providers
 
-__all__ = ["TelemetryHandle", "add_trace_context", "configure_logging", "setup", "views"]
+__all__ = ["Providers", "TelemetryHandle", "add_trace_context", "configure_logging", "setup", "views"]
 
 _HOMES = {
+    "Providers": "providers",
     "TelemetryHandle": "_setup.sdk",
     "setup": "_setup.sdk",
     "views": "_setup.sdk",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from otcache._serialization.envelope import Facts
 from otcache.base import MISSING
+
+if TYPE_CHECKING:
+    from otcache.telemetry.catalog import Instrument
 
 Operation = Literal[
     "get", "get_many", "set", "set_many", "delete", "delete_many",
@@ -31,14 +34,14 @@ Purpose = Literal["read", "write", "delete", "health", "tag", "lock"]
 
 @dataclass(slots=True)
 class StaleCandidate:
-    """A value that is no hit, but may be better than nothing.
+    """A stale entry to fall back on if the load fails or is slow.
 
     Attributes:
         value: The value.
-        tier: Who has it.
+        tier: The tier that holds it.
         past: Seconds past its time to live; negative while it only can't be trusted.
         age: Seconds since it was made, if that is known.
-        reason: What it would be served for if nothing else is wrong.
+        reason: Why it would be served if nothing else goes wrong.
     """
 
     value: Any
@@ -59,10 +62,10 @@ class Lookup:
         reason: Why it missed; `none` unless it did.
         value: What the caller got; `MISSING` for a miss.
         facts: What else the writer of the value noted.
-        due: Whether a hit should be loaded anew soon.
+        due: Whether a hit should be refreshed now.
         age: Seconds since the value was made, if that is known.
         left: Seconds it stays fresh; `None` for ever.
-        kept: For a miss, a stale value.
+        candidate: For a miss, a stale candidate.
     """
 
     key: str
@@ -74,7 +77,7 @@ class Lookup:
     due: bool = False
     age: float | None = None
     left: float | None = None
-    kept: StaleCandidate | None = None
+    candidate: StaleCandidate | None = None
 
 
 @dataclass(slots=True)
@@ -98,15 +101,15 @@ class AIFacts:
 
 @dataclass(slots=True, eq=False)
 class LoadFacts:
-    """What only a call that may load has to tell.
+    """What a call that may load adds to its record.
 
     Attributes:
         template: The shape of its key, as the source code declares it.
-        stale_reason: Why a stale value was given.
-        role: Its part where several callers shared one load.
+        stale_reason: Why a stale value was served.
+        role: Leader or waiter, where several callers shared one load.
         waiters: Callers beside the leader that its load served.
         wait: Seconds that a waiter waited.
-        told: Whether what is raised has been told of where it happened.
+        told: Whether the error was logged where it happened.
         paused: Time of callbacks inside of the call, in ns; not part of its duration.
     """
 
@@ -119,12 +122,38 @@ class LoadFacts:
     paused: int = 0
 
 
+Measurement = tuple["Instrument", int, tuple[str | None, ...]]
+"""A row of the catalogue; an amount in what its cells count (entries, bytes, ns, ms); its values after the first."""
+
+
 @dataclass(slots=True, eq=False)
 class Outcome:
-    """One call of a cache, filled by the pipeline while it runs, read by the observers when it ends.
+    """One call of a cache: filled while it runs, each field by one writer, and read once, when the call ends.
 
-    Times are `perf_counter_ns` readings; sizes are bytes; ages and times to live are seconds. `shared` are the traced
-    operations beside this one that a round trip of this one answers too.
+    Attributes:
+        operation: Which call. Written by the probe, as `started` and `key`.
+        started: When it began, by `perf_counter_ns`.
+        key: The caller's key; never leaves the process as it is.
+        result: How it ended. Written by the operation (cache, coordinator), as all up to `lookups`.
+        tier: The tier that answered.
+        reason: Why it missed.
+        value: What the caller gets.
+        facts: What the writer of the entry noted, or what is noted in the one that is written.
+        ttl: Seconds given at a write; 0 never expires.
+        batch_size: Keys of a batch call.
+        batch_hits: Those of a batch read that were answered.
+        lookups: Each key of a batch read.
+        written: Keys and values that a tier has stored. Written by the tiers, as all up to `measured`.
+        removed: Keys that are gone from every tier.
+        age: Seconds since the value from L2 was stored.
+        size: Stored bytes of the value.
+        measured: What is counted when the call ends.
+        degraded: Why L2 did not take part. Written by the resilience of L2.
+        ai: Of a call of an AI cache. Written by the AI cache.
+        load: Of a call that may load. Written by the load coordinator.
+        error: What is raised to the caller. Written by the probe.
+        span: Its span. Written by the probe.
+        shared: Traced operations beside this one that a remote call of this one answers. Written by the batch of reads.
     """
 
     operation: Operation
@@ -134,28 +163,27 @@ class Outcome:
     tier: Tier = "none"
     reason: MissReason = "none"
     value: Any = MISSING
+    facts: Facts | None = None
+    ttl: float | None = None
+    batch_size: int | None = None
+    batch_hits: int | None = None
     lookups: list[Lookup] | None = None
     written: list[tuple[str, Any]] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
-    degraded: DegradedReason | None = None
-    error: BaseException | None = None
     age: float | None = None
-    ttl: float | None = None
     size: int | None = None
-    batch_size: int | None = None
-    batch_hits: int | None = None
-    duration: int = 0
-    callback_errors: int = 0
+    measured: list[Measurement] = field(default_factory=list)
+    degraded: DegradedReason | None = None
     ai: AIFacts | None = None
-    facts: Facts | None = None
     load: LoadFacts | None = None
+    error: BaseException | None = None
     span: Any = None
     shared: Sequence[Outcome] = ()
 
 
 @dataclass(slots=True, eq=False)
 class RemoteCall:
-    """One round trip to the far tier.
+    """One call to L2.
 
     Attributes:
         command: The semantic conventions' `db.operation.name`: GET, MGET, PIPELINE SET, ...
@@ -164,7 +192,7 @@ class RemoteCall:
         sent: Payload bytes written.
         received: Payload bytes read.
         error_type: The server's error prefix or the client's class; `None` for success.
-        background: Whether nobody waits for it: the breaker's probe, counted but neither traced nor logged.
+        background: Whether no caller waits for it (the breaker's probe): counted, but neither traced nor logged.
     """
 
     command: str
@@ -175,5 +203,4 @@ class RemoteCall:
     received: int = 0
     error_type: str | None = None
     background: bool = False
-    duration: int = 0
     span: Any = None

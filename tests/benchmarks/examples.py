@@ -61,9 +61,6 @@ class Own(CacheInterface):
     async def delete(self, key: str) -> None:
         self.entries.pop(key, None)
 
-    def register_callback(self, event: str, callback: Any) -> None:
-        raise NotImplementedError
-
 
 class Slow(Own):
     """Does work on each `get` that `Own` does not."""

@@ -1,13 +1,24 @@
-"""Somebody's own cache, which implements the four documented methods and nothing else."""
+"""A user's own cache, which implements `get`, `set` and `delete` and nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
+import httpx
 import pytest
+from fastapi import Depends, FastAPI
 
-from otcache import CacheInterface, Loaded, UnsupportedError, get_http_status_for_exception
+from otcache import (
+    BenchmarkConfig,
+    CacheInterface,
+    CachePerformanceBenchmark,
+    Loaded,
+    UnsupportedError,
+    cached,
+    get_cache_health_status,
+    get_cache_service,
+    get_http_status_for_exception,
+)
 
 
 class Shelf(CacheInterface):
@@ -24,9 +35,6 @@ class Shelf(CacheInterface):
 
     async def delete(self, key: str) -> None:
         self.kept.pop(key, None)
-
-    def register_callback(self, event: str, callback: Callable[..., Any]) -> None:
-        raise NotImplementedError
 
 
 async def one() -> int:
@@ -72,12 +80,67 @@ async def test_a_misspelt_option_is_an_error() -> None:
         await Shelf().get_or_set("k", one, **options)
 
 
-@pytest.mark.parametrize("method", ["invalidate_tag", "invalidate_prefix", "clear"])
-async def test_what_it_can_t_do_is_said_by_name(method: str) -> None:
-    arguments = () if method == "clear" else ("users",)
+UNSUPPORTED = {
+    "invalidate_tag": lambda cache: cache.invalidate_tag("users"),
+    "invalidate_prefix": lambda cache: cache.invalidate_prefix("user:"),
+    "clear": lambda cache: cache.clear(),
+    "register_callback": lambda cache: cache.register_callback("get_success", print),
+}
 
-    with pytest.raises(UnsupportedError, match=f"Shelf has no {method}") as raised:
-        await getattr(Shelf(), method)(*arguments)
+
+@pytest.mark.parametrize("method", UNSUPPORTED)
+async def test_what_it_can_t_do_is_said_by_name(method: str) -> None:
+    with pytest.raises(UnsupportedError, match=f"Shelf has no {method}: override it") as raised:
+        await UNSUPPORTED[method](Shelf())
 
     assert isinstance(raised.value, NotImplementedError)
     assert get_http_status_for_exception(raised.value) == 500
+
+
+def test_three_methods_are_all_that_a_cache_must_have() -> None:
+    assert CacheInterface.__abstractmethods__ == {"get", "set", "delete"}
+
+
+async def test_it_can_be_injected_in_place_of_the_applications_cache() -> None:
+    app, shelf = FastAPI(), Shelf()
+    app.dependency_overrides[get_cache_service] = lambda: shelf
+
+    @app.get("/one")
+    async def read(cache: Annotated[CacheInterface, Depends(get_cache_service)]) -> int:
+        return await cache.get_or_set("k", one, 60)
+
+    @app.get("/health")
+    async def health(found: Annotated[dict[str, Any], Depends(get_cache_health_status)]) -> str:
+        return str(found["status"])
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        answers = [(await client.get(path)).json() for path in ("/one", "/health")]
+
+    assert (answers, shelf.kept) == ([1, "healthy"], {"k": (1, 60)})
+
+
+@pytest.mark.parametrize("is_sourced", [False, True])
+async def test_a_function_can_be_cached_in_it(is_sourced: bool) -> None:
+    shelf, calls = Shelf(), 0
+
+    @cached("square:{number}", cache=(lambda: shelf) if is_sourced else shelf, ttl=60)
+    async def square(number: int) -> int:
+        nonlocal calls
+        calls += 1
+        return number * number
+
+    values = [await square(3), await square(3), await square.get(3), (await square.answer(3)).value]
+
+    assert (values, calls, shelf.kept) == ([9, 9, 9, 9], 1, {"square:3": (9, 60)})
+    assert (await square.refresh(3), calls) == (9, 2)
+    await square.invalidate(3)
+    assert shelf.kept == {}
+
+
+async def test_it_can_be_benchmarked() -> None:
+    config = BenchmarkConfig(warmup_iterations=1, rounds=2, progress=False)
+
+    suite = await CachePerformanceBenchmark(Shelf(), config).run_comprehensive_benchmark(20)
+
+    measured = {result.operation: result.error_count for result in suite.results}
+    assert measured == dict.fromkeys(("get", "set", "delete", "get_miss", "mixed"), 0)

@@ -1,4 +1,4 @@
-"""Calls of a cached function: what is kept, what is made anew, and what tools see of it."""
+"""Calls of a cached function: what is cached, what is loaded again, and what tools see of the function."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ async def test_wrong_arguments_are_refused_as_the_function_does(cache: InMemoryC
         await read()  # type: ignore[call-arg]
 
 
-async def test_an_invalidated_value_is_made_anew(cache: InMemoryCache) -> None:
+async def test_an_invalidated_value_is_loaded_again(cache: InMemoryCache) -> None:
     counted = Counted()
 
     @cached("user:{user_id}", cache=cache)
@@ -124,7 +124,7 @@ async def test_get_gives_what_is_kept_and_calls_nothing(cache: InMemoryCache) ->
     assert len(counted.calls) == 1
 
 
-async def test_refresh_makes_a_value_anew_and_keeps_it(cache: InMemoryCache) -> None:
+async def test_refresh_loads_a_value_and_stores_it(cache: InMemoryCache) -> None:
     counted = Counted()
 
     @cached("user:{user_id}", cache=cache)

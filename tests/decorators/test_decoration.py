@@ -60,7 +60,7 @@ def test_an_option_that_can_not_be_meant_is_refused(options: dict[str, Any], mes
 
 
 def test_a_decorator_without_a_cache_says_what_it_needs() -> None:
-    with pytest.raises(ConfigurationError, match="cached has no cache: cache= a cache, or a function"):
+    with pytest.raises(ConfigurationError, match="cached has no cache: give cache= a cache, or a function"):
         cached("user:{user_id}")  # type: ignore[call-overload]
 
 
@@ -71,12 +71,12 @@ def test_a_decorator_without_parentheses_says_what_it_needs() -> None:
 
 @pytest.mark.parametrize("cache", ["redis://localhost", dict, 5], ids=str)
 def test_a_cache_that_is_none_is_refused(cache: Any) -> None:
-    with pytest.raises(ConfigurationError, match="give a cache, or a function that gives it"):
+    with pytest.raises(ConfigurationError, match="give a cache, or a function that returns one"):
         cached("user:{user_id}:{lang}", cache=cache)(read)
 
 
 async def stream(user_id: Any, /) -> AsyncIterator[int]:
-    """A function whose answer can't be kept."""
+    """A function whose results can't be cached."""
     yield user_id
 
 
@@ -84,8 +84,8 @@ async def stream(user_id: Any, /) -> AsyncIterator[int]:
     ("function", "message"),
     [
         (stream, "is a generator"),
-        (classmethod(stream), "put it below"),
-        (staticmethod(stream), "put it below"),
+        (classmethod(stream), "put cached below"),
+        (staticmethod(stream), "put cached below"),
         (dict, "not a function"),
         ("read", "not a function"),
     ],
@@ -172,7 +172,7 @@ def test_a_service_that_fastapi_injects_is_no_part_of_a_key(annotation: Any, def
         (foreign("app.sessions", "Session"), None),
     ],
 )
-def test_data_is_part_of_a_key_whoever_injects_it(annotation: Any, default: Any) -> None:
+def test_data_is_part_of_a_key_even_if_injected(annotation: Any, default: Any) -> None:
     with pytest.raises(ConfigurationError, match="a parameter other that is not in its key template"):
         keyed("x:{user_id}", takes(annotation, default))
 

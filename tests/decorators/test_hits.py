@@ -23,7 +23,7 @@ def telemetry() -> Iterator[Capture]:
 
 
 def hits(cache: InMemoryCache) -> int:
-    """Hits of the near tier."""
+    """Return the hits of L1."""
     return int(cache.get_stats()["hits"]["l1"])
 
 

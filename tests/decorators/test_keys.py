@@ -187,13 +187,13 @@ def test_a_subclass_counts_as_what_it_is_derived_from() -> None:
         (1.5, "a Decimal"),
         (b"a", ".hex()"),
         ({"a"}, "frozenset"),
-        (object(), "enums are"),
-        ({}, "enums are"),
+        (object(), "enums can"),
+        ({}, "enums can"),
         ((1, 1.5), "Decimal"),
     ],
 )
 def test_any_other_type_is_refused_with_the_parameters_name_and_a_way_out(value: Any, way_out: str) -> None:
-    with pytest.raises(ValidationError, match=r"^value is a \w+, which no key is made of") as refused:
+    with pytest.raises(ValidationError, match=r"^value is a \w+, which can't be part of a key") as refused:
         key_of(Any, value)
 
     assert way_out in refused.value.message

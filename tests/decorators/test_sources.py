@@ -69,7 +69,7 @@ async def test_an_answer_that_is_no_cache_is_an_error_of_the_configuration(found
 
 
 def needy(request: object) -> InMemoryCache:
-    """A function that nobody can call without a request."""
+    """A function that needs a request."""
     raise NotImplementedError
 
 

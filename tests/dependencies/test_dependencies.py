@@ -260,7 +260,7 @@ async def test_an_invalid_configuration_is_refused_with_every_reason() -> None:
     assert await d.validate_cache_configuration(CacheConfig()) == CacheConfig()
 
 
-async def test_cleanup_counts_what_it_closed_and_the_next_request_builds_anew(client: httpx.AsyncClient) -> None:
+async def test_cleanup_counts_what_it_closed_and_the_next_request_opens_new_caches(client: httpx.AsyncClient) -> None:
     await client.get("/get_cache_service")
     await client.get("/get_web_cache_service")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +16,7 @@ from otcache.memory import InMemoryCache
 
 
 class Foreign(CacheInterface):
-    """Somebody's own cache: nothing but the documented interface."""
+    """A user's own cache: nothing but the documented interface."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self._error = error
@@ -30,9 +29,6 @@ class Foreign(CacheInterface):
         raise NotImplementedError
 
     async def delete(self, key: str) -> None:
-        raise NotImplementedError
-
-    def register_callback(self, event: str, callback: Callable[..., Any]) -> None:
         raise NotImplementedError
 
 

@@ -63,7 +63,7 @@ async def test_all_who_wait_for_a_failing_build_learn_it_at_once_and_the_next_tr
         await caches.get(config)
 
 
-async def test_a_closed_registry_builds_anew() -> None:
+async def test_a_closed_registry_opens_new_caches() -> None:
     caches = await registry.current()
     first = await caches.get(MEMORY)
 

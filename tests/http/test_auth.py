@@ -1,4 +1,4 @@
-"""Nobody gets an answer that is not for them: authorisation runs first, and other people's answers are others' keys."""
+"""No user gets another user's response: authorization runs first, and each user's responses have keys of their own."""
 
 from __future__ import annotations
 

@@ -267,7 +267,7 @@ async def _yields() -> Any:
         ({"tags": ("user:{id}",)}, a_dict, "'id'"),
         ({"tags": ("user:{user_id.x}", "{}")}, a_dict, "''"),
         ({"private_by": "me.id"}, a_dict, "'me'"),
-        ({"private_by": "user_id", "shared": True}, a_dict, "not both"),
+        ({"private_by": "user_id", "shared": True}, a_dict, "conflict: keep shared=True only"),
         ({"methods": ("PUT",)}, a_dict, "GET, POST"),
         ({"vary": ("*",)}, a_dict, "vary"),
         ({"statuses": {304: None}}, a_dict, "304"),

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otcache.http._cache_control import LONGEST, NOTHING, Wishes, cache_control, parse, seconds, wishes_of
+from otcache.http._cache_control import (
+    LONGEST,
+    NO_DIRECTIVES,
+    RequestDirectives,
+    cache_control,
+    parse,
+    request_directives,
+    seconds,
+)
 
 
 @pytest.mark.parametrize(
@@ -47,20 +55,24 @@ def test_seconds_are_digits_and_large_ones_are_cut(text: str | None, number: int
 
 
 @pytest.mark.parametrize(
-    ("control", "pragma", "wishes"),
+    ("control", "pragma", "expected"),
     [
-        (None, None, NOTHING),
-        (None, "no-cache", Wishes(no_cache=True)),
-        ("max-age=5", "no-cache", Wishes(max_age=5)),
-        ("no-cache, no-store, only-if-cached", None, Wishes(no_cache=True, no_store=True, only_if_cached=True)),
-        ("max-stale", None, Wishes(max_stale=inf)),
-        ("max-stale=10, min-fresh=3", None, Wishes(max_stale=10, min_fresh=3)),
-        ("max-age=soon", None, Wishes(max_age=0)),
-        ("min-fresh=soon", None, Wishes(min_fresh=inf)),
+        (None, None, NO_DIRECTIVES),
+        (None, "no-cache", RequestDirectives(no_cache=True)),
+        ("max-age=5", "no-cache", RequestDirectives(max_age=5)),
+        (
+            "no-cache, no-store, only-if-cached",
+            None,
+            RequestDirectives(no_cache=True, no_store=True, only_if_cached=True),
+        ),
+        ("max-stale", None, RequestDirectives(max_stale=inf)),
+        ("max-stale=10, min-fresh=3", None, RequestDirectives(max_stale=10, min_fresh=3)),
+        ("max-age=soon", None, RequestDirectives(max_age=0)),
+        ("min-fresh=soon", None, RequestDirectives(min_fresh=inf)),
     ],
 )
-def test_a_request_says_what_it_wishes(control: str | None, pragma: str | None, wishes: Wishes) -> None:
-    assert wishes_of(control, pragma) == wishes
+def test_a_request_has_directives(control: str | None, pragma: str | None, expected: RequestDirectives) -> None:
+    assert request_directives(control, pragma) == expected
 
 
 @pytest.mark.parametrize(
@@ -81,7 +93,7 @@ def test_a_request_says_what_it_wishes(control: str | None, pragma: str | None, 
     ],
 )
 def test_a_stored_answer_will_do_or_not(control: str, age: float, left: float, accepted: bool) -> None:
-    assert wishes_of(control).accept(age, left) is accepted
+    assert request_directives(control).accepts(age, left) is accepted
 
 
 @pytest.mark.parametrize(

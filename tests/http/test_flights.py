@@ -1,4 +1,4 @@
-"""Many requests for one answer run the endpoint once, and nobody gets what was not for him."""
+"""Many requests for one response run the endpoint once, and none gets what is for another."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def test_the_endpoint_runs_once_for_all(shop: Shop, client: httpx.AsyncCli
     assert Counter("load;dur" in each.headers["server-timing"] for each in answers) == {True: 1, False: MANY - 1}
 
 
-async def test_nobody_who_waited_gets_anothers_cookie(shop: Shop, client: httpx.AsyncClient, door: Door) -> None:
+async def test_no_waiter_gets_anothers_cookie(shop: Shop, client: httpx.AsyncClient, door: Door) -> None:
     @shop.app.get("/")
     @cache_response(ttl=60)
     async def endpoint(response: Response) -> int:

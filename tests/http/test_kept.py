@@ -154,7 +154,7 @@ async def test_headers_of_one_answer_are_not_kept(shop: Shop, client: httpx.Asyn
     assert ("x-request-id" in hit.headers, hit.headers["x-kept"]) == (False, "1")
 
 
-async def test_a_cookie_of_a_dependency_goes_to_nobody_else(shop: Shop, client: httpx.AsyncClient) -> None:
+async def test_a_cookie_of_a_dependency_goes_to_no_other_request(shop: Shop, client: httpx.AsyncClient) -> None:
     def session(response: Response) -> None:
         response.set_cookie("session", f"secret{shop.run('session')}")
 

@@ -10,9 +10,9 @@ from fastapi import Depends, File, Form, Header, Query, Request, Response, Uploa
 from pydantic import AliasChoices, BaseModel, Field
 
 from otcache.http import cache_response
-from otcache.http._cache_control import wishes_of
-from otcache.http._response_headers import Found
-from otcache.http._stored_response import Record
+from otcache.http._cache_control import request_directives
+from otcache.http._response_headers import SharedResponse
+from otcache.http._stored_response import StoredResponse
 from tests.http.app import Shop, status_of
 
 
@@ -232,7 +232,7 @@ def add(shop: Shop, **options: Any) -> None:
         ({"cache-control": "max-stale, only-if-cached"}, {"hit": True}),
     ],
 )
-async def test_a_requests_wishes_count(
+async def test_a_requests_directives_count(
     shop: Shop, client: httpx.AsyncClient, headers: dict[str, str], said: dict[str, Any]
 ) -> None:
     add(shop)
@@ -258,7 +258,7 @@ async def test_only_if_cached_is_a_504_where_nothing_is(
     assert (answer.status_code, status_of(answer), shop.runs) == (504, {"detail": "only-if-cached"}, {})
 
 
-async def test_wishes_may_be_ignored(shop: Shop, client: httpx.AsyncClient) -> None:
+async def test_directives_may_be_ignored(shop: Shop, client: httpx.AsyncClient) -> None:
     add(shop, respect_request=False)
 
     answers = [
@@ -270,7 +270,7 @@ async def test_wishes_may_be_ignored(shop: Shop, client: httpx.AsyncClient) -> N
 
 
 @pytest.mark.parametrize(
-    ("own", "wish", "left", "will_do"),
+    ("own", "wish", "left", "is_served"),
     [
         ("", "", -1, True),
         ("max-age=60, must-revalidate", "", 1, True),
@@ -280,11 +280,12 @@ async def test_wishes_may_be_ignored(shop: Shop, client: httpx.AsyncClient) -> N
         ("", "min-fresh=9999", None, True),
     ],
 )
-def test_an_answer_may_forbid_that_it_is_used_stale(own: str, wish: str, left: float | None, will_do: bool) -> None:
+def test_an_answer_may_forbid_that_it_is_used_stale(own: str, wish: str, left: float | None, is_served: bool) -> None:
     headers = (("cache-control", own),) if own else ()
-    record = Record(200, headers, b"", None, True, 0.0, 60)
+    record = StoredResponse(200, headers, b"", None, True, 0.0, 60)
 
-    assert Found(record, age=10, left=left, loaded=False).will_do(wishes_of(wish or None)) is will_do
+    found = SharedResponse(record, age=10, left=left, loaded=False)
+    assert found.satisfies(request_directives(wish or None)) is is_served
 
 
 # --- If-None-Match ----------------------------------------------------------------------------------

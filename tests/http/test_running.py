@@ -1,4 +1,4 @@
-"""Who runs the endpoint: the request as long as it waits, and nobody with what a request has left behind."""
+"""The request runs the endpoint as long as it waits; no run uses what a request that has left was injected."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from otcache.base import Loaded
-from otcache.http._background_refresh import Load, Made
+from otcache.http._background_refresh import EndpointResult, ResponseLoader
 from tests.telemetry.scenario import until
 
 
@@ -17,17 +17,17 @@ class Endpoint:
     def __init__(self) -> None:
         self.began: list[str] = []
         self.cancelled = 0
-        self.made = {name: Made(None, None, None, name) for name in ("here", "again")}
+        self.made = {name: EndpointResult(None, None, None, name) for name in ("here", "again")}
         self.go_on = asyncio.Event()
-        self.load = Load(self.here, self.again, ())
+        self.load = ResponseLoader(self.here, self.again, ())
 
-    async def here(self) -> Made:
+    async def here(self) -> EndpointResult:
         return await self._run("here")
 
-    async def again(self) -> Made:
+    async def again(self) -> EndpointResult:
         return await self._run("again")
 
-    async def _run(self, name: str) -> Made:
+    async def _run(self, name: str) -> EndpointResult:
         self.began.append(name)
         try:
             await self.go_on.wait()
@@ -49,7 +49,7 @@ async def test_the_request_runs_it_while_it_waits(endpoint: Endpoint) -> None:
     endpoint.go_on.set()
 
     assert await loading == Loaded(endpoint.made["here"], store=False)
-    assert endpoint.load.made is endpoint.made["here"]
+    assert endpoint.load.result is endpoint.made["here"]
     await endpoint.load.leave()
 
 
@@ -73,7 +73,7 @@ async def test_a_request_that_leaves_takes_its_run_with_it(endpoint: Endpoint) -
     endpoint.go_on.set()
 
     assert (await loading).value is endpoint.made["again"]
-    assert endpoint.load.made is None
+    assert endpoint.load.result is None
 
 
 async def test_a_load_that_is_given_up_leaves_the_run_to_its_request(endpoint: Endpoint) -> None:
@@ -98,10 +98,10 @@ async def test_a_load_that_ends_with_its_request_begins_nothing(endpoint: Endpoi
 
 
 async def test_what_a_run_raises_is_kept_for_its_request() -> None:
-    async def fail() -> Made:
+    async def fail() -> EndpointResult:
         raise LookupError("?")
 
-    load = Load(fail, fail, ())
+    load = ResponseLoader(fail, fail, ())
 
     with pytest.raises(LookupError) as raised:
         await load.load()

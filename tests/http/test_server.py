@@ -77,12 +77,12 @@ def test_two_processes_give_one_answer(servers: list[httpx.Client]) -> None:
 
 
 def test_two_processes_make_the_same_tag(servers: list[httpx.Client]) -> None:
-    anew = {"cache-control": "no-cache"}
+    reload = {"cache-control": "no-cache"}
 
-    tags = {client.get("/users/7", headers=anew).headers["etag"] for client in servers}
+    tags = {client.get("/users/7", headers=reload).headers["etag"] for client in servers}
     (tag,) = tags
     answers = [
-        client.get("/users/7", headers={"if-none-match": tag} | more) for client in servers for more in ({}, anew)
+        client.get("/users/7", headers={"if-none-match": tag} | more) for client in servers for more in ({}, reload)
     ]
 
     assert [each.status_code for each in answers] == [304] * 4

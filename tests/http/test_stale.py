@@ -1,4 +1,4 @@
-"""An answer past its time is given at once, and made anew by a run with dependencies of its own."""
+"""A stale response is served at once, and refreshed by a background run with new dependencies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPTIONS: Final[dict[str, Any]] = {"name": "web", "early_refresh": 0.0, "stale_re
 
 @pytest.fixture(params=["memory", "redis"])
 async def shop(request: pytest.FixtureRequest, redis_server: RedisServer, prefix: str) -> AsyncIterator[Shop]:
-    """An application whose answers are loaded anew only when they are stale; in memory, and in Redis alone."""
+    """An application whose responses are refreshed only when they are stale; in memory, and in Redis alone."""
     there = {"redis_url": redis_server.url, "key_prefix": prefix, "timeout": PATIENT, "enable_l1_cache": False}
     alone: dict[str, Any] = {**OPTIONS, **there, "single_flight": "process"}  # the quickest way to the loader
     shop = Shop(InMemoryCache(**OPTIONS) if request.param == "memory" else GenericRedisCache(**alone))
@@ -41,7 +41,7 @@ async def stale(client: httpx.AsyncClient, **more: Any) -> httpx.Response:
             await asyncio.sleep(0.01)
 
 
-async def test_a_stale_answer_is_given_at_once_and_made_anew_meanwhile(shop: Shop, client: httpx.AsyncClient) -> None:
+async def test_a_stale_response_is_served_at_once_and_refreshed(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/")
     @cache_response(ttl=1, stale_ttl=60)
     async def endpoint() -> int:

@@ -26,7 +26,7 @@ async def pair(make: Make) -> Any:
 
 def is_waiting(cache: Any) -> bool:
     """Whether a load of this process waits for another process's."""
-    return any(flight.scope == "distributed" for flight in cache._loads.flights._all)
+    return any(flight.load.scope == "distributed" for flight in cache._loads.flights._all)
 
 
 async def test_the_other_process_waits_and_is_given_what_the_first_has_loaded(pair: Any, telemetry: Capture) -> None:
@@ -257,7 +257,7 @@ async def test_a_forced_load_is_newer_than_what_another_process_loads(pair: Any)
     await there.get_or_set("k", Loader("newer"), refresh=True)
     slow.release()
 
-    assert await loading == "older"  # its own caller's; nobody else gets it
+    assert await loading == "older"  # for its own caller alone
     assert [await cache.get("k") for cache in pair] == ["newer", "newer"]
 
 

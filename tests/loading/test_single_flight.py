@@ -1,4 +1,4 @@
-"""Of many callers of one key one loads; the others wait for it, and whoever gives up stops nothing."""
+"""Many callers of one key share one load; a caller that gives up stops nothing."""
 
 from __future__ import annotations
 
@@ -244,7 +244,7 @@ async def test_a_loader_that_asks_for_its_own_key_is_told_so(cache: Any) -> None
     async def load() -> Any:
         return await cache.get_or_set("k", load)
 
-    with pytest.raises(ConfigurationError, match="asks the cache for the key that it loads"):
+    with pytest.raises(ConfigurationError, match="would deadlock: read the origin"):
         await cache.get_or_set("k", load)
 
 
@@ -357,8 +357,8 @@ async def test_a_tag_overtakes_the_loads_of_its_values_and_no_others(cache: Any)
 
     await cache.invalidate_tag("a")
     joined = asyncio.create_task(cache.get_or_set("o", Loader("not asked"), tags=["b"]))
-    anew = await cache.get_or_set("k", Loader("new"), tags=["a"])
+    after = await cache.get_or_set("k", Loader("new"), tags=["a"])
     mine.release()
     other.release()
 
-    assert (anew, await joined, await asyncio.gather(*loading)) == ("new", "other", ["old", "other"])
+    assert (after, await joined, await asyncio.gather(*loading)) == ("new", "other", ["old", "other"])

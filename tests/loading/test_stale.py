@@ -1,4 +1,4 @@
-"""What is past its time to live is given where no new value is to be had, and is loaded anew in the background."""
+"""A stale value is served where no fresh one is to be had, and is refreshed in the background."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def past(aged: Any, loader: Loader, seconds: float = TTL + 5) -> Any:
     return cache
 
 
-async def test_a_stale_value_is_given_at_once_and_loaded_anew_in_the_background(aged: Any) -> None:
+async def test_a_stale_value_is_served_at_once_and_refreshed_in_the_background(aged: Any) -> None:
     loader = Loader("old")
     cache = await past(aged, loader)
     loader.value = "new"
@@ -159,3 +159,18 @@ async def test_a_hot_value_is_loaded_before_its_time_is_over(make: Make, telemet
 
     assert (answer.status, loader.calls) == ("fresh", 2)
     assert telemetry.metric_value(catalog.LOADS.name, otcache_loader_trigger="eager") == 1
+
+
+async def test_a_caller_who_accepts_less_stale_values_than_the_caller_it_joined_loads(make: Make) -> None:
+    cache, loader = make(stale_ttl=100, enable_l1_cache=False), Loader("old")
+    await cache.get_or_set("k", loader, TTL)
+    clock, ahead = cache._l2.store.clock, (TTL + 5) * 1000
+    now = clock.now_ms
+    clock.now_ms = lambda: now() + ahead
+    cache._loads._failures.note("k", "loader_error")
+    loader.value = "new"
+
+    lax, strict = await asyncio.gather(cache.answer("k", loader), cache.answer("k", loader, stale_ttl=1))
+
+    assert (lax.value, lax.status, lax.stale_reason) == ("old", "stale", "loader_error")
+    assert (strict.value, strict.status, loader.calls) == ("new", "loaded", 2)

@@ -260,7 +260,7 @@ async def loads_among_processes(stage: Stage) -> None:
     calls = [asyncio.create_task(cache.get_or_set("k", load)) for cache in (here, there)]
     flights = there._loads.flights
     await until(
-        lambda: any(each.scope == "distributed" for cache in (here, there) for each in cache._loads.flights._all)
+        lambda: any(each.load.scope == "distributed" for cache in (here, there) for each in cache._loads.flights._all)
     )
     load.go.set()
     await asyncio.gather(*calls)

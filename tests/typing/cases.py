@@ -5,13 +5,13 @@ A line with `type: ignore` must be an error: both checkers report an ignore that
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, TypeVar, assert_type
 
 from fastapi import Depends
 
 from otcache import CachedFunction, CacheInterface, InMemoryCache, cached, get_cache_service, get_test_cache
 from otcache.base import Answer, Loaded
+from otcache.cache import Cache
 
 T = TypeVar("T")
 cache = InMemoryCache()
@@ -91,7 +91,7 @@ async def an_answer_keeps_the_loaders_type() -> None:
 
 
 async def an_endpoint(cache: Annotated[CacheInterface, Depends(get_cache_service)]) -> None:
-    """What the documented dependencies give has the whole of it."""
+    """The documented annotation offers what every cache has."""
     assert_type(await cache.get_or_set("k", user, 60, tags=["users"], stale_ttl=5), User)
     assert_type(await cache.get_or_set("k", plain_maybe_user), User | None)
     assert_type(await cache.answer("k", loaded), Answer[User])
@@ -99,6 +99,17 @@ async def an_endpoint(cache: Annotated[CacheInterface, Depends(get_cache_service
     assert_type(await cache.invalidate_prefix("user:"), None)
     assert_type(await cache.clear(), None)
     assert_type(await (await get_test_cache()).get_or_set("k", user), User)
+
+
+async def an_endpoint_that_takes_our_caches(cache: Annotated[Cache, Depends(get_cache_service)]) -> None:
+    """The documented dependencies return a `Cache`, which offers what only our caches have."""
+    assert_type(await get_test_cache(), Cache)
+    assert_type(await cache.get_many(["a", "b"]), dict[str, Any])
+    assert_type(await cache.exists("k"), bool)
+    assert_type(await cache.touch("k", 60), bool)
+    assert_type(cache.get_stats(), dict[str, Any])
+    await cache.get("k", default=1, type=User)
+    await cache.close()
 
 
 async def wrong_calls_of_an_injected_cache_are_errors(cache: CacheInterface) -> None:
@@ -109,12 +120,11 @@ async def wrong_calls_of_an_injected_cache_are_errors(cache: CacheInterface) -> 
 
 
 class Own(CacheInterface):
-    """Four methods still make a cache."""
+    """Three methods make a cache."""
 
     async def get(self, key: str) -> Any: ...
     async def set(self, key: str, value: Any, ttl: int | None = None) -> None: ...
     async def delete(self, key: str) -> None: ...
-    def register_callback(self, event: str, callback: Callable[..., Any]) -> None: ...
 
 
 async def an_own_cache_has_the_defaults() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from otcache.telemetry import catalog
-from otcache.telemetry._instrumentation.metrics import Metrics
+from otcache.telemetry._instrumentation.signals import Signals
 from otcache.telemetry.record import AIFacts, Outcome
 
 USAGE: Final = "usage"
@@ -22,24 +22,22 @@ class Savings:
     """Counts what the AI operations of one cache used up and saved.
 
     Args:
-        metrics: Where to.
-        name: The cache's name.
+        signals: The cache's.
     """
 
-    def __init__(self, metrics: Metrics, name: str) -> None:
-        self._metrics = metrics
-        self._name = name
+    def __init__(self, signals: Signals) -> None:
+        self._signals = signals
 
-    def count(self, ai: AIFacts, outcome: Outcome) -> None:
-        """Count one operation: a store is what the model was paid for, a hit is what it was not."""
+    def count(self, ai: AIFacts, outcome: Outcome, duration: int) -> None:
+        """Count one operation of `duration` ns: a store is what the model was paid for, a hit is what it was not."""
         if outcome.operation == "get":
-            self._metrics.record(catalog.AI_TEXT_SIZE, ai.text_length, self._name, ai.operation)
+            self._signals.observe(catalog.AI_TEXT_SIZE, ai.text_length, ai.operation)
         disposition = _disposition(outcome)
         if disposition is None or outcome.facts is None:
             return
         if outcome.facts.loader_us is not None:
             spent = outcome.facts.loader_us * 1000
-            saved = max(spent - outcome.duration, 0)
+            saved = max(spent - duration, 0)
             amount = spent if disposition == "spent" else saved
             self._add(catalog.AI_TIME, amount, ai, disposition, "measured")
         if outcome.facts.notes is not None:
@@ -54,7 +52,7 @@ class Savings:
             self._add(catalog.AI_COST, cost, ai, disposition, estimate)
 
     def _add(self, row: catalog.Instrument, amount: int, ai: AIFacts, *rest: str) -> None:
-        self._metrics.add(row, amount, self._name, ai.operation, ai.text_tier, *rest)
+        self._signals.count(row, ai.operation, ai.text_tier, *rest, n=amount)
 
 
 def _disposition(outcome: Outcome) -> str | None:

@@ -1,4 +1,4 @@
-"""What is told of invalidations, and of the news that processes send each other."""
+"""Metrics and events of invalidations, and of the backplane that carries their messages."""
 
 from __future__ import annotations
 
@@ -11,50 +11,38 @@ class CoherenceReport:
     """The metrics and events of one cache's coherence.
 
     Args:
-        reporter: The cache's signals.
+        signals: The cache's.
     """
 
-    def __init__(self, reporter: Signals) -> None:
-        self._reporter = reporter
-        self.backend = reporter.backend
-
-    def declare_far(self) -> None:
-        """Every series that will surely come exists from the first collection on, at 0."""
-        for kind in ("key", "tag"):
-            for direction in catalog.NEWS_DIRECTION.values or ():
-                self._reporter.metrics.cell(catalog.NEWS, self.backend, direction, kind, None)
-        self._reporter.metrics.cell(catalog.NEWS_LAG, self.backend)
-        for target in catalog.INVALIDATION_TARGET.values or ():
-            self._reporter.metrics.cell(catalog.INVALIDATIONS, self._reporter.name, target, "backplane")
+    def __init__(self, signals: Signals) -> None:
+        self._signals = signals
+        self.backend = signals.backend
 
     def published(self, kind: str) -> None:
-        """News went out with a write."""
-        with self._reporter.guard("metrics"):
-            self._reporter.metrics.add(catalog.NEWS, 1, self.backend, "publish", kind, None)
+        """An invalidation message went out with a write."""
+        self._signals.count(catalog.NEWS, "publish", kind)
 
     def received(self, kind: str, lag_ms: int | None, error: Exception | None) -> None:
-        """News came in, `lag_ms` after they were sent."""
-        with self._reporter.guard("metrics"):
-            self._reporter.metrics.add(catalog.NEWS, 1, self.backend, "receive", kind, error_type(error))
-            if lag_ms is not None:
-                self._reporter.metrics.record(catalog.NEWS_LAG, max(0, lag_ms), self.backend)
+        """A message came in, `lag_ms` after it was sent."""
+        self._signals.count(catalog.NEWS, "receive", kind, error_type(error))
+        if lag_ms is not None:
+            self._signals.observe(catalog.NEWS_LAG, max(0, lag_ms))
 
     def applied(self, target: str, source: str, count: int = 1) -> None:
         """Keys, a tag, a prefix or everything are invalid here from now on."""
-        with self._reporter.guard("metrics"):
-            self._reporter.metrics.add(catalog.INVALIDATIONS, count, self._reporter.name, target, source)
+        self._signals.count(catalog.INVALIDATIONS, target, source, n=count)
         if target != "key":
             facts = {
-                catalog.CACHE.name: self._reporter.name,
+                catalog.CACHE.name: self._signals.name,
                 catalog.INVALIDATION_TARGET.name: target,
                 catalog.INVALIDATION_SOURCE.name: source,
             }
-            what = "everything" if target == "all" else f"a {target}"
-            self._reporter.events.emit(catalog.INVALIDATED, f"cache {self._reporter.name}: {what} is invalid", facts)
+            what = "all entries are" if target == "all" else f"the entries of a {target} are"
+            self._signals.events.emit(catalog.INVALIDATED, f"cache {self._signals.name}: {what} invalid", facts)
 
     def moved(self, state: str, error: StoreError | None = None) -> None:
-        """The connection for news stands, or is lost."""
-        name = self._reporter.name
+        """The backplane is connected, or lost."""
+        name = self._signals.name
         facts = {
             catalog.CACHE.name: name,
             catalog.BACKEND.name: self.backend,
@@ -63,10 +51,11 @@ class CoherenceReport:
         }
         if error is not None and error.reason in (catalog.DEGRADED_REASON.values or ()):
             facts[catalog.DEGRADED_REASON.name] = error.reason
-        heard = "hears other processes again" if state == "available" else "hears no other process; L1 is not trusted"
-        self._reporter.events.emit(
+        reason = "" if error is None else f" ({error.reason})"
+        lost = f"unavailable{reason}; L1 stops serving entries of L2 within max_staleness"
+        self._signals.events.emit(
             catalog.COMPONENT_CHANGED,
-            f"cache {name} {heard}",
+            f"cache {name}: backplane {'available again' if state == 'available' else lost}",
             facts,
             severity="INFO" if state == "available" else "WARN",
         )

@@ -21,7 +21,6 @@ from otcache.telemetry._instrumentation.signals import (
     clock,
     context_of,
     error_type,
-    exemplar_context,
     is_traced,
     set_status,
     wall,
@@ -29,7 +28,7 @@ from otcache.telemetry._instrumentation.signals import (
 from otcache.telemetry.record import CoalesceOutcome, CoalesceScope, LoadFacts, LoadTrigger, Outcome, StaleReason
 
 MANY: Final = 50
-"""Callers that wait for one load: from here on it is told as a stampede."""
+"""Waiters of one load from which on an event reports a stampede."""
 _PLACE: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
@@ -59,29 +58,12 @@ class LoadReports:
     """What one cache reports of its loads.
 
     Args:
-        reporter: The cache's signals.
+        signals: The cache's.
     """
 
-    def __init__(self, reporter: Signals) -> None:
-        self._reporter = reporter
-        self._name = reporter.name
-
-    def declare(self) -> None:
-        """Every series that may come exists from the first collection on, at 0 (telemetry.md R5)."""
-        cell, name = self._reporter.metrics.cell, self._name
-        cell(catalog.LOADER_ACTIVE, name)
-        cell(catalog.COALESCE_WAITING, name)
-        for trigger in catalog.TRIGGER.values or ():
-            cell(catalog.LOADS, name, trigger, None)
-        for scope in catalog.COALESCE_SCOPE.values or ():
-            for outcome in catalog.COALESCE_OUTCOME.values or ():
-                cell(catalog.COALESCE_REQUESTS, name, scope, outcome)
-        for tier in ("l1", "l2"):
-            for reason in catalog.STALE_REASON.values or ():
-                cell(catalog.LOOKUPS, name, "stale", tier, "none", reason)
-        for reason in ("load", "refresh"):
-            cell(catalog.WRITES, name, "l1", reason)
-        cell(catalog.OPERATION_DURATION, name, "get_or_set", "miss", "loader", None)
+    def __init__(self, signals: Signals) -> None:
+        self._signals = signals
+        self._name = signals.name
 
     # --- one run ------------------------------------------------------------------------------------
 
@@ -95,8 +77,7 @@ class LoadReports:
 
     def begin(self, span: trace.Span | None, trigger: LoadTrigger) -> OpenLoad:
         """A loader is about to run, in `span`."""
-        with self._reporter.guard("metrics"):
-            self._reporter.metrics.add(catalog.LOADER_ACTIVE, 1, self._name)
+        self._signals.count(catalog.LOADER_ACTIVE)
         return OpenLoad(trigger, clock(), span)
 
     @contextmanager
@@ -124,13 +105,11 @@ class LoadReports:
             detached: Whether the call that began it does not wait for it any more.
         """
         duration = load.ended - load.started
-        series = (self._name, load.trigger, error_type(error))
-        with self._reporter.guard("metrics"):
-            metrics = self._reporter.metrics
-            metrics.add(catalog.LOADER_ACTIVE, -1, self._name)
-            metrics.add(catalog.LOADS, 1, *series)
-            metrics.record(catalog.LOADER_DURATION, duration, *series, context=exemplar_context(load.span))
-        if series[-1] is not None:
+        raised = error_type(error)
+        self._signals.count(catalog.LOADER_ACTIVE, n=-1)
+        self._signals.count(catalog.LOADS, load.trigger, raised)
+        self._signals.observe(catalog.LOADER_DURATION, duration, load.trigger, raised, span=load.span)
+        if raised is not None:
             self._tell(load, error, stale, key)
         self._end_span(load.span, error, key, load.ended, detached=detached)
 
@@ -139,16 +118,16 @@ class LoadReports:
         facts[catalog.ERROR_TYPE.name] = error_type(error) or ""
         if stale is not None:
             facts[catalog.STALE_REASON.name] = stale
-        body = f"the loader of cache {self._name} failed"
+        body = f"cache {self._name}: the loader raised or timed out ({load.trigger})"
         context = context_of(load.span)
-        self._reporter.events.emit(catalog.LOADER_EXCEPTION, body, facts, exception=error, context=context, key=key)
+        self._signals.events.emit(catalog.LOADER_EXCEPTION, body, facts, exception=error, context=context, key=key)
 
     # --- spans --------------------------------------------------------------------------------------
 
     def open_refresh(
         self, asked: trace.Span | None, trigger: LoadTrigger, loader: Callable[..., Any]
     ) -> trace.Span | None:
-        """The span of a load that nobody waits for: a trace of its own, that links to who `asked`."""
+        """The span of a load in the background: a trace of its own, that links to the caller's span."""
         if asked is None or not is_traced(asked):
             return None
         root = trace.set_span_in_context(trace.INVALID_SPAN)
@@ -168,8 +147,8 @@ class LoadReports:
         started: int,
         links: tuple[trace.Link, ...] = (),
     ) -> trace.Span | None:
-        with self._reporter.guard("traces"):
-            return self._reporter.tracing.operations.start_span(
+        with self._signals.guard("traces"):
+            return self._signals.tracing.operations.start_span(
                 f"cache.{what} {self._name}",
                 context=context,
                 attributes={
@@ -189,7 +168,7 @@ class LoadReports:
     ) -> None:
         if span is None:
             return
-        with self._reporter.guard("traces"):
+        with self._signals.guard("traces"):
             if span.is_recording():
                 kind = error_type(error)
                 if kind is not None:
@@ -202,48 +181,41 @@ class LoadReports:
     # --- those who wait -----------------------------------------------------------------------------
 
     def waiting(self, change: int) -> None:
-        """So many callers more wait for another's load."""
-        with self._reporter.guard("metrics"):
-            self._reporter.metrics.add(catalog.COALESCE_WAITING, change, self._name)
+        """`change` more callers wait for another caller's load."""
+        self._signals.count(catalog.COALESCE_WAITING, n=change)
 
     def waited(self, outcome: Outcome, scope: CoalesceScope, end: CoalesceOutcome, waited_ns: int) -> None:
         """A caller has waited for another's load."""
-        series = (self._name, scope, end)
-        with self._reporter.guard("metrics"):
-            metrics, context = self._reporter.metrics, exemplar_context(outcome.span)
-            metrics.add(catalog.COALESCE_REQUESTS, 1, *series)
-            metrics.record(catalog.COALESCE_WAIT_DURATION, waited_ns, *series, context=context)
+        self._signals.count(catalog.COALESCE_REQUESTS, scope, end)
+        self._signals.observe(catalog.COALESCE_WAIT_DURATION, waited_ns, scope, end, span=outcome.span)
         if outcome.load is not None:
             outcome.load.role, outcome.load.wait = "waiter", waited_ns / catalog.NS
 
     def link(self, outcome: Outcome, leader: SpanContext | None) -> None:
         """Lead from the span of a caller that waits to what it waits for."""
         if leader is not None and outcome.span is not None and outcome.span.is_recording():
-            with self._reporter.guard("traces"):
+            with self._signals.guard("traces"):
                 outcome.span.add_link(leader, {catalog.LINK_TYPE.name: "coalesced_leader"})
 
     def stampede(self, outcome: Outcome, trigger: LoadTrigger, waiters: int) -> None:
-        """So many callers wait for one load."""
+        """`waiters` callers wait for one load."""
         facts = {
             catalog.CACHE.name: self._name,
             catalog.TRIGGER.name: trigger,
             catalog.COALESCE_WAITERS.name: waiters,
         }
-        body = f"{waiters} callers of cache {self._name} wait for one load"
-        self._reporter.events.emit(catalog.STAMPEDE, body, facts, context=context_of(outcome.span))
+        body = f"cache {self._name}: {waiters} callers wait for one load"
+        self._signals.events.emit(catalog.STAMPEDE, body, facts, context=context_of(outcome.span))
 
     # --- stale values -------------------------------------------------------------------------------
 
     def stale(self, outcome: Outcome, reason: StaleReason, past: float) -> None:
-        """A caller is given a value that is `past` seconds beyond its time to live."""
-        with self._reporter.guard("metrics"):
-            past_ms = max(0, round(past * catalog.MS))
-            context = exemplar_context(outcome.span)
-            self._reporter.metrics.record(catalog.STALE_AGE, past_ms, self._name, reason, context=context)
+        """A caller gets a stale value, `past` seconds beyond its time to live."""
+        self._signals.observe(catalog.STALE_AGE, max(0, round(past * catalog.MS)), reason, span=outcome.span)
         if reason != "revalidating":
             facts = {catalog.CACHE.name: self._name, catalog.STALE_REASON.name: reason}
-            body = f"cache {self._name} gave a stale value: {reason}"
-            self._reporter.events.emit(catalog.STALE_SERVED, body, facts, context=context_of(outcome.span))
+            body = f"cache {self._name} served a stale value: {reason}"
+            self._signals.events.emit(catalog.STALE_SERVED, body, facts, context=context_of(outcome.span))
 
     @staticmethod
     def attributes(facts: LoadFacts) -> dict[str, Any]:

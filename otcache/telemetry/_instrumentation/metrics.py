@@ -131,7 +131,7 @@ class Metrics:
 
     def drop(self, row: Instrument, *values: str | None) -> None:
         """Export one series of a gauge or status no more; a folded one goes with the first that it stands for."""
-        self._series[row].pop(self._folded(row, values), None)
+        self._series[row].pop(self.folded(row, values), None)
 
     def record(self, row: Instrument, value: int, *values: str | None, context: Any = None) -> None:
         """Count a value (in what the row's cells count) in a histogram; a sampled context becomes its exemplar."""
@@ -143,21 +143,22 @@ class Metrics:
     def exemplar(self, row: Instrument, values: tuple[str | None, ...], value: int, context: Any) -> None:
         """Let the sampled `context` be the example of a value that has been counted in this series."""
         series = self._series[row]
-        found = series.get(values) or series.get(self._folded(row, values))
+        found = series.get(values) or series.get(self.folded(row, values))
         if found is not None:
             found.exemplar = (value, context)
 
     def _fold_or_add(
         self, row: Instrument, series: dict[tuple[str | None, ...], Series], values: tuple[str | None, ...]
     ) -> Series:
-        folded = self._folded(row, values, grow=True)
+        folded = self.folded(row, values, grow=True)
         if folded != values:
             self._series[catalog.DROPPED].setdefault(
                 ("metrics", "cardinality"), _new_series(catalog.DROPPED, ("metrics", "cardinality"))
             ).cell[0] += 1
         return series.setdefault(folded, _new_series(row, folded))
 
-    def _folded(self, row: Instrument, values: tuple[str | None, ...], *, grow: bool = False) -> tuple[str | None, ...]:
+    def folded(self, row: Instrument, values: tuple[str | None, ...], *, grow: bool = False) -> tuple[str | None, ...]:
+        """`values` as they are exported: those beyond their attribute's cap are `_OTHER`."""
         return tuple(
             value if key.cap is None or value is None else self._capped(row, key, value, grow)
             for key, value in zip(row.keys, values, strict=True)
@@ -204,6 +205,9 @@ class Metrics:
             for (cache, operation, result, tier, _), cell in self.histogram(catalog.OPERATION_DURATION).items():
                 if operation in HIT_OPERATIONS and (result, tier) == ("hit", "l1"):
                     yield (cache, result, tier, "none", None), sum(cell) - cell[-1]
+        elif row is catalog.L2_OPERATIONS:
+            for values, cell in self.histogram(catalog.L2_DURATION).items():
+                yield values, sum(cell) - cell[-1]
         else:
             for part in list(self._living):
                 yield from ((values, value) for gauge, value, values in part.gauges() if gauge is row)

@@ -7,10 +7,10 @@ guarded: what fails in here is counted, and never changes an answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -19,10 +19,11 @@ from opentelemetry.trace import SpanKind
 from otcache._serialization.envelope import Facts, Writer
 from otcache.telemetry import catalog
 from otcache.telemetry._instrumentation.ai_savings import Savings
-from otcache.telemetry._instrumentation.callbacks import Callbacks
+from otcache.telemetry._instrumentation.callbacks import MOST_FAILURES, MOST_SLOW, QUARANTINE_NS, Callbacks
+from otcache.telemetry._instrumentation.coherence import CoherenceReport
 from otcache.telemetry._instrumentation.loads import LoadReports
 from otcache.telemetry._instrumentation.metrics import GRID, HIT_OPERATIONS, Metrics, observe
-from otcache.telemetry._instrumentation.privacy import KeyPrivacy
+from otcache.telemetry._instrumentation.privacy import KeyPrivacy, redact
 from otcache.telemetry._instrumentation.remote_calls import RemoteCalls
 from otcache.telemetry._instrumentation.sampling import SpanPolicy
 from otcache.telemetry._instrumentation.signals import (
@@ -30,12 +31,24 @@ from otcache.telemetry._instrumentation.signals import (
     clock,
     context_of,
     error_type,
-    exemplar_context,
     set_status,
     wall,
 )
 from otcache.telemetry.providers import Providers
-from otcache.telemetry.record import AIFacts, Lookup, MissReason, Operation, Outcome, Result, StaleReason, Tier
+from otcache.telemetry.record import (
+    AIFacts,
+    DegradedReason,
+    Lookup,
+    Operation,
+    Outcome,
+    ResponseResult,
+)
+
+_LOOKING: Final = frozenset(("get", "get_many", "get_or_set"))
+_SKIPPED: Final = (
+    f"callback {{name}} for {{event}}: skipped for {QUARANTINE_NS // catalog.NS} s after {MOST_FAILURES} consecutive "
+    f"errors or {MOST_SLOW} slow runs"
+)
 
 
 class Extras(NamedTuple):
@@ -50,12 +63,12 @@ class Extras(NamedTuple):
     callback_spans: bool = False
 
 
-class Probe(Signals):
+class Probe:
     """What one cache reports through.
 
     Args:
         name: The cache's name, `otcache.cache.name`.
-        backend: The far tier's name.
+        backend: The name of L2.
         privacy: How keys appear in spans.
         providers: Where to report; the global providers by default.
         policy: Which operations get a span.
@@ -63,9 +76,13 @@ class Probe(Signals):
         options: What else is reported.
 
     Attributes:
+        signals: What everything below is written to.
+        callbacks: The application's.
+        loads: What is reported of loads.
+        trips: What is reported of remote calls.
+        coherence: What is reported of invalidations and of the backplane.
         hits: The cell of L1 hits by `get`, for the hit path.
         load_hits: The same for `get_or_set`.
-        loads: What is reported of loads.
     """
 
     def __init__(
@@ -78,17 +95,17 @@ class Probe(Signals):
         version: str,
         options: Extras = Extras(),  # noqa: B008  a frozen tuple
     ) -> None:
-        super().__init__(name, backend, providers, policy, version)
+        self.signals = signals = Signals(name, backend, providers, policy, version)
+        self.name, self.backend = name, backend
+        self.metrics, self.tracing, self.events = signals.metrics, signals.tracing, signals.events
         self.callbacks = Callbacks(self)
         self.privacy = privacy
         self._extras = options
-        self._savings = Savings(self.metrics, name)
-        self.trips = RemoteCalls(self, self.start_span)
-        self.loads = LoadReports(self)
-        self.loads.declare()
-        self._durations: dict[tuple[Operation, Result, Tier], list[int]] = {}
-        self._looked: dict[tuple[Result, Tier, MissReason, StaleReason | None], list[int]] = {}
-        self._hits = {operation: _HitSeries.of(self.metrics, name, operation) for operation in HIT_OPERATIONS}
+        self._savings = Savings(signals)
+        self.trips = RemoteCalls(signals, self.start_span)
+        self.loads = LoadReports(signals)
+        self.coherence = CoherenceReport(signals)
+        self._hits = {operation: _HitSeries.of(signals.metrics, name, operation) for operation in HIT_OPERATIONS}
         self.hits, self.load_hits = (self._hits[operation].cell for operation in HIT_OPERATIONS)
 
     # --- operations ---------------------------------------------------------------------------------
@@ -96,8 +113,12 @@ class Probe(Signals):
     def operation(
         self, operation: Operation, started: int, key: str | None = None, ai: AIFacts | None = None
     ) -> OpenOperation:
-        """Open the record of one call; use it as a context manager."""
-        return OpenOperation(self, Outcome(operation, started, key, ai=ai))
+        """Open the record of one call, and its span if the policy wants one of every call; a context manager."""
+        outcome = OpenOperation(operation, started, key, ai=ai)
+        outcome.probe = self
+        if self.tracing.policy == "all" and self.tracing.wants():
+            self.start_span(outcome)
+        return outcome
 
     def hit(
         self,
@@ -123,7 +144,7 @@ class Probe(Signals):
             if errors and span is not None:
                 span.set_attribute(catalog.CALLBACK_ERRORS.name, errors)
         if span is not None:
-            with self.guard("traces"):
+            with self.signals.guard("traces"):
                 span.end(wall(ended))
 
     def _hit_span(
@@ -141,23 +162,18 @@ class Probe(Signals):
             if span.get_span_context().trace_flags & 1:
                 self.metrics.exemplar(catalog.OPERATION_DURATION, series.values, ended - started, context_of(span))
         except Exception:  # noqa: BLE001  an SDK's sampler or processor
-            self.lost("traces")
+            self.signals.lost("traces")
             return None
         return span
 
-    def open(self, outcome: Outcome) -> None:
-        """Start the span now if the policy wants one for every operation."""
-        if self.tracing.policy == "all" and self.tracing.wants():
-            self.start_span(outcome)
-
     def open_late(self, outcome: Outcome) -> None:
-        """The same for a policy that wants one of those only that leave this process, load, or wait for a load."""
+        """Start the span now if the policy wants one of those calls only that leave this process, load or wait."""
         if outcome.span is None and self.tracing.policy == "io" and self.tracing.wants():
             self.start_span(outcome)
 
     def start_span(self, outcome: Outcome) -> None:
         """Start the operation's span, as of the operation's own start."""
-        with self.guard("traces"):
+        with self.signals.guard("traces"):
             attributes = {catalog.CACHE.name: self.name, catalog.OPERATION.name: outcome.operation}
             outcome.span = self.tracing.operations.start_span(
                 f"cache.{outcome.operation} {self.name}",
@@ -197,67 +213,48 @@ class Probe(Signals):
         outcome.removed = []
 
     def close(self, outcome: Outcome) -> None:
-        """The call is over: count it, tell the callbacks, end the span."""
-        now, load = clock(), outcome.load
-        outcome.duration = now - outcome.started - (load.paused if load is not None else 0)
-        with self.guard("metrics"):
-            self._count(outcome)
-        self._call_back(outcome)
-        if outcome.error is not None and not (
-            isinstance(outcome.error, asyncio.CancelledError) or (load is not None and load.told)
-        ):
-            self._log_error(outcome)
+        """The call is over: count it, call the callbacks, end the span."""
+        now, load, error = clock(), outcome.load, outcome.error
+        duration = now - outcome.started - (load.paused if load is not None else 0)
+        try:  # not `guard`: this is the way of every call that leaves the hit path
+            self._count(outcome, duration)
+        except Exception:  # noqa: BLE001
+            self.signals.lost("metrics")
+        raised = self._call_back(outcome) if self.callbacks.active and error is None else 0
+        if error is not None:
+            self._log_error(outcome, error)
         if outcome.span is not None:
-            with self.guard("traces"):
-                if outcome.span.is_recording():
-                    outcome.span.set_attributes(self._attributes(outcome))
-                    for link in self._writer_links(outcome.facts) if outcome.result == "hit" else ():
-                        outcome.span.add_link(link.context, link.attributes)
-                    set_status(outcome.span, outcome.error, outcome.key)
-                outcome.span.end(wall(now))
+            self._end_span(outcome, raised, now)
 
-    def _count(self, outcome: Outcome) -> None:
-        self._count_duration(outcome)
-        if outcome.operation == "get" and outcome.error is None and outcome.ai is None:
-            self._count_lookup(outcome.operation, outcome.result, outcome.tier, outcome.reason, None)
-        else:
+    def settle(self, outcome: Outcome) -> None:
+        """Count what was measured for a call that opened no operation of its own: a load in the background."""
+        measured, outcome.measured = outcome.measured, []
+        self.signals.measure(measured)
+
+    def _count(self, outcome: Outcome, duration: int) -> None:
+        signals, operation, error = self.signals, outcome.operation, outcome.error
+        raised = error_type(error) if error is not None else None
+        series = (operation, outcome.result, outcome.tier, raised)
+        signals.observe(catalog.OPERATION_DURATION, duration, *series, span=outcome.span)
+        if operation == "get" and error is None and outcome.ai is None:
+            if outcome.tier != "l1" or outcome.result != "hit":  # the histogram has those
+                signals.count(catalog.LOOKUPS, outcome.result, outcome.tier, outcome.reason)
+        elif operation in _LOOKING:
             self._count_lookups(outcome)
+        if outcome.ai is not None:
+            self._savings.count(outcome.ai, outcome, duration)
         if outcome.degraded is not None:
-            self.metrics.add(catalog.DEGRADED_OPERATIONS, 1, self.name, outcome.degraded)
-
-    def _count_duration(self, outcome: Outcome) -> None:
-        error = error_type(outcome.error)
-        which = (outcome.operation, outcome.result, outcome.tier)
-        cell = self._durations.get(which) if error is None else None
-        if cell is None:
-            cell = self.metrics.cell(catalog.OPERATION_DURATION, self.name, *which, error)
-            if error is None:
-                self._durations[which] = cell
-        observe(cell, GRID, outcome.duration)
-        context = exemplar_context(outcome.span)
-        if context is not None:
-            self.metrics.exemplar(catalog.OPERATION_DURATION, (self.name, *which, error), outcome.duration, context)
-
-    def _count_lookup(
-        self, operation: Operation, result: Result, tier: Tier, reason: MissReason, stale: StaleReason | None
-    ) -> None:
-        if result == "hit" and tier == "l1" and operation in HIT_OPERATIONS:
-            return  # the histogram has those
-        which = (result, tier, reason, stale)
-        cell = self._looked.get(which)
-        if cell is None:
-            cell = self._looked[which] = self.metrics.cell(catalog.LOOKUPS, self.name, *which)
-        cell[0] += 1
+            signals.count(catalog.DEGRADED_OPERATIONS, outcome.degraded)
+        if outcome.measured:
+            signals.measure(outcome.measured)
 
     def _count_lookups(self, outcome: Outcome) -> None:
         stale = outcome.load.stale_reason if outcome.load is not None else None
-        for lookup in self._lookups(outcome):
-            self._count_lookup(outcome.operation, lookup.result, lookup.tier, lookup.reason, stale)
+        for each in self._lookups(outcome):
+            if each.result != "hit" or each.tier != "l1" or outcome.operation not in HIT_OPERATIONS:
+                self.signals.count(catalog.LOOKUPS, each.result, each.tier, each.reason, stale)
             if outcome.ai is not None:
-                facts = (outcome.ai.operation, outcome.ai.text_tier, lookup.result)
-                self.metrics.add(catalog.AI_LOOKUPS, 1, self.name, *facts)
-        if outcome.ai is not None:
-            self._savings.count(outcome.ai, outcome)
+                self.signals.count(catalog.AI_LOOKUPS, outcome.ai.operation, outcome.ai.text_tier, each.result)
 
     def _lookups(self, outcome: Outcome) -> list[Lookup]:
         key = outcome.key if isinstance(outcome.key, str) else ""
@@ -276,11 +273,9 @@ class Probe(Signals):
             return []  # it ended before anything was looked up
         return [Lookup(key, "bypass" if outcome.result == "bypass" else "miss", "none", outcome.reason)]
 
-    def _call_back(self, outcome: Outcome) -> None:
-        if not self.callbacks.active or outcome.error is not None:
-            return
+    def _call_back(self, outcome: Outcome) -> int:
         with self._inside(outcome.span):
-            outcome.callback_errors = self._fire(outcome)
+            return self._fire(outcome)
 
     def _fire(self, outcome: Outcome) -> int:
         fire, errors = self.callbacks.fire, 0
@@ -296,7 +291,16 @@ class Probe(Signals):
             errors += fire("delete_success", key)
         return errors
 
-    def _attributes(self, outcome: Outcome) -> dict[str, Any]:
+    def _end_span(self, outcome: Outcome, raised: int, now: int) -> None:
+        with self.signals.guard("traces"):
+            if outcome.span.is_recording():
+                outcome.span.set_attributes(self._attributes(outcome, raised))
+                for link in self._writer_links(outcome.facts) if outcome.result == "hit" else ():
+                    outcome.span.add_link(link.context, link.attributes)
+                set_status(outcome.span, outcome.error, outcome.key)
+            outcome.span.end(wall(now))
+
+    def _attributes(self, outcome: Outcome, raised: int) -> dict[str, Any]:
         found: dict[str, Any] = {
             catalog.RESULT.name: outcome.result,
             catalog.AGE.name: outcome.age,
@@ -306,7 +310,7 @@ class Probe(Signals):
             catalog.BATCH_HITS.name: outcome.batch_hits,
             catalog.DEGRADED.name: True if outcome.degraded else None,
             catalog.DEGRADED_REASON.name: outcome.degraded,
-            catalog.CALLBACK_ERRORS.name: outcome.callback_errors or None,
+            catalog.CALLBACK_ERRORS.name: raised or None,
             catalog.ERROR_TYPE.name: error_type(outcome.error),
         }
         if outcome.operation in ("get", "get_many", "get_or_set"):
@@ -326,25 +330,98 @@ class Probe(Signals):
             found.update(self.privacy.attributes(outcome.key, template))
         return {name: value for name, value in found.items() if value is not None}
 
-    def _log_error(self, outcome: Outcome) -> None:
+    def _log_error(self, outcome: Outcome, error: BaseException) -> None:
+        if isinstance(error, asyncio.CancelledError) or (outcome.load is not None and outcome.load.told):
+            return
         attributes = {
             catalog.CACHE.name: self.name,
             catalog.OPERATION.name: outcome.operation,
-            catalog.ERROR_TYPE.name: error_type(outcome.error) or "",
+            catalog.ERROR_TYPE.name: error_type(error) or "",
         }
         body = f"cache.{outcome.operation} {self.name} raised to its caller"
         key, context = outcome.key if isinstance(outcome.key, str) else None, context_of(outcome.span)
+        self.events.emit(catalog.OPERATION_EXCEPTION, body, attributes, exception=error, context=context, key=key)
+
+    # --- what belongs to no call --------------------------------------------------------------------
+
+    def started(self, configuration: str, lacks: Sequence[str] = ()) -> None:
+        """A cache is ready; a warning if its store lacks a feature."""
+        body = f"cache {self.name} is ready: {redact(configuration)}"
+        if lacks:
+            body += f"; the store of its L2 has no {', no '.join(lacks)} (docs/stores.md)"
+        facts = {catalog.CACHE.name: self.name}
+        self.events.emit(catalog.STARTED, body, facts, severity="WARN" if lacks else None)
+
+    def breaker_moved(self, previous: str, state: str, reason: DegradedReason | None) -> None:
+        """Count the transition of the circuit breaker; emit an event when L2 went away or came back."""
+        self.signals.count(catalog.CIRCUIT_TRANSITIONS, "l2", state)
+        if state == "half_open" or (previous, state) == ("half_open", "open"):
+            return  # a probe of an outage that has been reported
+        away = state == "open"
+        facts = {catalog.CACHE.name: self.name, catalog.BACKEND.name: self.backend}
         self.events.emit(
-            catalog.OPERATION_EXCEPTION, body, attributes, exception=outcome.error, context=context, key=key
+            catalog.CIRCUIT_CHANGED,
+            f"circuit breaker of {self.backend} for cache {self.name} is {state}",
+            {**facts, catalog.CIRCUIT_STATE.name: state, catalog.CIRCUIT_PREVIOUS.name: previous},
+            severity="WARN" if away else "INFO",
         )
+        component = {catalog.COMPONENT.name: "l2", catalog.COMPONENT_STATE.name: "unavailable" if away else "available"}
+        if reason is not None and away:
+            component[catalog.DEGRADED_REASON.name] = reason
+        self.events.emit(
+            catalog.COMPONENT_CHANGED,
+            f"L2 {self.backend} of cache {self.name} is {'unavailable' if away else 'available again'}",
+            {**facts, **component},
+            severity="WARN" if away else "INFO",
+        )
+
+    def journal_full(self, limit: int) -> None:
+        """Emit an event: more writes failed than the repair journal holds."""
+        body = f"cache {self.name}: repair journal full ({limit} keys); all entries become invalid when L2 is back"
+        self.events.emit(catalog.JOURNAL_FULL, body, {catalog.CACHE.name: self.name, catalog.LIMIT.name: limit})
+
+    def count_response(self, route: str, result: ResponseResult) -> None:
+        """Count an HTTP response that was decided on."""
+        self.signals.count(catalog.HTTP_RESPONSES, route, result)
+
+    def eviction_cell(self, reason: str) -> list[int]:
+        """The cell that L1 counts its evictions in."""
+        return self.metrics.cell(catalog.EVICTIONS, self.name, "l1", reason)
+
+    # --- the measurements of calls, by the names that the core still calls ----------------------------
+
+    def declare_far(self) -> None:
+        """This cache has an L2."""
+        self.signals.with_l2()
+
+    def wrote(self, tier: str, reason: str, count: int = 1) -> None:
+        """Entries were stored in a tier."""
+        self.signals.count(catalog.WRITES, tier, reason, n=count)
+
+    def payload(self, direction: str, size: int) -> None:
+        """One payload went to (`write`) or came from (`read`) L2."""
+        self.signals.observe(catalog.PAYLOAD_SIZE, size, direction)
+
+    def compressed(self, algorithm: str, before: int, after: int) -> None:
+        """The compressor made `before` bytes into `after`."""
+        self.signals.count(catalog.COMPRESSION_IO, "input", algorithm, n=before)
+        self.signals.count(catalog.COMPRESSION_IO, "output", algorithm, n=after)
+
+    def coded(self, operation: str, codec: str, duration_ns: int, error: Exception | None = None) -> None:
+        """A value became bytes, or bytes a value, or smaller or larger ones."""
+        raised = None if error is None else error_type(error)
+        self.signals.observe(catalog.CODEC_DURATION, duration_ns, operation, codec, raised)
+
+    def aged(self, result: str, seconds: float) -> None:
+        """L2 answered with a value of this age."""
+        self.signals.observe(catalog.ENTRY_AGE, round(seconds * catalog.MS), result)
 
     # --- the observer of callbacks -------------------------------------------------------------------
 
     def callback_ran(self, event: str, name: str, duration_ns: int, error: BaseException | None, key: str) -> None:
         """One user callback returned or raised."""
-        with self.guard("metrics"):
-            self.metrics.add(catalog.CALLBACKS, 1, event, name, error_type(error))
-            self.metrics.record(catalog.CALLBACK_DURATION, duration_ns, event, name)
+        self.signals.count(catalog.CALLBACKS, event, name, error_type(error))
+        self.signals.observe(catalog.CALLBACK_DURATION, duration_ns, event, name)
         if error is not None:
             facts = {catalog.CALLBACK_EVENT.name: event, catalog.CALLBACK_NAME.name: name}
             facts[catalog.ERROR_TYPE.name] = error_type(error) or ""
@@ -366,7 +443,7 @@ class Probe(Signals):
                 set_status(span, exc, key)
                 raise
             finally:
-                with self.guard("traces"):
+                with self.signals.guard("traces"):
                     span.end()
 
     def _callback_span(self, event: str, name: str) -> trace.Span | None:
@@ -375,7 +452,7 @@ class Probe(Signals):
         if not operation.trace_flags & 1:
             return None
         named = {catalog.CACHE.name: self.name, catalog.CALLBACK_EVENT.name: event, catalog.CALLBACK_NAME.name: name}
-        with self.guard("traces"):
+        with self.signals.guard("traces"):
             return self.tracing.operations.start_span(
                 f"cache.callback {event}",
                 context=otel_context.Context(),
@@ -389,7 +466,7 @@ class Probe(Signals):
     def callback_quarantined(self, event: str, name: str) -> None:
         """One user callback is skipped for a while."""
         facts = {catalog.CALLBACK_EVENT.name: event, catalog.CALLBACK_NAME.name: name}
-        self.events.emit(catalog.CALLBACK_QUARANTINED, f"callback {name} for {event} is skipped for a while", facts)
+        self.events.emit(catalog.CALLBACK_QUARANTINED, _SKIPPED.format(name=name, event=event), facts)
 
     @contextmanager
     def _inside(self, span: trace.Span | None) -> Iterator[None]:
@@ -420,22 +497,18 @@ class _HitSeries(NamedTuple):
         return cls(values, cell, f"cache.{operation} {cache}", {row.name: str(value) for row, value in named})
 
 
-class OpenOperation:
-    """The record of one call while it runs."""
+class OpenOperation(Outcome):
+    """The record of one call while it runs; leaving it closes it."""
 
-    __slots__ = ("_outcome", "_probe")
+    __slots__ = ("probe",)
+    probe: Probe
 
-    def __init__(self, probe: Probe, outcome: Outcome) -> None:
-        self._probe = probe
-        self._outcome = outcome
-
-    def __enter__(self) -> Outcome:
-        self._probe.open(self._outcome)
-        return self._outcome
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace_: TracebackType | None
     ) -> None:
         if error is not None:
-            self._probe.failed(self._outcome, error)
-        self._probe.close(self._outcome)
+            self.probe.failed(self, error)
+        self.probe.close(self)

@@ -1,11 +1,13 @@
-"""What every part of the seam shares: the signals of one cache, and the guard around other people's code."""
+"""What every part of the seam shares: the tracers, metrics and events of one cache, and their one cache of cells."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections.abc import Callable, Sequence
-from typing import Final, get_args
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -13,25 +15,30 @@ from opentelemetry.trace import Status, StatusCode
 
 from otcache.telemetry import catalog
 from otcache.telemetry._instrumentation.events import Events
-from otcache.telemetry._instrumentation.metrics import GRID, Metrics, grid_of, metrics_for, observe
-from otcache.telemetry._instrumentation.privacy import own_words, redact
-from otcache.telemetry._instrumentation.sampling import SpanPolicy, Tracing
+from otcache.telemetry._instrumentation.metrics import Metrics, grid_of, metrics_for
+from otcache.telemetry._instrumentation.privacy import own_words
+from otcache.telemetry._instrumentation.sampling import SPAN_KEY, SpanPolicy, current_context
+from otcache.telemetry.catalog import Attribute, Combination, Instrument
 from otcache.telemetry.providers import Providers
-from otcache.telemetry.record import DegradedReason, ResponseResult
+from otcache.telemetry.record import Measurement
 
 clock: Final[Callable[[], int]] = time.perf_counter_ns
+Values = tuple[str | None, ...]
 
-_SIZES: Final = grid_of(catalog.PAYLOAD_SIZE)
-_AGES: Final = grid_of(catalog.ENTRY_AGE)
+# A parent-based sampler with the default delegates drops every child of an unsampled parent.
+_PARENT_BASED = re.compile(
+    r"ParentBased\{root:.*,remoteParentSampled:AlwaysOnSampler,remoteParentNotSampled:AlwaysOffSampler,"
+    r"localParentSampled:AlwaysOnSampler,localParentNotSampled:AlwaysOffSampler\}"
+)
 
 
 class Guard:
     """Swallows and counts what other people's exporters and processors raise; a fifth of the price of a generator."""
 
-    __slots__ = ("_reporter", "_signal")
+    __slots__ = ("_signal", "_signals")
 
-    def __init__(self, reporter: Signals, signal: str) -> None:
-        self._reporter = reporter
+    def __init__(self, signals: Signals, signal: str) -> None:
+        self._signals = signals
         self._signal = signal
 
     def __enter__(self) -> None: ...
@@ -39,16 +46,19 @@ class Guard:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace_: object) -> bool:
         if not isinstance(error, Exception):
             return False
-        self._reporter.lost(self._signal)
+        self._signals.lost(self._signal)
         return True
 
 
 class Signals:
-    """The tracers, metrics and events of one cache, and the facts that are not one operation's.
+    """The tracers, metrics and events of one cache.
+
+    Writers name a row of the catalogue and the values of its attributes after the cache's or the backend's name,
+    which is added here: `count(catalog.WRITES, "l1", "set")`. Absent values at the end may be left out.
 
     Args:
         name: The cache's name, `otcache.cache.name`.
-        backend: The far tier's name.
+        backend: The name of L2.
         providers: Where to report; the global providers by default.
         policy: Which operations get a span.
         version: The package's version.
@@ -62,151 +72,178 @@ class Signals:
         self.events = Events(version, providers.logger_provider, dropped=self._dropped_log)
         self.metrics.on_cap = self._capped
         self._guards = {signal: Guard(self, signal) for signal in ("traces", "metrics", "logs")}
-        self._codecs: dict[tuple[str, str], list[int]] = {}
-        self._writes: dict[tuple[str, str], list[int]] = {}
-        self._sizes: dict[str, list[int]] = {}
-        self._ages: dict[str, list[int]] = {}
-        self._routes: set[str] = set()
-        self._declare()
+        self._owners: dict[Attribute, str | None] = {catalog.CACHE: name, catalog.BACKEND: backend}
+        self._cells: dict[Instrument, dict[Values, tuple[list[int], tuple[int, ...]]]] = {
+            row: {} for row in catalog.INSTRUMENTS
+        }
+        for row in catalog.INSTRUMENTS:
+            if row.present == "always":
+                self._begin_at_zero(row, row.zero, self._owners)
 
-    def _declare(self) -> None:
-        """Every series that will surely come exists from the first collection on, at 0 (telemetry.md R5)."""
-        self.metrics.cell(catalog.OPERATION_DURATION, self.name, "get", "miss", "none", None)
-        self.metrics.cell(catalog.OPERATION_DURATION, self.name, "set", "ok", "none", None)
-        for reason in ("absent", "expired", "backend_unavailable"):
-            self.metrics.cell(catalog.LOOKUPS, self.name, "miss", "none", reason, None)
-        for reason in ("capacity", "expired"):
-            self.metrics.cell(catalog.EVICTIONS, self.name, "l1", reason)
-        self.metrics.cell(catalog.WRITES, self.name, "l1", "set")
-        for target in catalog.INVALIDATION_TARGET.values or ():
-            self.metrics.cell(catalog.INVALIDATIONS, self.name, target, "local")
-        for signal in ("traces", "metrics", "logs"):
-            self.metrics.cell(catalog.DROPPED, signal, "recording_error")
+    def with_l2(self) -> None:
+        """Let the series of a cache that has an L2 exist at 0, too."""
+        for row in catalog.INSTRUMENTS:
+            self._begin_at_zero(row, row.zero if row.present == "far" else row.zero_l2, self._owners)
 
-    def declare_far(self) -> None:
-        """The same for a cache that has a far tier."""
-        for tier, reason in (("l1", "backfill"), ("l2", "set")):
-            self.metrics.cell(catalog.WRITES, self.name, tier, reason)
-        self.metrics.cell(catalog.LOOKUPS, self.name, "hit", "l2", "none", None)
-        for reason in catalog.DEGRADED_REASON.values or ():
-            self.metrics.cell(catalog.DEGRADED_OPERATIONS, self.name, reason)
-        for state in catalog.CIRCUIT_STATE.values or ():
-            self.metrics.cell(catalog.CIRCUIT_TRANSITIONS, self.backend, "l2", state)
-        for direction in catalog.IO_DIRECTION.values or ():
-            self.metrics.cell(catalog.L2_IO, self.name, direction)
+    def _begin_at_zero(
+        self, row: Instrument, combinations: tuple[Combination, ...], known: Mapping[Attribute, str | None]
+    ) -> None:
+        for values in row.series(combinations, known):
+            self.metrics.cell(row, *values)
 
-    def wrote(self, tier: str, reason: str, count: int = 1) -> None:
-        """Entries were stored in a tier."""
-        cell = self._writes.get((tier, reason))
-        if cell is None:
-            with self.guard("metrics"):
-                cell = self._writes[tier, reason] = self.metrics.cell(catalog.WRITES, self.name, tier, reason)
-        if cell is not None:
-            cell[0] += count
+    # --- writing ------------------------------------------------------------------------------------
 
-    def payload(self, direction: str, size: int) -> None:
-        """One payload went to (`write`) or came from (`read`) the far tier."""
-        cell = self._sizes.get(direction)
-        if cell is None:
-            with self.guard("metrics"):
-                cell = self._sizes[direction] = self.metrics.cell(catalog.PAYLOAD_SIZE, self.name, direction)
-        if cell is not None:
-            observe(cell, _SIZES, size)
+    def count(self, row: Instrument, *values: str | None, n: int = 1) -> None:
+        """Add `n` to a counter's series."""
+        try:
+            cell, _ = self._cells[row][values]
+        except KeyError:
+            cell, _ = self._find(row, values)
+        cell[0] += n
 
-    def compressed(self, algorithm: str, before: int, after: int) -> None:
-        """The compressor made `before` bytes into `after`."""
+    def observe(self, row: Instrument, value: int, *values: str | None, span: trace.Span | None = None) -> None:
+        """Count `value`, in what the row's cells count (ns, ms, bytes), in a histogram; `span` is its exemplar."""
+        try:
+            cell, grid = self._cells[row][values]
+        except KeyError:
+            cell, grid = self._find(row, values)
+        cell[bisect_left(grid, value)] += 1
+        cell[-1] += value
+        if span is not None:
+            self.exemplar(row, value, values, span)
+
+    def measure(self, measured: list[Measurement]) -> None:
+        """Count what a call has measured, in one function: two calls per measurement would cost a set 5%."""
+        for row, amount, values in measured:
+            try:
+                cell, grid = self._cells[row][values]
+            except KeyError:
+                cell, grid = self._find(row, values)
+            if grid:
+                cell[bisect_left(grid, amount)] += 1
+                cell[-1] += amount
+            else:
+                cell[0] += amount
+
+    def exemplar(self, row: Instrument, value: int, values: Values, span: trace.Span) -> None:
+        """Let `span`, if it is sampled, be the example of a value that was counted."""
         with self.guard("metrics"):
-            self.metrics.add(catalog.COMPRESSION_IO, before, self.name, "input", algorithm)
-            self.metrics.add(catalog.COMPRESSION_IO, after, self.name, "output", algorithm)
+            context = exemplar_context(span)
+            if context is not None:
+                self.metrics.exemplar(row, self._whole(row, values), value, context)
 
-    def coded(self, operation: str, codec: str, duration_ns: int, error: Exception | None = None) -> None:
-        """A value became bytes, or bytes a value, or smaller or larger ones."""
-        cell = self._codecs.get((operation, codec)) if error is None else None
-        if cell is not None:  # every write comes here: half of the price of looking the series up
-            observe(cell, GRID, duration_ns)
-            return
+    def _find(self, row: Instrument, values: Values) -> tuple[list[int], tuple[int, ...]]:
+        """A cell that was not used before, or that must be looked up each time; never raises."""
+        grid = grid_of(row) if row.kind == "histogram" else ()
         with self.guard("metrics"):
-            series = (self.name, operation, codec, error_type(error))
-            self.metrics.record(catalog.CODEC_DURATION, duration_ns, *series)
-            if error is None:
-                self._codecs[operation, codec] = self.metrics.cell(catalog.CODEC_DURATION, *series)
+            whole = self._whole(row, values)
+            found, folded = (self.metrics.cell(row, *whole), grid), self.metrics.folded(row, whole)
+            if row.present == "use":  # every result of a route, from its first response on
+                self._begin_at_zero(row, row.zero, dict(zip(row.keys, folded, strict=True)))
+            # Values beyond their cap are no keys: there is no end of them, and each use is counted as dropped.
+            if folded[1:] == whole[1:]:
+                self._cells[row][values] = found
+            return found
+        return [0] * (len(grid) + 2), grid
 
-    def count_response(self, route: str, result: ResponseResult) -> None:
-        """An HTTP response was decided on; a route's series begin at 0, all of them."""
-        with self.guard("metrics"):
-            if route not in self._routes:
-                self._routes.add(route)
-                for each in get_args(ResponseResult):
-                    self.metrics.cell(catalog.HTTP_RESPONSES, self.name, route, each)
-            self.metrics.add(catalog.HTTP_RESPONSES, 1, self.name, route, result)
+    def _whole(self, row: Instrument, values: Values) -> Values:
+        owner = self._owners.get(row.keys[0])
+        given = values if owner is None else (owner, *values)
+        return given + (None,) * (len(row.keys) - len(given))
 
-    def aged(self, result: str, seconds: float) -> None:
-        """The far tier answered with a value of this age."""
-        cell = self._ages.get(result)
-        if cell is None:
-            with self.guard("metrics"):
-                cell = self._ages[result] = self.metrics.cell(catalog.ENTRY_AGE, self.name, result)
-        if cell is not None:
-            observe(cell, _AGES, round(seconds * catalog.MS))
-
-    def eviction_cell(self, reason: str) -> list[int]:
-        """The cell that the near tier counts its evictions in."""
-        return self.metrics.cell(catalog.EVICTIONS, self.name, "l1", reason)
-
-    def breaker_moved(self, previous: str, state: str, reason: DegradedReason | None) -> None:
-        """Count the transition; say so when the far tier went away or came back."""
-        with self.guard("metrics"):
-            self.metrics.add(catalog.CIRCUIT_TRANSITIONS, 1, self.backend, "l2", state)
-        if state == "half_open" or (previous, state) == ("half_open", "open"):
-            return  # a probe of an outage that has been reported
-        away = state == "open"
-        facts = {catalog.CACHE.name: self.name, catalog.BACKEND.name: self.backend}
-        self.events.emit(
-            catalog.CIRCUIT_CHANGED,
-            f"circuit breaker of {self.backend} for cache {self.name} is {state}",
-            {**facts, catalog.CIRCUIT_STATE.name: state, catalog.CIRCUIT_PREVIOUS.name: previous},
-            severity="WARN" if away else "INFO",
-        )
-        component = {catalog.COMPONENT.name: "l2", catalog.COMPONENT_STATE.name: "unavailable" if away else "available"}
-        if reason is not None and away:
-            component[catalog.DEGRADED_REASON.name] = reason
-        self.events.emit(
-            catalog.COMPONENT_CHANGED,
-            f"far tier {self.backend} of cache {self.name} is {'unavailable' if away else 'available again'}",
-            {**facts, **component},
-            severity="WARN" if away else "INFO",
-        )
-
-    def journal_full(self, limit: int) -> None:
-        """More writes failed than the journal holds."""
-        body = f"cache {self.name}: over {limit} failed writes; all of it is invalid from now on"
-        self.events.emit(catalog.JOURNAL_FULL, body, {catalog.CACHE.name: self.name, catalog.LIMIT.name: limit})
-
-    def started(self, configuration: str, lacks: Sequence[str] = ()) -> None:
-        """A cache is ready; a warning if its store lacks a feature."""
-        body = f"cache {self.name} is ready: {redact(configuration)}"
-        if lacks:
-            body += f"; the store of its L2 has no {', no '.join(lacks)} (docs/stores.md)"
-        facts = {catalog.CACHE.name: self.name}
-        self.events.emit(catalog.STARTED, body, facts, severity="WARN" if lacks else None)
-
-    # --- guards -------------------------------------------------------------------------------------
+    # --- what is lost -------------------------------------------------------------------------------
 
     def guard(self, signal: str) -> Guard:
-        """Telemetry never changes behaviour: what an SDK raises is counted, and that is all."""
+        """Swallow and count what an observer raises."""
         return self._guards[signal]
 
     def lost(self, signal: str) -> None:
-        self.metrics.cell(catalog.DROPPED, signal, "recording_error")[0] += 1
+        """Count what an observer has raised."""
+        self.metrics.add(catalog.DROPPED, 1, signal, "recording_error")
 
     def _dropped_log(self) -> None:
-        self.metrics.cell(catalog.DROPPED, "logs", "rate_limited")[0] += 1
+        self.metrics.add(catalog.DROPPED, 1, "logs", "rate_limited")
 
-    def _capped(self, attribute: catalog.Attribute) -> None:
+    def _capped(self, attribute: Attribute) -> None:
         limit = attribute.cap or 0
         body = f"{attribute.name} has over {limit} values; further ones are {catalog.OTHER}"
         facts = {catalog.ATTRIBUTE_NAME.name: attribute.name, catalog.LIMIT.name: limit}
         self.events.emit(catalog.CAPPED, body, facts)
+
+
+class Tracing:
+    """The tracers of one cache, and what its hit path must know of them.
+
+    Attributes:
+        mask: 1 if a hit under a sampled parent gets a span, 0 if no hit does.
+        roots: Whether a hit without a parent may get a span.
+        unset: Whether the application has set no SDK yet.
+        always: Whether the sampler must be asked about hits even under an unsampled parent.
+    """
+
+    __slots__ = (
+        "_ask",
+        "_provider",
+        "_resolved_for",
+        "always",
+        "mask",
+        "operations",
+        "policy",
+        "redis",
+        "roots",
+        "unset",
+    )
+
+    def __init__(self, provider: trace.TracerProvider | None, version: str, policy: SpanPolicy) -> None:
+        self.policy: SpanPolicy = policy
+        self.mask = int(policy == "all")
+        self.roots = False
+        self.unset = False
+        self.always = False
+        self._ask = False
+        self._provider = provider
+        self._resolved_for: object = None
+        self.operations = trace.get_tracer("otcache", version, provider)
+        self.redis = trace.get_tracer("otcache.redis", version, provider)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look again at the provider: an application may set its SDK after it built its caches."""
+        provider = self._provider or trace.get_tracer_provider()
+        if provider is self._resolved_for:
+            return
+        self._resolved_for = provider
+        self.unset = isinstance(provider, trace.ProxyTracerProvider)
+        sampler = getattr(provider, "sampler", None)  # None: no SDK
+        description = sampler.get_description() if sampler is not None else "AlwaysOffSampler"
+        may_record = description != "AlwaysOffSampler"
+        self._ask = may_record and _PARENT_BASED.fullmatch(description) is None
+        self.roots = may_record and bool(self.mask)
+        self.always = self._ask and bool(self.mask)
+
+    def is_late(self) -> bool:
+        """Whether an SDK has been set since, and may want a span of a hit without a parent."""
+        if getattr(trace, "_TRACER_PROVIDER", self) is None:  # private, and a tenth of the price of asking
+            return False
+        self.refresh()
+        return self.roots
+
+    def wants_hit(self) -> bool:
+        """Whether a span of an L1 hit would be recorded, or has to be offered to the sampler."""
+        span = current_context().get(SPAN_KEY)
+        if span is None:
+            return self.roots
+        return bool(span.get_span_context().trace_flags & self.mask) or self.always
+
+    def wants(self) -> bool:
+        """The same for an operation that leaves the hit path."""
+        if self.policy == "off" or (self.unset and getattr(trace, "_TRACER_PROVIDER", self) is None):
+            return False
+        self.refresh()
+        span = current_context().get(SPAN_KEY)
+        if span is None:  # the root sampler decides
+            return True
+        return bool(span.get_span_context().trace_flags & 1) or self._ask
 
 
 def error_type(error: BaseException | None) -> str | None:

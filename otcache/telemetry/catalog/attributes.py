@@ -26,7 +26,7 @@ RESULT = Attribute("otcache.result", "string", "How it ended.", values=get_args(
 TIER = Attribute("otcache.tier", "string", "The tier that answered.", values=get_args(Tier))
 MISS_REASON = Attribute("otcache.miss.reason", "string", "Why a lookup missed; `none` unless it did.",
                         values=get_args(MissReason))  # fmt: skip
-STALE_REASON = Attribute("otcache.stale.reason", "string", "Why a value past its time to live was given.",
+STALE_REASON = Attribute("otcache.stale.reason", "string", "Why a stale value was served.",
                          values=get_args(StaleReason))  # fmt: skip
 TRIGGER = Attribute("otcache.loader.trigger", "string", "Why a loader ran.", values=get_args(LoadTrigger))
 LOADER = Attribute("code.function.name", "string", "The loader's full name.")
@@ -47,7 +47,7 @@ KEY_TEMPLATE = Attribute("otcache.key.template", "string", "The key's shape as t
 KEY = Attribute("otcache.key", "string", "The key itself, after the redactor.", opt_in=True)
 LINK_TYPE = Attribute("otcache.link.type", "string", "On a link: what it leads to: the span that stored the value, the "
                       "operation that a callback is told of, the one that a refresh was begun by, the load that was "
-                      "waited for, or the round trip of several reads that are below another one.",
+                      "waited for, or the remote call of several reads whose span is below another one.",
                       values=("writer", "callback_trigger", "refresh_trigger", "coalesced_leader", "batch"),
                       opt_in=True)  # fmt: skip
 AGE = Attribute("otcache.entry.age", "double", "Seconds since the value was stored.")
@@ -66,16 +66,16 @@ IO_DIRECTION = Attribute("otcache.io.direction", "string", "Seen from the cache.
 COMPRESSION_STAGE = Attribute("otcache.compression.stage", "string", "Before or after the compressor.",
                               values=("input", "output"))  # fmt: skip
 COMPRESSION_ALGORITHM = Attribute("otcache.compression.algorithm", "string", "The compressor.", values=("zlib", "zstd"))
-BACKEND = Attribute("otcache.backend.name", "string", "The far tier's name.", cap=32)
-COMPONENT = Attribute("otcache.component", "string", "The part concerned: the far tier, or what other "
-                      "processes write there.", values=("l2", "backplane"))  # fmt: skip
+BACKEND = Attribute("otcache.backend.name", "string", "The name of L2.", cap=32)
+COMPONENT = Attribute("otcache.component", "string", "The part concerned: L2, or the backplane that "
+                      "carries invalidation messages between processes.", values=("l2", "backplane"))  # fmt: skip
 COMPONENT_STATE = Attribute("otcache.component.state", "string", "Its state.",
                             values=("available", "degraded", "unavailable"))  # fmt: skip
 INVALIDATION_TARGET = Attribute("otcache.invalidation.target", "string", "What was invalidated.",
                                 values=("key", "tag", "prefix", "all"))  # fmt: skip
 INVALIDATION_SOURCE = Attribute("otcache.invalidation.source", "string", "Who did it: this process, or another.",
                                 values=("local", "backplane"))  # fmt: skip
-NEWS_DIRECTION = Attribute("otcache.backplane.direction", "string", "Seen from this process.",
+NEWS_DIRECTION = Attribute("otcache.backplane.direction", "string", "Sent or received by this process.",
                            values=("publish", "receive"))  # fmt: skip
 NEWS_KIND = Attribute("otcache.backplane.message.kind", "string", "What it is about: keys, a numbered invalidation, "
                       "a lock that is free; `unknown` if it can't be read.",
@@ -98,7 +98,7 @@ VERSION = Attribute("otcache.version", "string", "The package's version.")
 SCHEMA = Attribute("otcache.schema.version", "string", "The version of this contract.")
 PYTHON_VERSION = Attribute("otcache.python.version", "string", "The interpreter's version.")
 REDIS_CLIENT_VERSION = Attribute("otcache.redis_client.version", "string", "The version of redis-py.")
-PURPOSE = Attribute("otcache.l2.purpose", "string", "What a round trip was for.", values=get_args(Purpose))
+PURPOSE = Attribute("otcache.l2.purpose", "string", "What a call to L2 was for.", values=get_args(Purpose))
 CODEC_OPERATION = Attribute("otcache.codec.operation", "string", "What was done to the bytes.",
                             values=("serialize", "compress", "decompress", "deserialize"))  # fmt: skip
 CODEC_NAME = Attribute("otcache.codec.name", "string", "By which codec; `unknown` where the bytes could not be read.",
@@ -114,8 +114,8 @@ AI_OPERATION = Attribute("otcache.ai.operation", "string", "The application's na
 AI_TEXT_TIER = Attribute("otcache.ai.text.tier", "string", "The text's size class.",
                          values=("small", "medium", "large", "xlarge"))  # fmt: skip
 
-AI_DISPOSITION = Attribute("otcache.ai.disposition", "string", "Whether it was used up by the model, or not needed "
-                           "because the response was kept.", values=("spent", "saved"))  # fmt: skip
+AI_DISPOSITION = Attribute("otcache.ai.disposition", "string", "Whether the model used it up, or a cached response "
+                           "saved it.", values=("spent", "saved"))  # fmt: skip
 AI_ESTIMATE = Attribute("otcache.ai.estimate", "string", "Whether the provider said so, or the length of texts.",
                         values=("measured", "estimated"))  # fmt: skip
 TOKEN_TYPE = Attribute("gen_ai.token.type", "string", "Which tokens: input, output, or another kind.", cap=16)
