@@ -24,7 +24,7 @@ from otcache.telemetry._instrumentation.metrics import GRID, SLOTS, SLOTTED, SUM
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.sampling import SPAN_KEY, current_context
 from otcache.telemetry._instrumentation.signals import clock
-from otcache.telemetry.catalog import L1_COUNT, L1_LIMIT, Instrument
+from otcache.telemetry.catalog import HTTP_RESPONSES, L1_COUNT, L1_LIMIT, Instrument
 from otcache.telemetry.record import AIFacts, Lookup, ResponseResult, Result, Tier
 
 _MS: Final = 1_000_000
@@ -525,7 +525,7 @@ class Cache(CacheInterface):
 
     def count_response(self, route: str, result: ResponseResult) -> None:
         """Count an HTTP response that this cache has decided on (`otcache.http`)."""
-        self._probe.count_response(route, result)
+        self._probe.signals.count(HTTP_RESPONSES, route, result)
 
     def get_stats(self) -> dict[str, Any]:
         """Return what this cache has done so far, from the same cells as its metrics; no I/O.

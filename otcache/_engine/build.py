@@ -46,7 +46,10 @@ def make_tiers(config: CacheConfig, probe: Probe, *, with_l1: bool, with_l2: boo
     backend = open_store(config) if with_l2 else None
     inflight = Inflight(Changes())
     codec = EntryCodec(
-        _serializer(config), backend.store.clock if backend is not None else None, probe, beta=config.early_refresh
+        _serializer(config),
+        backend.store.clock if backend is not None else None,
+        probe.signals,
+        beta=config.early_refresh,
     )
     # L1 that is off keeps nothing: so no path but the way of `get` has to ask whether it is on.
     limit = config.memory_cache_size if with_l1 else 0
@@ -66,7 +69,7 @@ def make_tiers(config: CacheConfig, probe: Probe, *, with_l1: bool, with_l2: boo
 
 
 def _make_l2(config: CacheConfig, probe: Probe, backend: Backend, log: InvalidationLog, l1: L1) -> L2:
-    probe.declare_far()
+    probe.signals.with_l2()
     messages = backplane = None
     if backend.channel is not None:
         messages = Messages(backend.store.clock.now_ms, probe.coherence.published if config.coherence else _ignore)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from otcache._engine.write_options import WriteOptions, tags_of
 from otcache._serialization.serializer import Decoded, DecodeError, Encoded, Facts, Serializer
 from otcache.stores.base import StoreClock
 from otcache.stores.memory import NEVER, More
-from otcache.telemetry._instrumentation.probe import Probe
-from otcache.telemetry._instrumentation.signals import clock
+from otcache.telemetry import catalog
+from otcache.telemetry._instrumentation.signals import Signals, clock, error_type
 
 _SECOND: Final = 1_000_000_000
 _MS: Final = 1_000_000
@@ -23,16 +24,19 @@ class EntryCodec:
     Args:
         serializer: Values to bytes and back.
         store_clock: Dates the entries of L2; `None` leaves them undated.
-        probe: What it reports through.
+        signals: Where its steps are timed.
         beta: How early a loaded entry asks for a refresh.
     """
 
-    def __init__(self, serializer: Serializer, store_clock: StoreClock | None, probe: Probe, *, beta: float) -> None:
+    def __init__(
+        self, serializer: Serializer, store_clock: StoreClock | None, signals: Signals, *, beta: float
+    ) -> None:
         self.serializer = serializer
         self._store_clock = store_clock
-        self._probe = probe
         self._beta = beta
         self._clock: Callable[[], int] = clock
+        self._time = partial(signals.observe, catalog.CODEC_DURATION)
+        self._count_bytes = partial(signals.count, catalog.COMPRESSION_IO)
 
     def encode(self, key: str, value: Any, options: WriteOptions, kind: Any, facts: Facts | None = None) -> Encoded:
         """To bytes, also where there is no L2: a value is refused in every store or in none."""
@@ -47,10 +51,11 @@ class EntryCodec:
             facts=options.noted(facts, now) if dated else facts,
             version=options.version if dated else None,
         )
-        self._probe.coded("serialize", encoded.codec, encoded.serialize_ns)
+        self._time(encoded.serialize_ns, "serialize", encoded.codec)
         if encoded.algorithm is not None:
-            self._probe.coded("compress", encoded.algorithm, encoded.compress_ns)
-            self._probe.compressed(encoded.algorithm, encoded.raw_size, len(encoded.payload))
+            self._time(encoded.compress_ns, "compress", encoded.algorithm)
+            self._count_bytes("input", encoded.algorithm, n=encoded.raw_size)
+            self._count_bytes("output", encoded.algorithm, n=len(encoded.payload))
         return encoded
 
     def decode(self, payload: bytes, key: str, kind: Any) -> Decoded:
@@ -63,11 +68,11 @@ class EntryCodec:
         try:
             found = self.serializer.decode(payload, key=key, type=kind)
         except DecodeError as exc:
-            self._probe.coded("deserialize", "unknown", self._clock() - began, exc)
+            self._time(self._clock() - began, "deserialize", "unknown", error_type(exc))
             raise
-        self._probe.coded("deserialize", found.codec, self._clock() - began - found.expand_ns)
+        self._time(self._clock() - began - found.expand_ns, "deserialize", found.codec)
         if found.algorithm is not None:
-            self._probe.coded("decompress", found.algorithm, found.expand_ns)
+            self._time(found.expand_ns, "decompress", found.algorithm)
         return found
 
     # --- times --------------------------------------------------------------------------------------

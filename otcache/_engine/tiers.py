@@ -24,6 +24,7 @@ from otcache._serialization.serializer import Decoded, DecodeError
 from otcache.exceptions import StoreError, UnsupportedError
 from otcache.stores.base import LocalClock
 from otcache.stores.memory import NEVER
+from otcache.telemetry import catalog
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.signals import clock
 from otcache.telemetry.record import Lookup, Outcome, StaleCandidate
@@ -60,7 +61,6 @@ class Tiers:
         self.copies = l1.copies
         self._memory = l1.store
         self._store_clock = l2.store.clock if l2 is not None else LocalClock()
-        self._probe = probe
         self._report = probe.coherence
         self._clock: Callable[[], int] = clock
 
@@ -157,7 +157,7 @@ class Tiers:
                 seen.candidate = None  # L2 has answered: the entry in L1 was only kept for want of an answer
             return seen
         key = seen.key
-        self._probe.payload("read", len(payload))
+        outcome.measured.append((catalog.PAYLOAD_SIZE, len(payload), ("read",)))
         try:
             found = self.codec.decode(payload, key, kind)
         except DecodeError:
@@ -177,14 +177,14 @@ class Tiers:
         age = outcome.age = None if created is None else max(0.0, (now_ms - created) / 1000)
         expires, more = self.codec.times(found, now, now_ms, age)
         if copy and self._may_copy() and self.l1.keep(key, found.value, payload, expires, now, found.facts, more):
-            self._probe.wrote("l1", "backfill")
+            outcome.measured.append((catalog.WRITES, 1, ("l1", "backfill")))
         fresh_until = expires if more is None else more.soft
         left = None if fresh_until == NEVER else (fresh_until - now) / _SECOND
         if left is not None and left <= 0:
             candidate = StaleCandidate(found.value, "l2", -left, age, "revalidating")
             return Lookup(key, "miss", reason="expired", candidate=candidate)
         if age is not None:
-            self._probe.aged("hit", age)
+            outcome.measured.append((catalog.ENTRY_AGE, round(age * 1000), ("hit",)))
         return Lookup(key, "hit", "l2", value=found.value, facts=found.facts, due=expires <= now, age=age, left=left)
 
     def _may_copy(self) -> bool:
@@ -253,7 +253,7 @@ class Tiers:
             return False
         has_l1 = self.l1.put(key, value, payload, options, started, outcome.facts)
         if has_l1:
-            self._probe.wrote("l1", options.reason)
+            outcome.measured.append((catalog.WRITES, 1, ("l1", options.reason)))
             if self.l2 is not None and not in_l2:
                 self.l1.note_local(key, options.began or started)
         return has_l1
@@ -275,9 +275,8 @@ class Tiers:
         except StoreError:
             return frozenset()
         if written:
-            self._probe.wrote("l2", options.reason, len(written))
-        for key in written:
-            self._probe.payload("write", len(payloads[key]))
+            outcome.measured.append((catalog.WRITES, len(written), ("l2", options.reason)))
+        outcome.measured += [(catalog.PAYLOAD_SIZE, len(payloads[key]), ("write",)) for key in written]
         return written
 
     async def _acknowledged(

@@ -172,7 +172,10 @@ class LoadTask:
 
     async def look(self) -> TierRead:
         """Read the tiers."""
-        lookup = await self._env.tiers.look_up(self.outcome, self.key, self._request.kind, True)
+        try:
+            lookup = await self._env.tiers.look_up(self.outcome, self.key, self._request.kind, True)
+        finally:
+            self._env.probe.settle(self.outcome)  # no caller's call closes this record
         if lookup.result == "hit":
             self.read = TierRead(lookup, None, self.outcome.size, self._encoded(lookup.value))
         else:
@@ -206,7 +209,8 @@ class LoadTask:
             self.outcome.span = self._refresh
 
     def close(self, error: BaseException | None) -> None:
-        """End that trace."""
+        """End that trace, and count what the load has read and written."""
+        self._env.probe.settle(self.outcome)
         if self._refresh is not None:
             self._reports.close_refresh(self._refresh, error, self.key)
 

@@ -41,7 +41,6 @@ from otcache.telemetry.record import (
     Lookup,
     Operation,
     Outcome,
-    ResponseResult,
 )
 
 _LOOKING: Final = frozenset(("get", "get_many", "get_or_set"))
@@ -380,41 +379,9 @@ class Probe:
         body = f"cache {self.name}: repair journal full ({limit} keys); all entries become invalid when L2 is back"
         self.events.emit(catalog.JOURNAL_FULL, body, {catalog.CACHE.name: self.name, catalog.LIMIT.name: limit})
 
-    def count_response(self, route: str, result: ResponseResult) -> None:
-        """Count an HTTP response that was decided on."""
-        self.signals.count(catalog.HTTP_RESPONSES, route, result)
-
     def eviction_cell(self, reason: str) -> list[int]:
         """The cell that L1 counts its evictions in."""
         return self.metrics.cell(catalog.EVICTIONS, self.name, "l1", reason)
-
-    # --- the measurements of calls, by the names that the core still calls ----------------------------
-
-    def declare_far(self) -> None:
-        """This cache has an L2."""
-        self.signals.with_l2()
-
-    def wrote(self, tier: str, reason: str, count: int = 1) -> None:
-        """Entries were stored in a tier."""
-        self.signals.count(catalog.WRITES, tier, reason, n=count)
-
-    def payload(self, direction: str, size: int) -> None:
-        """One payload went to (`write`) or came from (`read`) L2."""
-        self.signals.observe(catalog.PAYLOAD_SIZE, size, direction)
-
-    def compressed(self, algorithm: str, before: int, after: int) -> None:
-        """The compressor made `before` bytes into `after`."""
-        self.signals.count(catalog.COMPRESSION_IO, "input", algorithm, n=before)
-        self.signals.count(catalog.COMPRESSION_IO, "output", algorithm, n=after)
-
-    def coded(self, operation: str, codec: str, duration_ns: int, error: Exception | None = None) -> None:
-        """A value became bytes, or bytes a value, or smaller or larger ones."""
-        raised = None if error is None else error_type(error)
-        self.signals.observe(catalog.CODEC_DURATION, duration_ns, operation, codec, raised)
-
-    def aged(self, result: str, seconds: float) -> None:
-        """L2 answered with a value of this age."""
-        self.signals.observe(catalog.ENTRY_AGE, round(seconds * catalog.MS), result)
 
     # --- the observer of callbacks -------------------------------------------------------------------
 
