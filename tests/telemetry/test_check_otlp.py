@@ -14,6 +14,7 @@ from otcache._exports.check import Difference, Report, compare
 from otcache._exports.read import SourceError
 from otcache.telemetry import catalog
 from otcache.testing import Capture
+from tests.rows import every
 from tests.telemetry import real
 
 
@@ -224,7 +225,7 @@ def test_a_value_that_is_no_number_is_named(document: dict[str, Any], value: str
 # --- what is not OTLP ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@every(
     ("text", "reason"),
     [
         ('{"error": "no such page"}\n', "line 1 is JSON, and not OTLP"),

@@ -9,6 +9,7 @@ import pytest
 
 from otcache.telemetry import catalog
 from otcache.telemetry._instrumentation.privacy import TEXT_LIMIT, KeyPrivacy, mask, redact
+from tests.rows import every
 
 KEY = "user:ada@example.org"
 
@@ -53,7 +54,7 @@ def test_a_redactor_decides_what_raw_shows() -> None:
     assert shown == {catalog.KEY.name: "user:ada"}
 
 
-@pytest.mark.parametrize(
+@every(
     "text",
     [
         "redis://ada:hunter2@host/0 refused",

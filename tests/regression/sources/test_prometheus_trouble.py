@@ -21,6 +21,7 @@ from otcache.regression.sources import prometheus_api as api
 from otcache.regression.sources.prometheus import Prometheus
 from otcache.regression.sources.prometheus_api import Access
 from otcache.telemetry import catalog
+from tests.rows import every
 from tests.servers import Certificates, silent_port
 
 Answer = Callable[..., str]
@@ -202,7 +203,7 @@ def test_credentials_go_into_headers_and_never_into_errors(
     assert "s3cret" not in repr(access)
 
 
-@pytest.mark.parametrize(
+@every(
     ("url", "access"),
     [
         ("ftp://prometheus", {}),
