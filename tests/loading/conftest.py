@@ -11,6 +11,7 @@ import pytest
 from otcache import GenericRedisCache, InMemoryCache
 from otcache.cache import Cache
 from otcache.testing import Capture, capture_telemetry
+from tests.inside import loads_under_way
 from tests.servers import RedisServer
 from tests.telemetry.scenario import PATIENT, until
 
@@ -60,7 +61,7 @@ def is_idle(cache: Cache) -> bool:
     locks = cache._loads._locks
     pool = cache._far.store.pool_stats() if cache._far is not None else None
     returning = len(locks._returning) if locks is not None else 0
-    return not (len(cache._loads.flights) or returning or (pool[0] if pool is not None else 0))
+    return not (loads_under_way(cache) or returning or (pool[0] if pool is not None else 0))
 
 
 @pytest.fixture(params=["memory", "redis"])

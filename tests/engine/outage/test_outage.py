@@ -11,6 +11,7 @@ import pytest
 
 from otcache import CacheConfig, GenericRedisCache, InMemoryCache, open_cache
 from tests.engine.outage.conftest import is_closed, until
+from tests.inside import forget
 from tests.servers import RedisServer
 
 
@@ -53,7 +54,7 @@ async def test_it_is_back_within_two_seconds_of_the_servers_return(
 
     assert await until(lambda: is_closed(cache)) < 2
     await cache.set("k", 1)
-    cache._near.clear()
+    forget(cache)
     assert await cache.get("k") == 1
 
 
@@ -106,7 +107,7 @@ async def test_an_overwrite_that_failed_does_not_let_the_old_value_return(
     private_server.pause()
     await cache.set("k", "new")
     private_server.resume()
-    cache._near.clear()
+    forget(cache)
 
     assert await cache.get("k") in (None, "new")
 
@@ -160,7 +161,7 @@ async def test_a_cancelled_read_never_hands_its_answer_to_another(cache: Generic
     await cache.set_many({f"k{number}": number for number in range(50)})
 
     for turn in range(40):
-        cache._near.clear()
+        forget(cache)
         reads = [asyncio.ensure_future(cache.get(f"k{number}")) for number in range(50)]
         await asyncio.sleep(0.0002 * (turn % 7))
         for read in reads[turn % 3 :: 3]:
@@ -189,7 +190,7 @@ async def test_a_read_only_server_still_answers_reads(cache: GenericRedisCache, 
     await cache.set("k", 1)
     private_server.command("REPLICAOF", "127.0.0.1", "1")
     await cache.set("other", 2)
-    cache._near.clear()
+    forget(cache)
 
     assert is_closed(cache)
     assert cache.far_error == "READONLY"
