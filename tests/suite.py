@@ -2,10 +2,13 @@
 
 `make test` leaves out the tests marked `long` and always tries the same examples; `make test-long` runs those, and
 every hypothesis test with many more examples, from a seed that it prints.
+
+PYTEST_DONT_REWRITE: tests/ci_plugin.py imports it before pytest could.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import re
@@ -39,7 +42,7 @@ FIRST: Final = (
 # A deadline per example would judge how busy the machine is.
 _PATIENT: Final = settings(deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("test", _PATIENT, derandomize=True, max_examples=60)
-settings.register_profile("long", _PATIENT, derandomize=False, max_examples=3000, print_blob=True)
+settings.register_profile("long", _PATIENT, derandomize=False, max_examples=1000, print_blob=True)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -64,6 +67,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files that take longest first; the order inside a file stays."""
     place = {path: number for number, path in enumerate(FIRST)}
     items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(FIRST)))
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported and collected stays to the end: no `gc.collect()` of a test needs to look at it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

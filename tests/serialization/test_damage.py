@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from otcache._serialization.serializer import Decoded, DecodeError, Facts, Serializer, Writer, register_type
@@ -51,19 +51,16 @@ def survives(payload: bytes) -> None:
             assert type(serializer.decode(payload, key="k")) is Decoded
 
 
-@settings(deadline=None, max_examples=300)
 @given(st.binary(max_size=200))
 def test_random_bytes_do_no_harm(payload: bytes) -> None:
     survives(payload)
 
 
-@settings(deadline=None, max_examples=300)
 @given(st.sampled_from([1, 2, 3, 4, 255]), st.integers(0, 255), st.binary(max_size=120))
 def test_random_bytes_behind_a_good_start_do_no_harm(format_: int, flags: int, rest: bytes) -> None:
     survives(bytes([0xCA, 1, format_, flags]) + rest)
 
 
-@settings(deadline=None, max_examples=400)
 @given(st.sampled_from(WHOLE), st.data())
 def test_a_payload_with_bytes_changed_does_no_harm(payload: bytes, data: st.DataObject) -> None:
     changed = bytearray(payload)
@@ -103,7 +100,6 @@ nodes = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=400)
 @given(nodes)
 def test_tags_around_the_wrong_things_do_no_harm(node: Any) -> None:
     survives(b"\xca\x01\x02\x00" + bytes(8) + orjson.dumps(node))

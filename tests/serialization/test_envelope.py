@@ -15,7 +15,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from otcache._serialization.serializer import (
@@ -158,7 +158,6 @@ def test_a_zstd_payload_written_long_ago_is_read() -> None:
     assert SERIALIZER.decode(payload, key="k")[:5] == ({"a": 1}, 0, None, 7, "zstd")
 
 
-@settings(deadline=None, max_examples=100)
 @given(st.integers(0, 400), st.integers(0, 400), st.sampled_from(["zlib", "zstd"]))
 def test_only_bodies_above_the_threshold_are_compressed(
     size: int, threshold: int, algorithm: Literal["zlib", "zstd"]
@@ -175,7 +174,6 @@ def test_only_bodies_above_the_threshold_are_compressed(
         assert encoded.algorithm == algorithm
 
 
-@settings(deadline=None, max_examples=100)
 @given(st.binary(min_size=1, max_size=3000), st.sampled_from(["zlib", "zstd"]))
 def test_a_body_is_compressed_only_where_that_saves_a_tenth(body: bytes, algorithm: Literal["zlib", "zstd"]) -> None:
     serializer = Serializer(threshold=0, level=1, algorithm=algorithm)
@@ -304,7 +302,6 @@ def test_a_pickle_is_not_opened_without_the_right_signature(reader: Serializer, 
     assert Detonator.fired == before
 
 
-@settings(deadline=None, max_examples=100)
 @given(st.data())
 def test_a_pickle_with_any_byte_of_it_changed_is_not_opened(data: st.DataObject) -> None:
     payload = bytearray(signing().encode(Detonator(), key="k", expires_at_ms=0).payload)

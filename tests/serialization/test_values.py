@@ -12,7 +12,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from otcache._serialization.serializer import Serializer
@@ -88,7 +88,6 @@ plain = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=300)
 @given(values)
 def test_a_value_of_the_built_in_kinds_comes_back_equal_and_of_the_same_type(value: Any) -> None:
     returned = there_and_back(value)
@@ -96,7 +95,6 @@ def test_a_value_of_the_built_in_kinds_comes_back_equal_and_of_the_same_type(val
     assert same(returned, value), (returned, value)
 
 
-@settings(deadline=None, max_examples=200)
 @given(plain)
 def test_json_comes_back_as_it_was(value: Any) -> None:
     returned = there_and_back(value)

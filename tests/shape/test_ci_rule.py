@@ -92,4 +92,4 @@ def test_a_long_run_says_its_seed_and_repeats_it(tmp_path: Path, monkeypatch: py
         assert "seed: 41 (OTCACHE_TEST_SEED=41 repeats)" in done.stdout, done.stdout
 
     assert tried[0] == tried[1]
-    assert tried[0].count("\n") > 1000
+    assert tried[0].count("\n") >= 1000
