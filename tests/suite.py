@@ -13,12 +13,13 @@ import os
 import random
 import re
 from collections import Counter
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 SEED: Final = "OTCACHE_TEST_SEED"
+_SEED: Final = pytest.StashKey[int]()
 OUTSIDE: Final = "outside the repository: "
 """How the reason of a skip begins if a test reads what the repository does not hold: a trace of somebody's, say."""
 _MISSING: Final = re.compile(r"(?:Skipped: )?(?P<part>.+) is missing; install it with: (?P<command>.+)", re.DOTALL)
@@ -50,16 +51,29 @@ def pytest_configure(config: pytest.Config) -> None:
     """Choose the profile and the seed before hypothesis' own plugin reads them, and before workers start."""
     profile = config.getoption("hypothesis_profile") or "test"
     settings.load_profile(profile)
-    drawn = random.SystemRandom().randrange(2**31) if profile == "long" else 1
-    os.environ.setdefault(SEED, str(drawn))  # workers, and processes that tests start, inherit it
+    config.stash[_SEED] = chosen = _seed(config, profile)
     if profile == "long" and config.getoption("hypothesis_seed") is None:
-        config.option.hypothesis_seed = os.environ[SEED]
+        config.option.hypothesis_seed = str(chosen)
     if not hasattr(config, "workerinput"):  # the process that hears of every test, not one of its workers
         config.pluginmanager.register(_LeftOut())
 
 
-def pytest_report_header() -> str:
-    return f"seed: {os.environ[SEED]} ({SEED}={os.environ[SEED]} repeats)"
+def _seed(config: pytest.Config, profile: str) -> int:
+    """The one that is asked for, the one that all workers share, or a new one for a long run."""
+    given = os.environ.pop(SEED, None)  # otcache refuses variables of its prefix that it does not know
+    if hasattr(config, "workerinput"):
+        return int(config.workerinput["seed"])
+    return int(given or (random.SystemRandom().randrange(2**31) if profile == "long" else 1))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of xdist the seed."""
+    node.workerinput["seed"] = node.config.stash[_SEED]
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return f"seed: {config.stash[_SEED]} ({SEED}={config.stash[_SEED]} repeats)"
 
 
 @pytest.hookimpl(trylast=True)
@@ -76,9 +90,9 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session")
-def seed() -> int:
+def seed(request: pytest.FixtureRequest) -> int:
     """Of everything random in a test; the header of the run shows it."""
-    return int(os.environ[SEED])
+    return request.config.stash[_SEED]
 
 
 def reason_of(report: pytest.TestReport | pytest.CollectReport) -> str:
