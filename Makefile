@@ -1,17 +1,21 @@
 # Everything sets itself up: `make test` in a fresh clone needs python3 (>= 3.11), git and make.
 #   PYTHON=/path/to/python3   another interpreter
-#   ARGS="..."                arguments of the command behind demo, test, bench, bench-full and ab
+#   ARGS="..."                arguments of the command behind demo, test, test-long, bench, bench-full and ab
 #   JOBS=2                    processes that share the tests
 
 ARGS ?=
 JOBS ?= 2
 VENV ?= .venv
 RUN := $(VENV)/bin/python
+# a file stays in one process, with what its tests share; tests/suite.py puts the longest files first
+SHARED := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 export PYTHON
+# the tests start hundreds of processes that import otcache: it is compiled once
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint bench bench-full ab dashboards dashboards-preview docs-tables clean venv-demo venv-dev
+.PHONY: help demo test test-long lint bench bench-full ab dashboards dashboards-preview docs-tables clean venv-demo venv-dev
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -20,7 +24,10 @@ demo: venv-demo ## Watch a cached application live; ARGS="--seconds 20" ends it 
 	@$(RUN) -m otcache demo $(ARGS)
 
 test: venv-dev ## Run the tests; ARGS="-k breaker" selects
-	@$(RUN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(RUN) -m pytest $(SHARED) -m "not long" $(ARGS)
+
+test-long: venv-dev ## Run what takes long: soak, long histories, fuzzing, from a seed that it prints
+	@$(RUN) -m pytest $(SHARED) -m "long or hypothesis" --hypothesis-profile long $(ARGS)
 
 lint: venv-dev ## Check style, format and types
 	@$(RUN) -m ruff check .

@@ -14,6 +14,8 @@ from otcache.stores.redis.store import RedisStore
 from otcache.stores.redis.target import resolve_target
 from tests.servers import KINDS, Kind, RedisCluster, RedisSentinel, RedisServer
 
+pytest_plugins = ["tests.suite"]
+
 Part = TypeVar("Part", RedisServer, RedisCluster, RedisSentinel)
 
 

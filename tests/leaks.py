@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from otcache.cache import Cache
+from tests.inside import pool_in_use
 from tests.servers import RedisServer
 
 PATIENCE: Final = 5.0
@@ -93,9 +94,7 @@ async def no_work(cache: Cache) -> None:
 
 
 def _in_use(cache: Cache) -> list[str]:
-    server = cache._l2.backend.server if cache._l2 is not None else None
-    stats = server.usage() if server is not None else None
-    return [f"{stats[0]} connections in use"] if stats is not None and stats[0] else []
+    return [f"{used} connections in use"] if (used := pool_in_use(cache)) else []
 
 
 def locks(server: RedisServer, prefix: str) -> list[bytes]:

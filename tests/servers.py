@@ -40,7 +40,7 @@ def require(part: str, install: str) -> NoReturn:
     """Say that a real part is missing: a failure in CI, a skip with the exact command elsewhere."""
     reason = f"{part} is missing; install it with: {install}"
     if os.environ.get("CI", "").lower() in ("1", "true"):
-        pytest.fail(reason)
+        pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,14 +15,24 @@ from tests.alerts.promtool import Case
 
 QUIET = (*cases.QUIET, *load_cases.QUIET)
 LOUD = (*cases.LOUD, *load_cases.LOUD)
+MANY = 200
+"""A history of more evaluations than these takes promtool two seconds and more."""
 
 
-@pytest.mark.parametrize("case", QUIET, ids=str)
+def histories(cases: Iterable[Case]) -> list[Any]:
+    """Cases, the long ones marked."""
+    return [
+        pytest.param(case, id=str(case), marks=[pytest.mark.long] if case.minutes / case.step > MANY else [])
+        for case in cases
+    ]
+
+
+@pytest.mark.parametrize("case", histories(QUIET))
 def test_nothing_fires(case: Case, tmp_path: Path) -> None:
     case.run(tmp_path)
 
 
-@pytest.mark.parametrize("case", LOUD, ids=str)
+@pytest.mark.parametrize("case", histories(LOUD))
 def test_exactly_these_fire(case: Case, tmp_path: Path) -> None:
     case.run(tmp_path)
 

@@ -14,6 +14,7 @@ from otcache.alerts import Parameters, Recording, alerts, render, rules, thresho
 from otcache.alerts._promql import one_of, series
 from otcache.exceptions import ValidationError
 from otcache.telemetry import catalog
+from tests.rows import every
 from tests.stack.prometheus import promtool
 
 ROOT = Path(__file__).parents[2]
@@ -75,7 +76,7 @@ def test_every_metric_and_label_of_an_expression_is_one_of_the_catalogue() -> No
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("alert", alerts(), ids=lambda alert: f"{alert.name}-{alert.severity}")
+@every("alert", alerts(), ids=lambda alert: f"{alert.name}-{alert.severity}")
 def test_an_alert_says_where_to_look_and_what_to_do(alert: Any) -> None:
     (rule, *_) = [rule for rule in parsed() if rule.get("alert") == alert.name]
 
@@ -121,7 +122,7 @@ def test_a_threshold_reaches_every_place_that_shows_it() -> None:
     assert "https://wiki.example/cache#otcacheredisdown" in text
 
 
-@pytest.mark.parametrize("threshold", thresholds.ALERTS.values(), ids=lambda threshold: threshold.name)
+@every("threshold", thresholds.ALERTS.values(), ids=lambda threshold: threshold.name)
 def test_every_threshold_changes_the_rules_and_has_a_range(threshold: Any) -> None:
     other = (threshold.low + threshold.default) / 2 if threshold.low else threshold.default / 2
 

@@ -17,6 +17,7 @@ from otcache.factory import AI, TESTING, WEB, CacheFactory, open_cache
 from otcache.memory import InMemoryCache
 from otcache.redis import GenericRedisCache
 from otcache.telemetry.providers import Providers
+from tests.rows import every
 from tests.servers import RedisServer
 
 METHODS = ("for_web_app", "for_ai_app", "for_testing")
@@ -196,8 +197,8 @@ async def test_failing_can_be_asked_for_by_the_dictionary_or_the_argument(
 # --- refusals -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(
+@every("method", METHODS)
+@every(
     ("options", "name"),
     [
         ({"redis_url": ""}, "redis_url"),

@@ -8,6 +8,7 @@ import pytest
 
 from otcache import MISSING, ValidationError
 from otcache.cache import Cache
+from tests.rows import every
 
 
 async def test_what_was_set_comes_back(cache: Cache) -> None:
@@ -61,7 +62,7 @@ async def test_an_absent_key_has_no_time_left(cache: Cache) -> None:
     assert await cache.get_ttl("absent") is None
 
 
-@pytest.mark.parametrize("ttl", [-1, 1.5, True, "60", 31_536_001])
+@every("ttl", [-1, 1.5, True, "60", 31_536_001])
 async def test_a_bad_time_to_live_is_refused_and_nothing_is_stored(cache: Cache, ttl: Any) -> None:
     with pytest.raises(ValidationError, match="ttl"):
         await cache.set("k", 1, ttl=ttl)
@@ -69,7 +70,7 @@ async def test_a_bad_time_to_live_is_refused_and_nothing_is_stored(cache: Cache,
     assert await cache.get("k") is None
 
 
-@pytest.mark.parametrize("key", ["", 7, None, b"k", ["k"], "x" * 8193, "é" * 4097])
+@every("key", ["", 7, None, b"k", ["k"], "x" * 8193, "é" * 4097])
 async def test_a_bad_key_is_refused_by_every_operation(cache: Cache, key: Any) -> None:
     calls = [cache.get(key), cache.set(key, 1), cache.delete(key), cache.exists(key), cache.get_ttl(key),
              cache.touch(key), cache.get_many([key]), cache.delete_many([key])]  # fmt: skip
@@ -134,7 +135,7 @@ async def test_one_bad_entry_refuses_the_whole_batch(cache: Cache) -> None:
     assert await cache.get_many(["a", "b"]) == {}
 
 
-@pytest.mark.parametrize("keys", ["abc", b"abc", 7, None])
+@every("keys", ["abc", b"abc", 7, None])
 async def test_keys_that_are_no_list_of_keys_are_refused(cache: Cache, keys: Any) -> None:
     with pytest.raises(ValidationError, match="keys"):
         await cache.get_many(keys)

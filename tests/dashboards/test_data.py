@@ -18,7 +18,7 @@ from tests.dashboards.model import PANELS, Panel, filled, promql
 from tests.servers import wait_for
 from tests.stack.prometheus import Prometheus
 
-SECONDS: Final = 120.0
+SECONDS: Final = 300.0
 RULE: Final = """
 groups:
   - name: otcache
@@ -70,7 +70,7 @@ def test_every_query_of_every_panel_returns_data(prometheus: Prometheus) -> None
 def test_a_state_is_one_that_has_a_name(panel: Panel, prometheus: Prometheus) -> None:
     (query,) = panel.queries("prometheus")
 
-    shown = {f"{series.value:g}" for series in prometheus.wait_for_series(filled(query))}
+    shown = {f"{series.value:g}" for series in prometheus.wait_for_series(filled(query), SECONDS)}
 
     assert shown
     assert shown <= states(panel)

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-import pytest
-
 from otcache.telemetry.catalog import EVENTS, SPANS
 from tests.dashboards.model import PANELS, filled, other
+from tests.rows import every
 from tests.servers import require
 
 HERE: Final = Path(__file__).parent
@@ -72,14 +71,14 @@ def test_there_are_queries_of_each_kind() -> None:
     assert kinds.count("loki") > 10
 
 
-@pytest.mark.parametrize("query", [query for kind, _, query in QUERIES if kind == "tempo"])
+@every("query", [query for kind, _, query in QUERIES if kind == "tempo"])
 def test_every_attribute_in_traceql_is_on_a_span(query: str) -> None:
     known = {key.name for span in SPANS for key in (*span.at_start, *span.attributes)}
 
     assert set(re.findall(r"span\.([\w.]+)", query)) <= known
 
 
-@pytest.mark.parametrize("query", [query for kind, _, query in QUERIES if kind == "loki"])
+@every("query", [query for kind, _, query in QUERIES if kind == "loki"])
 def test_every_event_in_logql_is_emitted(query: str) -> None:
     names = re.findall(r'event_name = "([^"]+)"', query)
     patterns = re.findall(r'event_name =~ "([^"]+)"', query)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
 
 from tests.dashboards.model import DASHBOARDS, PANELS, Panel, panels_of, promql
+from tests.rows import Check, every
 
 VARIABLES: Final = ("datasource", "tempo", "loki", "job", "instance", "cache")
 SOURCES: Final = {"${datasource}": "prometheus", "${tempo}": "tempo", "${loki}": "loki"}
 IDS: Final = [str(panel) for panel in PANELS]
 
 
-def each(*types: str) -> pytest.MarkDecorator:
+def each(*types: str) -> Callable[[Check], Check]:
     chosen = [panel for panel in PANELS if not types or panel.model["type"] in types]
-    return pytest.mark.parametrize("panel", chosen, ids=map(str, chosen))
+    return every("panel", chosen, ids=str)
 
 
 def everywhere(value: Any, key: str) -> list[Any]:
@@ -105,7 +107,7 @@ def test_latency_has_exemplars_and_a_way_to_traces(panel: Panel) -> None:
     assert any("/explore?" in link["url"] for link in panel.model["fieldConfig"]["defaults"]["links"])
 
 
-@pytest.mark.parametrize("name", [name for name, _ in promql()])
+@every("name", [name for name, _ in promql()])
 def test_a_rate_is_over_what_grafana_chooses(name: str) -> None:
     windows = set(re.findall(r"\[([^\]]+)\]", dict(promql())[name]))
 

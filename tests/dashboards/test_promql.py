@@ -36,6 +36,7 @@ from otcache.telemetry.catalog import (
     RESULT,
     TIER,
 )
+from tests.rows import every
 
 MINE = 'job=~"$job", instance=~"$instance", otcache_cache_name=~"$cache"'
 
@@ -119,7 +120,7 @@ def test_everything_of_ours_is_found_by_its_name() -> None:
     assert everything().text == '{__name__=~"otcache_.+", job=~"$job", instance=~"$instance"}'
 
 
-@pytest.mark.parametrize(
+@every(
     ("make", "complaint"),
     [
         (lambda: series(LOOKUPS, one_of(CIRCUIT_STATE, "open")), "has no label otcache_circuit_state"),

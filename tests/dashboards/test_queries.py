@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import promql_parser
-import pytest
 
 from dashboards.foreign import FOREIGN
 from dashboards.promql import label
 from otcache.telemetry.catalog import INSTRUMENTS, Attribute, Instrument
 from tests.dashboards.model import DASHBOARDS, filled, promql, selectors
+from tests.rows import every
 
 QUERIES: Final = dict(promql())
 PARTS: Final = ("_bucket", "_sum", "_count")
@@ -41,24 +41,24 @@ def test_there_are_queries() -> None:
     assert len(QUERIES) > 100
 
 
-@pytest.mark.parametrize("name", QUERIES)
+@every("name", QUERIES)
 def test_a_query_parses_and_its_types_fit(name: str) -> None:
     promql_parser.parse(filled(QUERIES[name]))
 
 
-@pytest.mark.parametrize("name", QUERIES)
+@every("name", QUERIES)
 def test_a_query_has_no_variable_that_nobody_fills(name: str) -> None:
     assert "$" not in filled(QUERIES[name])
 
 
-@pytest.mark.parametrize("name", QUERIES)
+@every("name", QUERIES)
 def test_every_metric_of_a_query_is_emitted(name: str) -> None:
     read = {selector.name for selector in selectors(QUERIES[name]) if selector.name is not None}
 
     assert read - ROWS.keys() == set()
 
 
-@pytest.mark.parametrize("name", QUERIES)
+@every("name", QUERIES)
 def test_every_label_of_a_query_is_its_metrics(name: str) -> None:
     wrong: list[str] = []
     known: set[str] = set(CARRIED)
@@ -71,7 +71,7 @@ def test_every_label_of_a_query_is_its_metrics(name: str) -> None:
     assert _by(QUERIES[name]) - known == set()
 
 
-@pytest.mark.parametrize("name", QUERIES)
+@every("name", QUERIES)
 def test_every_value_of_a_closed_label_occurs(name: str) -> None:
     wrong = [
         f"{matcher.name}={value}"

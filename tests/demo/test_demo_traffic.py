@@ -81,4 +81,4 @@ async def test_stopping_does_not_wait_for_the_next_appointment() -> None:
         await asyncio.sleep(0)
         traffic.stop()
 
-        await asyncio.wait_for(running, 1)
+        await asyncio.wait_for(running, 20)

@@ -48,7 +48,7 @@ async def _health(client: httpx.AsyncClient) -> str:
     return status
 
 
-async def _until_healthy(client: httpx.AsyncClient, seconds: float = 2.0) -> None:
+async def _until_healthy(client: httpx.AsyncClient, seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while await _health(client) != "healthy":
         assert time.monotonic() < deadline, "it never became healthy"

@@ -32,12 +32,14 @@ class Plan:
         seconds: How long the processes work.
         options: Of their caches.
         trouble: Whether Redis, lines and processes are stopped meanwhile.
+        bound: `max_staleness`, in s: what happens to them lasts long enough for it to pass.
     """
 
     seed: int
     seconds: float
     options: Mapping[str, Any] = field(default_factory=dict)
     trouble: bool = True
+    bound: float = 2.0
 
 
 def program(module: str, *arguments: object) -> list[str]:
@@ -51,10 +53,10 @@ def run(server: RedisServer, directory: Path, plan: Plan) -> History:
     with Ground(server, directory, PROCESSES) as ground:
         workers = [_start(number, ground, directory, plan) for number in range(PROCESSES)]
         try:
-            wait_for(lambda: ground.has_begun or not all(_lives(each) for each in workers), "the start", 60)
+            wait_for(lambda: ground.has_begun or not all(_lives(each) for each in workers), "the start", 240)
             if plan.trouble:
                 _Trouble(server, ground, workers, plan).play()
-            wait_for(lambda: not any(_lives(each) for each in workers), "the end", plan.seconds + 60)
+            wait_for(lambda: not any(_lives(each) for each in workers), "the end", plan.seconds + 240)
         finally:
             for worker in workers:
                 end(worker)
@@ -70,7 +72,7 @@ def _lives(process: subprocess.Popen[bytes]) -> bool:
 def _start(number: int, ground: Ground, directory: Path, plan: Plan) -> subprocess.Popen[bytes]:
     url = f"redis://127.0.0.1:{ground.lines[number].port}/0"
     seed = plan.seed * PROCESSES + number
-    file, options = directory / f"{number}.jsonl", json.dumps(dict(plan.options))
+    file, options = directory / f"{number}.jsonl", json.dumps({"max_staleness": plan.bound, **plan.options})
     command = program("tests.histories.worker", number, seed, plan.seconds, url, ground.path, file, options)
     return spawn(command, directory / f"{number}.log")
 
@@ -91,11 +93,12 @@ class _Trouble:
         self._ground = ground
         self._workers = workers
         self._seconds = plan.seconds
+        self._scale = plan.bound / 2
         self._random = random.Random(plan.seed)
         self._started = time.monotonic()
 
     def play(self) -> None:
-        """All of it; what lasts, lasts long enough for a bound of two seconds to pass."""
+        """All of it; what lasts, lasts long enough for the bound to pass: the seconds are those of a bound of two."""
         steps: tuple[tuple[float, Callable[[], None]], ...] = (
             (0.06, lambda: self._restart(0.0)),
             (0.18, lambda: self._pause(1.5)),
@@ -115,24 +118,24 @@ class _Trouble:
     def _restart(self, away: float) -> None:
         self._ground.note("Redis is killed")
         self._server.kill()
-        time.sleep(away)
+        time.sleep(away * self._scale)
         self._server.start()
         self._ground.note("Redis is there, and empty")
 
     def _pause(self, seconds: float) -> None:
         self._ground.note("Redis is paused")
         with self._server.paused():
-            time.sleep(seconds)
+            time.sleep(seconds * self._scale)
         self._ground.note("Redis goes on")
 
     def _cut(self, state: State, seconds: float) -> None:
         with self._ground.line(self._random.randrange(PROCESSES), state):
-            time.sleep(seconds)
+            time.sleep(seconds * self._scale)
 
     def _stop_worker(self, seconds: float) -> None:
         number = self._random.randrange(PROCESSES)
         self._ground.note(f"process {number} is paused")
         self._workers[number].send_signal(signal.SIGSTOP)
-        time.sleep(seconds)
+        time.sleep(seconds * self._scale)
         self._workers[number].send_signal(signal.SIGCONT)
         self._ground.note(f"process {number} goes on")

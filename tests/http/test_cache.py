@@ -17,6 +17,7 @@ from otcache import ConfigurationError, InMemoryCache
 from otcache.dependencies import get_web_cache_service
 from otcache.http import cache_response
 from tests.http.app import Shop, status_of
+from tests.rows import every
 
 
 class Shown(BaseModel):
@@ -125,7 +126,7 @@ async def test_every_answer_is_the_uncached_one(shop: Shop, case: Case, router: 
     assert (status_of(loaded)["fwd"], status_of(hit)["hit"]) == ("uri-miss", True)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.endpoint.__name__} {' '.join(case.options)}")
+@every("case", CASES, ids=lambda case: f"{case.endpoint.__name__} {' '.join(case.options)}")
 def test_the_schema_is_the_uncached_one(case: Case) -> None:
     plain, cached = FastAPI(), FastAPI()
 
@@ -257,7 +258,7 @@ async def _yields() -> Any:
     yield 1
 
 
-@pytest.mark.parametrize(
+@every(
     ("options", "endpoint", "said"),
     [
         ({}, _yields, "yields"),

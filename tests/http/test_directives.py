@@ -17,9 +17,10 @@ from otcache.http._cache_control import (
     request_directives,
     seconds,
 )
+from tests.rows import every
 
 
-@pytest.mark.parametrize(
+@every(
     ("field", "found"),
     [
         ("", {}),
@@ -45,7 +46,7 @@ def test_no_field_is_too_odd_to_be_read(field: str) -> None:
     assert all(name == name.lower() for name in parse(field))
 
 
-@pytest.mark.parametrize(
+@every(
     ("text", "number"),
     [("0", 0), ("60", 60), ("99999999999999999999", LONGEST), ("9999999999", LONGEST), ("-1", None), ("1.5", None),
      ("", None), ("٣", None), (None, None)],
@@ -54,7 +55,7 @@ def test_seconds_are_digits_and_large_ones_are_cut(text: str | None, number: int
     assert seconds(text) == number
 
 
-@pytest.mark.parametrize(
+@every(
     ("control", "pragma", "expected"),
     [
         (None, None, NO_DIRECTIVES),
@@ -75,7 +76,7 @@ def test_a_request_has_directives(control: str | None, pragma: str | None, expec
     assert request_directives(control, pragma) == expected
 
 
-@pytest.mark.parametrize(
+@every(
     ("control", "age", "left", "accepted"),
     [
         ("", 10, 5, True),

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from otcache.http._conditional import etag_of, none_match
+from tests.rows import every
 
 
 def test_a_tag_is_quoted_and_changes_with_every_part() -> None:
@@ -33,7 +34,7 @@ def test_a_tag_is_the_same_in_every_process(seed: str) -> None:
     assert shown.stdout.strip() == etag_of(b"body", "200", "text/plain")
 
 
-@pytest.mark.parametrize(
+@every(
     "field",
     ['"a"', 'W/"a"', '"b", "a"', 'W/"b",W/"a"', ' , "a" ,', '"b",\t"a"', '"with,comma", "a"', '"a",', "*", " * "],
 )
@@ -42,7 +43,7 @@ def test_a_field_that_names_the_tag_matches(field: str) -> None:
     assert none_match(field, 'W/"a"') is False  # the comparison is weak
 
 
-@pytest.mark.parametrize(
+@every(
     "field",
     ["", '"b"', "a", "'a'", 'w/"a"', '"A"', '"a', 'a"', '"x\\"a"', '"b" "a"', 'W/ "a"', '*, "b"', '"a"x', '"b, "a""'],
 )

@@ -11,6 +11,7 @@ import pytest
 from otcache import GenericRedisCache, InMemoryCache
 from otcache.cache import Cache
 from otcache.testing import Capture, capture_telemetry
+from tests.inside import loads_under_way
 from tests.servers import RedisServer
 from tests.telemetry.scenario import PATIENT, until
 
@@ -61,7 +62,7 @@ def is_idle(cache: Cache) -> bool:
     server = cache._l2.backend.server if cache._l2 is not None else None
     pool = server.usage() if server is not None else None
     returning = len(locks._returning) if locks is not None else 0
-    return not (len(cache._loads.flights) or returning or (pool[0] if pool is not None else 0))
+    return not (loads_under_way(cache) or returning or (pool[0] if pool is not None else 0))
 
 
 @pytest.fixture(params=["memory", "redis"])

@@ -10,6 +10,7 @@ import pytest
 
 from otcache.telemetry import catalog
 from otcache.testing import Capture
+from tests.inside import waits_for_another_process
 from tests.loading.conftest import Loader, Make, is_idle
 from tests.servers import RedisServer
 from tests.telemetry.scenario import until
@@ -26,7 +27,7 @@ async def pair(make: Make) -> Any:
 
 def is_waiting(cache: Any) -> bool:
     """Whether a load of this process waits for another process's."""
-    return any(flight.load.scope == "distributed" for flight in cache._loads.flights._all)
+    return waits_for_another_process(cache)
 
 
 async def test_the_other_process_waits_and_is_given_what_the_first_has_loaded(pair: Any, telemetry: Capture) -> None:

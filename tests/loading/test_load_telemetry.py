@@ -11,6 +11,7 @@ from opentelemetry import trace
 from otcache.telemetry import catalog
 from otcache.telemetry._instrumentation.loads import MANY
 from otcache.testing import Capture, Span
+from tests.inside import loads_under_way
 from tests.loading.conftest import Loader, Make, waiting
 from tests.telemetry.scenario import until
 from tests.telemetry.test_no_sdk_call import counting, under
@@ -96,7 +97,7 @@ async def test_a_caller_who_gives_up_leaves_a_detached_load(cache: Any, telemetr
     call.cancel()
     await asyncio.wait([call])
     loader.release()
-    await until(lambda: not cache._loads.flights)
+    await until(lambda: not loads_under_way(cache))
 
     (span,) = named(telemetry, "cache.load users")
     assert span.attributes[catalog.DETACHED.name] is True

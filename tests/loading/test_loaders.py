@@ -15,6 +15,7 @@ from otcache import Loaded, ValidationError
 from otcache._loading.options import LoadPolicy
 from otcache.telemetry._instrumentation.loads import function_name
 from tests.loading.conftest import Make
+from tests.rows import every
 
 user: ContextVar[str] = ContextVar("user", default="nobody")
 
@@ -140,7 +141,7 @@ async def test_every_caller_gets_an_object_of_its_own_where_that_is_promised(mak
     assert len({id(value) for value in values}) == 4
 
 
-@pytest.mark.parametrize(
+@every(
     ("wanted", "message"),
     [
         ({"ttl": -1}, "ttl=-1 is outside 0..31536000 s"),

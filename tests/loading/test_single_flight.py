@@ -11,6 +11,7 @@ import pytest
 from otcache import ConfigurationError, InfrastructureError, LoadTimeout
 from otcache.telemetry import catalog
 from otcache.testing import Capture
+from tests.inside import forget, loads_under_way
 from tests.loading.conftest import Loader, Make, waiting
 from tests.servers import RedisServer
 from tests.telemetry.scenario import until
@@ -51,7 +52,7 @@ async def test_many_callers_of_a_cold_key_cost_one_read_of_redis(make: Make, tel
 async def test_many_callers_of_a_key_in_redis_cost_one_read_of_it_and_no_task(make: Make, telemetry: Capture) -> None:
     cache, loader, tasks = make(), Loader(), []
     await cache.get_or_set("k", loader)
-    cache._l1.store.clear()
+    forget(cache)
     loop = asyncio.get_running_loop()
 
     def note(loop: asyncio.AbstractEventLoop, run: Any, **options: Any) -> asyncio.Task[Any]:
@@ -98,7 +99,7 @@ async def test_callers_who_are_all_cancelled_while_redis_is_asked_leave_nothing(
             call.cancel()
         await asyncio.wait(calls)
 
-    assert (len(cache._loads.flights), loader.calls) == (0, 0)
+    assert (loads_under_way(cache), loader.calls) == (0, 0)
     assert await cache.get_or_set("k", loader) == "made"
 
 
@@ -115,7 +116,7 @@ async def test_a_cache_that_is_closed_while_redis_is_asked_loads_nothing(
         raised = await asyncio.gather(*calls, return_exceptions=True)
 
     assert [type(each) for each in raised] == [InfrastructureError] * 2
-    assert (len(cache._loads.flights), loader.calls) == (0, 0)
+    assert (loads_under_way(cache), loader.calls) == (0, 0)
 
 
 async def test_another_key_is_loaded_beside_it(cache: Any) -> None:
@@ -169,7 +170,7 @@ async def test_a_load_that_everybody_gave_up_is_kept_for_the_next_caller(cache: 
         call.cancel()
     await asyncio.wait(calls)
     loader.release()
-    await until(lambda: not cache._loads.flights)
+    await until(lambda: not loads_under_way(cache))
 
     assert await cache.get_or_set("k", loader) == "made"
     assert loader.calls == 1
@@ -217,7 +218,7 @@ async def test_a_loader_that_ignores_its_cancellation_does_not_hold_up_the_next_
     assert await cache.get_or_set("k", Loader("next")) == "next"
 
     stubborn.release()
-    await until(lambda: not cache._loads.flights)
+    await until(lambda: not loads_under_way(cache))
     assert await cache.get("k") == "next"
 
 
@@ -266,7 +267,7 @@ async def test_a_cache_that_is_closed_ends_its_loads(cache: Any) -> None:
     raised = await asyncio.gather(*calls, return_exceptions=True)
 
     assert [type(each) for each in raised] == [InfrastructureError] * 2
-    assert len(cache._loads.flights) == 0
+    assert loads_under_way(cache) == 0
 
 
 async def test_a_load_that_is_overtaken_by_a_write_is_given_and_not_stored(cache: Any) -> None:

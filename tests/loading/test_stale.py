@@ -9,6 +9,7 @@ import pytest
 
 from otcache.telemetry import catalog
 from otcache.testing import Capture, ManualClock
+from tests.inside import loads_under_way
 from tests.loading.conftest import Loader, Make
 from tests.telemetry.scenario import until
 
@@ -44,7 +45,7 @@ async def test_a_stale_value_is_served_at_once_and_refreshed_in_the_background(a
     assert (answer.value, answer.status, answer.stale_reason) == ("old", "stale", "revalidating")
     assert answer.left == pytest.approx(-5, abs=1)
     loader.release()
-    await until(lambda: not cache._loads.flights)
+    await until(lambda: not loads_under_way(cache))
     assert loader.calls == 2
 
 
@@ -64,7 +65,7 @@ async def test_many_callers_of_a_stale_value_cost_one_refresh(aged: Any) -> None
     answers = await asyncio.gather(*[cache.answer("k", loader) for _ in range(50)])
 
     loader.release()
-    await until(lambda: not cache._loads.flights)
+    await until(lambda: not loads_under_way(cache))
     assert {answer.stale_reason for answer in answers} == {"revalidating"}
     assert loader.calls == 2
 
@@ -86,7 +87,7 @@ async def test_a_load_that_takes_longer_than_a_caller_waits_goes_on(aged: Any, t
 
     answer = await cache.answer("k", loader, soft_timeout=0.05)
     loader.release()
-    await until(lambda: not cache._loads.flights)
+    await until(lambda: not loads_under_way(cache))
 
     assert (answer.value, answer.stale_reason) == ("old", "loader_timeout")
     loads = [span for span in telemetry.spans if span.name == "cache.load users"]
@@ -126,7 +127,7 @@ async def test_a_refresh_is_a_trace_of_its_own_that_leads_to_who_began_it(aged: 
     telemetry.clear()
 
     await cache.get_or_set("k", loader)
-    await until(lambda: not cache._loads.flights)
+    await until(lambda: not loads_under_way(cache))
 
     spans = {span.name: span for span in telemetry.spans}
     refresh, operation = spans["cache.refresh users"], spans["cache.get_or_set users"]
@@ -142,7 +143,7 @@ async def test_a_stale_value_is_told_to_those_who_listen(aged: Any, telemetry: C
     cache.register_callback("get_stale", lambda key, value: told.append((key, value)))
 
     await cache.get_or_set("k", loader)
-    await until(lambda: not cache._loads.flights)
+    await until(lambda: not loads_under_way(cache))
 
     assert told == [("k", "old")]
     assert telemetry.metric_value(catalog.LOOKUPS.name, otcache_stale_reason="revalidating") == 1
@@ -155,7 +156,7 @@ async def test_a_hot_value_is_loaded_before_its_time_is_over(make: Make, telemet
     cache._entries["k"].expires = cache._clock()  # the moment that was drawn
 
     answer = await cache.answer("k", loader)
-    await until(lambda: not cache._loads.flights)
+    await until(lambda: not loads_under_way(cache))
 
     assert (answer.status, loader.calls) == ("fresh", 2)
     assert telemetry.metric_value(catalog.LOADS.name, otcache_loader_trigger="eager") == 1

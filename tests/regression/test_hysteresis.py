@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from otcache.regression._hysteresis import Level, State, in_force, step
 from otcache.regression._model import Finding, Report, SeriesKey, Statistic, Verdict
+from tests.rows import every
 
 KEY = SeriesKey("latency", frozenset({("tier", "l1")}), frozenset({("service.name", "shop")}))
 LETTERS: dict[str, Verdict] = {"o": "ok", "w": "warning", "c": "critical", "?": "inconclusive", "i": "improved"}
@@ -31,7 +30,7 @@ def watch(letters: str) -> list[Level]:
     return found
 
 
-@pytest.mark.parametrize(
+@every(
     ("letters", "levels"),
     [
         ("www", "oow"),

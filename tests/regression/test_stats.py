@@ -22,6 +22,7 @@ from otcache.regression._statistics.shift import (
     signed_rank_interval,
     undisturbed,
 )
+from tests.rows import every
 
 SIX = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
 numbers = st.lists(st.integers(-1000, 1000).map(float), min_size=6, max_size=30)
@@ -54,8 +55,8 @@ def test_a_shift_is_the_median_of_all_differences_and_bounded_by_them() -> None:
     assert shift(SIX, new, Levels(0.0010, 0.0010)) == Interval(10.0, -math.inf, math.inf)
 
 
-@pytest.mark.parametrize("level", [0.005, 0.01, 0.05])
-@pytest.mark.parametrize(("first", "second"), [(6, 6), (6, 9), (8, 7)])
+@every("level", [0.005, 0.01, 0.05])
+@every(("first", "second"), [(6, 6), (6, 9), (8, 7)])
 def test_the_bound_of_a_shift_leaves_out_what_every_arrangement_allows(first: int, second: int, level: float) -> None:
     draw = Random(first * second)
     old, new = ([draw.random() for _ in range(size)] for size in (first, second))

@@ -14,11 +14,12 @@ from typing import Any
 import orjson
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from otcache._serialization.serializer import Decoded, DecodeError, Facts, Serializer, Writer, register_type
 from otcache.exceptions import ValidationError
+from tests.rows import every
 
 ZLIB = Serializer(threshold=50, level=6)
 ZSTD = Serializer(threshold=50, level=6, algorithm="zstd", signing_secret="a secret of enough bytes")
@@ -50,19 +51,16 @@ def survives(payload: bytes) -> None:
             assert type(serializer.decode(payload, key="k")) is Decoded
 
 
-@settings(deadline=None, max_examples=300)
 @given(st.binary(max_size=200))
 def test_random_bytes_do_no_harm(payload: bytes) -> None:
     survives(payload)
 
 
-@settings(deadline=None, max_examples=300)
 @given(st.sampled_from([1, 2, 3, 4, 255]), st.integers(0, 255), st.binary(max_size=120))
 def test_random_bytes_behind_a_good_start_do_no_harm(format_: int, flags: int, rest: bytes) -> None:
     survives(bytes([0xCA, 1, format_, flags]) + rest)
 
 
-@settings(deadline=None, max_examples=400)
 @given(st.sampled_from(WHOLE), st.data())
 def test_a_payload_with_bytes_changed_does_no_harm(payload: bytes, data: st.DataObject) -> None:
     changed = bytearray(payload)
@@ -102,13 +100,12 @@ nodes = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=400)
 @given(nodes)
 def test_tags_around_the_wrong_things_do_no_harm(node: Any) -> None:
     survives(b"\xca\x01\x02\x00" + bytes(8) + orjson.dumps(node))
 
 
-@pytest.mark.parametrize("whole", WHOLE, ids=len)
+@every("whole", WHOLE, ids=len)
 def test_a_payload_cut_anywhere_is_never_read(whole: bytes) -> None:
     for end in range(len(whole)):
         for serializer in (ZLIB, ZSTD):
@@ -124,7 +121,7 @@ def deep(levels: int) -> bytes:
     return b"[" * levels + b"]" * levels
 
 
-@pytest.mark.parametrize(
+@every(
     ("payload", "why"),
     [
         (b"", "foreign"),

@@ -15,7 +15,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from otcache._serialization.serializer import (
@@ -28,6 +28,7 @@ from otcache._serialization.serializer import (
     register_type,
 )
 from otcache.exceptions import ConfigurationError, ValidationError
+from tests.rows import every
 
 SERIALIZER = Serializer(threshold=1000, level=6)
 SECRET = "a secret of enough bytes"
@@ -72,7 +73,7 @@ GOLDEN = [
 ]
 
 
-@pytest.mark.parametrize(("value", "body"), GOLDEN, ids=lambda part: repr(part)[:40])
+@every(("value", "body"), GOLDEN, ids=lambda part: repr(part)[:40])
 def test_the_bytes_of_a_body_are_pinned(value: Any, body: bytes) -> None:
     payload = b"\xca\x01" + body[:2] + bytes(8) + body[2:]
 
@@ -102,7 +103,7 @@ def test_the_bytes_of_every_optional_field_are_pinned() -> None:
     assert (decoded.value, decoded.created_at_ms, decoded.facts) == ([], 1, facts)
 
 
-@pytest.mark.parametrize(
+@every(
     "facts",
     [
         Facts(soft_expires_at_ms=5),
@@ -113,7 +114,7 @@ def test_the_bytes_of_every_optional_field_are_pinned() -> None:
         Facts(soft_expires_at_ms=5, notes={}),
     ],
 )
-@pytest.mark.parametrize("created", [None, 9])
+@every("created", [None, 9])
 def test_each_fact_travels_alone(facts: Facts, created: int | None) -> None:
     decoded = SERIALIZER.decode(write((1,), created_at_ms=created, facts=facts), key="k")
 
@@ -157,7 +158,6 @@ def test_a_zstd_payload_written_long_ago_is_read() -> None:
     assert SERIALIZER.decode(payload, key="k")[:5] == ({"a": 1}, 0, None, 7, "zstd")
 
 
-@settings(deadline=None, max_examples=100)
 @given(st.integers(0, 400), st.integers(0, 400), st.sampled_from(["zlib", "zstd"]))
 def test_only_bodies_above_the_threshold_are_compressed(
     size: int, threshold: int, algorithm: Literal["zlib", "zstd"]
@@ -174,7 +174,6 @@ def test_only_bodies_above_the_threshold_are_compressed(
         assert encoded.algorithm == algorithm
 
 
-@settings(deadline=None, max_examples=100)
 @given(st.binary(min_size=1, max_size=3000), st.sampled_from(["zlib", "zstd"]))
 def test_a_body_is_compressed_only_where_that_saves_a_tenth(body: bytes, algorithm: Literal["zlib", "zstd"]) -> None:
     serializer = Serializer(threshold=0, level=1, algorithm=algorithm)
@@ -303,7 +302,6 @@ def test_a_pickle_is_not_opened_without_the_right_signature(reader: Serializer, 
     assert Detonator.fired == before
 
 
-@settings(deadline=None, max_examples=100)
 @given(st.data())
 def test_a_pickle_with_any_byte_of_it_changed_is_not_opened(data: st.DataObject) -> None:
     payload = bytearray(signing().encode(Detonator(), key="k", expires_at_ms=0).payload)

@@ -22,6 +22,7 @@ from otcache._serialization.keys import HASH_ALGORITHMS, check_hash_algorithm, c
 from otcache._serialization.patterns import escape_glob, glob_matcher
 from otcache.ai import ai_key
 from otcache.exceptions import ValidationError
+from tests.rows import every
 
 
 class Name(StrEnum):
@@ -36,7 +37,7 @@ def test_a_key_is_any_text_up_to_8_kib(key: str) -> None:
     assert type(checked) is str
 
 
-@pytest.mark.parametrize(
+@every(
     ("key", "why"),
     [
         ("", "empty"),
@@ -151,7 +152,7 @@ def test_an_operation_that_does_not_fit_is_refused() -> None:
         key_of("t", operation="x" * 8192)
 
 
-@pytest.mark.parametrize("algorithm", sorted(HASH_ALGORITHMS))
+@every("algorithm", sorted(HASH_ALGORITHMS))
 def test_every_algorithm_hashes_with_at_least_128_bits(algorithm: str) -> None:
     key = key_of("a" * 101, {"a": 1}, algorithm=algorithm)
 
@@ -184,7 +185,6 @@ option_sets: st.SearchStrategy[dict[str, Any]] = st.one_of(
 calls = st.tuples(texts, st.sampled_from(["sum", "sum.", "qa"]), option_sets)
 
 
-@settings(deadline=None, max_examples=500)
 @given(calls, calls)
 @example((f"t{OPTIONS}", "sum", {}), ("t", "sum", {"a": 1}))
 @example((HASH, "sum", {}), ("long" * 30, "sum", {}))
@@ -256,7 +256,7 @@ if platform.machine() not in ("x86_64", "AMD64"):  # the server's ranges over by
     patterns = patterns.filter(lambda pattern: "é-" not in pattern and "-é" not in pattern)
 
 
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pattern=patterns)
 @example(pattern="user:?")
 @example(pattern="a*a*a*a*a*a*b")
@@ -279,7 +279,6 @@ def test_a_pattern_matches_the_keys_that_the_server_says(server: redis.Redis, pa
     assert {key for key in KEYS if matches(key)} == expected
 
 
-@settings(deadline=None, max_examples=200)
 @given(
     st.one_of(st.text(min_size=1), st.text(alphabet=_ALPHABET, min_size=1)).filter(
         lambda text: text.encode("utf-8", "replace").decode() == text

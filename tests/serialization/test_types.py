@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, HttpUrl, PrivateAttr, SecretS
 from otcache._serialization.serializer import DecodeError, Serializer, register_type
 from otcache._serialization.types import Registry
 from otcache.exceptions import ValidationError
+from tests.rows import every
 
 SERIALIZER = Serializer(threshold=1000, level=6)
 
@@ -100,7 +101,7 @@ class Person(BaseModel):
     tags: set[str] = set()
 
 
-@pytest.mark.parametrize(
+@every(
     "value",
     [
         Colour.RED,

@@ -12,11 +12,12 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from otcache._serialization.serializer import Serializer
 from otcache.exceptions import ValidationError
+from tests.rows import every
 
 SERIALIZER = Serializer(threshold=1000, level=6)
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -87,7 +88,6 @@ plain = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=300)
 @given(values)
 def test_a_value_of_the_built_in_kinds_comes_back_equal_and_of_the_same_type(value: Any) -> None:
     returned = there_and_back(value)
@@ -95,7 +95,6 @@ def test_a_value_of_the_built_in_kinds_comes_back_equal_and_of_the_same_type(val
     assert same(returned, value), (returned, value)
 
 
-@settings(deadline=None, max_examples=200)
 @given(plain)
 def test_json_comes_back_as_it_was(value: Any) -> None:
     returned = there_and_back(value)
@@ -103,7 +102,7 @@ def test_json_comes_back_as_it_was(value: Any) -> None:
     assert same(returned, value)
 
 
-@pytest.mark.parametrize(
+@every(
     "value",
     [
         {"!t": [1]},
@@ -179,7 +178,7 @@ class Point(NamedTuple):
     x: int
 
 
-@pytest.mark.parametrize(
+@every(
     "value",
     [
         Colour.RED,
@@ -196,7 +195,7 @@ class Point(NamedTuple):
     ],
     ids=lambda value: type(value).__name__,
 )
-@pytest.mark.parametrize("wrap", [lambda v: v, lambda v: [v], lambda v: {"a": {"b": v}}, lambda v: (v,)])
+@every("wrap", [lambda v: v, lambda v: [v], lambda v: {"a": {"b": v}}, lambda v: (v,)])
 def test_a_type_that_is_not_declared_is_refused_by_name_and_never_flattened(value: Any, wrap: Any) -> None:
     with pytest.raises(ValidationError, match=type(value).__qualname__) as refused:
         there_and_back(wrap(value))

@@ -7,6 +7,7 @@ import importlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -62,6 +63,7 @@ def parses(code: str) -> bool:
     return True
 
 
+@cache
 def read() -> list[Block]:
     """Every block of Python; one that has several functions as a block for each."""
     return [part for block in _blocks(DOCUMENT.read_text().splitlines()) for part in _parts(block)]

@@ -15,6 +15,7 @@ import pytest
 
 import otcache
 from otcache import dependencies, exceptions
+from tests.rows import every
 from tests.shape import document
 from tests.shape.document import Block
 
@@ -27,7 +28,7 @@ def test_the_document_has_all_its_blocks() -> None:
     assert found == {"signature": 57, "example": 17, "import": 16, "dataclass": 4}
 
 
-@pytest.mark.parametrize("block", document.of_kind("import"), ids=str)
+@every("block", document.of_kind("import"), ids=str)
 def test_a_documented_name_is_where_the_document_imports_it_from(block: Block) -> None:
     namespace: dict[str, Any] = {}
 
@@ -101,22 +102,22 @@ def takes_any(signature: inspect.Signature) -> bool:
     return len(named(signature)) < len(signature.parameters)
 
 
-def targets() -> list[Any]:
+def targets() -> list[tuple[Block, type | None]]:
     """Every documented function with the block that documents it; what is abstract also in each cache."""
-    cases = []
+    cases: list[tuple[Block, type | None]] = []
     for block in document.of_kind("signature"):
         owners = [None] if block.owner is None else [document.find(block.owner)]
         if block.owner == "CacheInterface":
             owners += CACHES
-        cases += [pytest.param(block, owner, id=_id(block, owner)) for owner in owners]
+        cases += [(block, owner) for owner in owners]
     return cases
 
 
-def _id(block: Block, owner: type | None) -> str:
-    return f"{owner.__name__}.{block.function.name}" if owner else block.function.name
+TARGETS = targets()
+NAMES = [f"{owner.__name__}.{block.function.name}" if owner else block.function.name for block, owner in TARGETS]
 
 
-@pytest.mark.parametrize(("block", "owner"), targets())
+@every(("block", "owner"), TARGETS, ids=NAMES)
 def test_a_signature_is_as_documented(block: Block, owner: type | None) -> None:
     documented = documented_signature(block)
 
@@ -134,7 +135,7 @@ def test_a_signature_is_as_documented(block: Block, owner: type | None) -> None:
     assert said_return in (None, plain(real.return_annotation, block.owner), promised)
 
 
-@pytest.mark.parametrize(("block", "owner"), targets())
+@every(("block", "owner"), TARGETS, ids=NAMES)
 def test_a_function_is_of_the_documented_kind(block: Block, owner: type | None) -> None:
     decorators = {ast.unparse(decorator) for decorator in block.function.decorator_list}
 

@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 from otcache.telemetry.catalog import ATTRIBUTES, EVENTS, INSTRUMENTS, SPANS
+from tests.rows import every
 from tests.shape.source import MODULES, Module, is_within
 
 FLOORS: Final = (
@@ -104,14 +105,14 @@ def test_no_file_imports_itself_by_way_of_others() -> None:
     assert len(order) >= len(graph)
 
 
-@pytest.mark.parametrize("module", MODULES, ids=str)
+@every("module", MODULES, ids=str)
 def test_our_own_modules_are_imported_at_the_top(module: Module) -> None:
     deferred = [part.name for part in module.imports if part.deferred and is_within(part.name, "otcache")]
 
     assert module.name in FACADES or deferred == []
 
 
-@pytest.mark.parametrize("module", MODULES, ids=str)
+@every("module", MODULES, ids=str)
 def test_a_foreign_package_is_imported_only_in_its_place(module: Module) -> None:
     strangers = []
     for part in module.imports:
@@ -154,7 +155,7 @@ def is_a_telemetry_name(text: str) -> bool:
     return text in CATALOGUED or bool(DOTTED.fullmatch(text) and text not in MODULE_NAMES | SCOPES | FILE_KINDS)
 
 
-@pytest.mark.parametrize("module", MODULES, ids=str)
+@every("module", MODULES, ids=str)
 def test_names_of_telemetry_are_written_in_the_catalogue_only(module: Module) -> None:
     if is_within(module.name, "otcache.telemetry.catalog"):
         return  # the one source

@@ -10,6 +10,7 @@ import pytest
 
 from otcache.telemetry import catalog
 from otcache.telemetry.catalog import ATTRIBUTES, EVENTS, INSTRUMENTS, SPANS, Attribute, Event, Instrument, SpanType
+from tests.rows import every
 from tests.telemetry.prometheus_names import PER, UNITS
 
 WORDS: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*(\.[a-z][a-z0-9]*(_[a-z0-9]+)*)+")
@@ -19,8 +20,8 @@ UNIT_WORDS: Final = {word for word in (*UNITS.values(), *PER.values(), "total") 
 
 PARTS: Final[tuple[tuple[Any, ...], ...]] = (ATTRIBUTES, INSTRUMENTS, SPANS, EVENTS)
 
-instruments = pytest.mark.parametrize("row", INSTRUMENTS, ids=lambda row: row.name)
-attributes = pytest.mark.parametrize("attribute", ATTRIBUTES, ids=lambda attribute: attribute.name)
+instruments = every("row", INSTRUMENTS, ids=lambda row: row.name)
+attributes = every("attribute", ATTRIBUTES, ids=lambda attribute: attribute.name)
 
 
 def written(kind: type[Any]) -> list[Any]:
@@ -48,7 +49,7 @@ def test_no_two_names_become_one_in_prometheus() -> None:
     assert [name for name, times in (names + labels).items() if times > 1] == []
 
 
-@pytest.mark.parametrize("name", [each.name for part in PARTS if part is not SPANS for each in part])
+@every("name", [each.name for part in PARTS if part is not SPANS for each in part])
 def test_a_name_is_in_our_namespace_or_borrowed(name: str) -> None:
     assert WORDS.fullmatch(name)
     assert name.startswith(("otcache.", *BORROWED))
@@ -135,7 +136,7 @@ def test_a_cap_is_positive_and_of_a_text(attribute: Attribute) -> None:
     assert attribute.cap is None or (attribute.cap > 0 and attribute.type == "string")
 
 
-@pytest.mark.parametrize("brief", [each.brief for part in PARTS for each in part])
+@every("brief", [each.brief for part in PARTS for each in part])
 def test_a_brief_is_one_sentence(brief: str) -> None:
     assert brief.endswith(".")
     assert brief[0].isupper() or brief[0].isdigit()
@@ -143,7 +144,7 @@ def test_a_brief_is_one_sentence(brief: str) -> None:
     assert "\n" not in brief
 
 
-@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.name)
+@every("event", EVENTS, ids=lambda event: event.name)
 def test_an_event_has_a_severity_and_says_of_what(event: Event) -> None:
     assert event.severity in ("INFO", "WARN")
     assert len(set(event.attributes)) == len(event.attributes)

@@ -6,8 +6,7 @@ import ast
 from collections.abc import Iterator
 from statistics import median
 
-import pytest
-
+from tests.rows import every
 from tests.shape.source import MODULES, PACKAGE, Module
 
 CLASS_LINES = 650
@@ -47,7 +46,7 @@ def with_bases(node: ast.ClassDef) -> list[ast.ClassDef]:
     return [node, *(each for base in bases for each in with_bases(base))]
 
 
-@pytest.mark.parametrize("node", CLASSES.values(), ids=CLASSES.keys())
+@every("node", CLASSES.values(), ids=CLASSES.keys())
 def test_no_class_outgrows_what_one_holds_in_the_head(node: ast.ClassDef) -> None:
     parts = [part for part in with_bases(node) if part.name not in APART]
 
@@ -68,7 +67,7 @@ def test_what_is_public_is_little() -> None:
     assert hidden.count(False) < PUBLIC_MODULES
 
 
-@pytest.mark.parametrize("module", MODULES, ids=str)
+@every("module", MODULES, ids=str)
 def test_everything_public_says_what_it_is(module: Module) -> None:
     silent = [node.name for node in public(module.tree) if ast.get_docstring(node) is None]
 

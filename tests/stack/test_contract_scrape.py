@@ -12,6 +12,7 @@ from otcache._exports.check import check
 from otcache.telemetry import catalog
 from otcache.telemetry.catalog import Instrument
 from otcache.testing import Point
+from tests.rows import every
 from tests.servers import wait_for
 from tests.stack.application import Application
 from tests.stack.prometheus import Prometheus
@@ -53,7 +54,7 @@ def test_every_instrument_is_there_under_its_name_and_nothing_else_is(scraped: S
     assert sorted(scraped.series) == sorted(name for row in catalog.INSTRUMENTS for name in names(row))
 
 
-@pytest.mark.parametrize("row", catalog.INSTRUMENTS, ids=lambda row: row.name)
+@every("row", catalog.INSTRUMENTS, ids=lambda row: row.name)
 def test_its_series_have_its_attributes_as_labels_and_no_others(scraped: Scraped, row: Instrument) -> None:
     always = {key.name.replace(".", "_") for key in row.attributes}
     reached = (key for key in row.conditional if (row.name, key.name, key.type) not in UNREACHABLE)

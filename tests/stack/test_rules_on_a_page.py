@@ -10,6 +10,7 @@ import pytest
 
 from otcache.alerts import rules
 from otcache.telemetry import catalog
+from tests.rows import every
 from tests.stack.application import Application
 from tests.stack.prometheus import Prometheus
 
@@ -34,7 +35,7 @@ def prometheus() -> Iterator[Prometheus]:
         yield started
 
 
-@pytest.mark.parametrize("selector", [each for each in SELECTORS if not is_elsewhere(each)])
+@every("selector", [each for each in SELECTORS if not is_elsewhere(each)])
 def test_what_a_rule_reads_is_there(prometheus: Prometheus, selector: str) -> None:
     assert prometheus.query(f"count({selector})"), selector
 

@@ -18,6 +18,8 @@ from tests.stack.prometheus import Alertmanager, Prometheus
 from tests.stack.watched import BASELINE, FAR, Detector, Shop, label
 from tests.stack.web import Webhook
 
+pytestmark = pytest.mark.long
+
 ABOUT: tuple[Attribute, ...] = (*catalog.REGRESSION_STATUS.attributes,)
 STATUS = f'{catalog.REGRESSION_STATUS.prometheus}{{{label(catalog.VERDICT)}=~"warning|critical"}}'
 RULES = json.dumps({"groups": [{"name": "regressions", "rules": [{
@@ -80,9 +82,9 @@ class Stage:
 
     def stay_quiet(self) -> None:
         scrapes = "sum_over_time(up{job='shop'}[5m])"
-        wait_for(lambda: (self.prometheus.value(scrapes) or 0) > BASELINE + 10, "a baseline", 90)
+        wait_for(lambda: (self.prometheus.value(scrapes) or 0) > BASELINE + 10, "a baseline", 300)
         self.detector.start()
-        wait_for(lambda: self.detector.looks() >= 3, "three looks", 60)
+        wait_for(lambda: self.detector.looks() >= 3, "three looks", 120)
         shown = self.detector.shown(catalog.REGRESSION_STATUS.prometheus)
         fine = (dict(labels) for labels, value in shown.items() if value and (label(catalog.VERDICT), "ok") in labels)
         self.story.ruled_out = frozenset(map(_about, fine))
@@ -90,27 +92,27 @@ class Stage:
 
     def get_worse(self) -> None:
         self.shop.order(delay=2 * FAR, known=0.2)
-        self.webhook.wait_for(lambda: self.told("firing") >= SLOW | FORGETFUL, "all alerts", 60)
+        self.webhook.wait_for(lambda: self.told("firing") >= SLOW | FORGETFUL, "all alerts", 300)
         self.story.raised = [each["labels"] for each in self.webhook.alerts("Regression")]
 
     def restart_the_detector(self) -> None:
         self.detector.kill()
         self.detector.start()
-        wait_for(lambda: bool(self.detector.in_force()), "alarms on the page", 30)
+        wait_for(lambda: bool(self.detector.in_force()), "alarms on the page", 120)
         self.story.restored = self.detector.in_force(), self.detector.looks()
-        wait_for(lambda: self.detector.looks() >= 2, "two looks", 30)
+        wait_for(lambda: self.detector.looks() >= 2, "two looks", 120)
 
     def lose_prometheus(self) -> None:
         self.prometheus.kill()
-        wait_for(lambda: self.detector.failures() >= 10, "two failed looks at five indicators", 30)
+        wait_for(lambda: self.detector.failures() >= 10, "two failed looks at five indicators", 120)
         self.story.failures = self.detector.failures()
         self.story.blind = self.detector.in_force(), self.webhook.alerts("Regression", "resolved")
         self.prometheus.start()
 
     def get_well(self) -> None:
         self.shop.order()
-        self.webhook.wait_for(lambda: self.told("resolved") >= SLOW | FORGETFUL, "all clear", 90)
-        wait_for(lambda: not self.detector.in_force() & (SLOW | FORGETFUL), "no alarm on the page", 30)
+        self.webhook.wait_for(lambda: self.told("resolved") >= SLOW | FORGETFUL, "all clear", 300)
+        wait_for(lambda: not self.detector.in_force() & (SLOW | FORGETFUL), "no alarm on the page", 120)
         self.story.status = self.detector.stop()
         self.story.log = self.detector.log
 

@@ -11,10 +11,11 @@ from otcache.config import CacheConfig
 from otcache.exceptions import ConfigurationError
 from otcache.stores.redis.store import RedisStore
 from otcache.stores.redis.target import RedisTarget, resolve_target
+from tests.rows import every
 from tests.servers import Certificates
 
 
-@pytest.mark.parametrize(
+@every(
     ("url", "expected"),
     [
         ("redis://", RedisTarget(kind="standalone", hosts=(("localhost", 6379),))),
@@ -34,7 +35,7 @@ def test_a_url_says_where(url: str, expected: RedisTarget) -> None:
     assert resolve_target(url) == expected
 
 
-@pytest.mark.parametrize(
+@every(
     ("url", "options", "credentials"),
     [
         ("redis://h", {}, (None, None)),
@@ -79,7 +80,7 @@ def test_nothing_shown_holds_a_password(url: str, options: Any, shown: str) -> N
     assert "s3cret" not in repr(target)
 
 
-@pytest.mark.parametrize(
+@every(
     "url",
     [
         "",

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import ssl
 
-import pytest
 from redis import exceptions as redis_errors
 
 from otcache.exceptions import StoreError
 from otcache.stores.redis.errors import translate
+from tests.rows import every
 
 
-@pytest.mark.parametrize(
+@every(
     ("exc", "expected"),
     [
         (redis_errors.TimeoutError("slow"), ("timeout", "redis.exceptions.TimeoutError", True)),

@@ -36,6 +36,7 @@ from otcache.telemetry import catalog
 from otcache.telemetry._instrumentation.events import BURST
 from otcache.telemetry._instrumentation.loads import MANY
 from otcache.testing import ManualClock
+from tests.inside import forget, loads_under_way
 from tests.servers import RedisServer
 from tests.telemetry.judged import PHASES, Service
 
@@ -129,7 +130,7 @@ async def every_operation(stage: Stage) -> None:
     await cache.connect()
     await cache.set("k", {"name": "Ada"}, ttl=60)
     await cache.get("k")
-    cache._l1.store.clear()
+    forget(cache)
     await cache.get("k")
     await cache.get("absent")
     await cache.exists("k")
@@ -170,12 +171,12 @@ async def batches(stage: Stage) -> None:
     cache = stage.redis("users")
     await cache.set_many({"a": 1, "b": 2})
     await cache.get_many(["a", "b"])
-    cache._l1.store.clear()
+    forget(cache)
     await cache.get_many(["a"])
     await cache.get_many(["a", "absent"])
     await cache.get_many(["absent"])
     await cache.get_many([])
-    cache._l1.store.clear()
+    forget(cache)
     await asyncio.gather(cache.get("a"), cache.get("b"))  # in one round trip
     await cache.delete_many(["a", "b"])
 
@@ -209,7 +210,7 @@ async def loads(stage: Stage) -> None:
             await cache.get_or_set("k", Load(), 10, refresh=True)
             _expire(cache, "k", late=late)
             await cache.get_or_set("k", load)
-            await until(lambda: not cache._loads.flights)
+            await until(lambda: not loads_under_way(cache))
     await cache.get_or_set("k", Load(AWAY), soft_timeout=PATIENT)
     await _patience(cache)
 
@@ -230,7 +231,7 @@ async def _patience(cache: Cache) -> None:
     calls = [asyncio.create_task(cache.get_or_set("k", slow, 10, soft_timeout=0.01)) for _ in range(2)]
     await asyncio.wait(calls)
     slow.go.set()
-    await until(lambda: not cache._loads.flights)
+    await until(lambda: not loads_under_way(cache))
     slow.go.clear()
     _expire(cache, "k")
     await cache.get_or_set("k", slow, soft_timeout=PATIENT, timeout=0.01)
@@ -277,7 +278,7 @@ async def stale_values_of_a_server_that_is_away(stage: Stage) -> None:
     with stage.server.paused():
         await until(lambda: cache._clock() > cache._l1.lease_ends)
         await cache.get_or_set("k", Load())
-        await until(lambda: not cache._loads.flights)
+        await until(lambda: not loads_under_way(cache))
     await until(lambda: not is_open(cache))
 
 
@@ -299,7 +300,7 @@ async def payloads(stage: Stage) -> None:
     for algorithm in catalog.COMPRESSION_ALGORITHM.values or ():
         cache = stage.redis(f"texts-{algorithm}", compression=algorithm)
         await cache.set("k", text)
-        cache._l1.store.clear()
+        forget(cache)
         await cache.get("k")
     signed = stage.redis("signed", signing_secret="a secret of the scenario's", enable_l1_cache=False)
     for key, value in {"plain": [1], "tagged": (1, 2), "signed": 1j}.items():
@@ -395,7 +396,7 @@ async def callbacks(stage: Stage) -> None:
         await cache.get_or_set("k", Load())
         with contextlib.suppress(ValueError):
             await cache.get_or_set("bad", Load(AWAY))
-        await until(lambda: not cache._loads.flights)
+        await until(lambda: not loads_under_way(cache))
         await cache.delete("k")
     await cache._probe.callbacks.aclose()
     quiet = stage.memory("told-badly")  # the other one's events are beyond the rate limit by now

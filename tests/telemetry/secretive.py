@@ -15,6 +15,7 @@ import structlog
 from otcache import AIResponseCache, CacheError, CacheFactory, GenericRedisCache, InMemoryCache, Providers
 from otcache.cache import Cache
 from otcache.telemetry import TelemetryHandle, setup
+from tests.inside import forget
 
 job: dict[str, str] = json.load(sys.stdin)
 KEY, VALUE, TEXT = job["key"], job["value"], job["text"]
@@ -41,7 +42,7 @@ async def use(cache: Cache) -> None:
             cache.register_callback(event, callback)
     await cache.get(KEY)
     await cache.set(KEY, VALUE)
-    cache._l1.store.clear()
+    forget(cache)
     await cache.get(KEY)
     await cache.get(KEY)
     await cache.get_many([KEY, f"{KEY}:2"])

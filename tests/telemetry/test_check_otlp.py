@@ -14,6 +14,7 @@ from otcache._exports.check import Difference, Report, compare
 from otcache._exports.read import SourceError
 from otcache.telemetry import catalog
 from otcache.testing import Capture
+from tests.rows import every
 from tests.telemetry import real
 
 
@@ -226,7 +227,7 @@ def test_a_value_that_is_no_number_is_named(document: dict[str, Any], value: str
 TOO_DEEP = "line 1 is nested too deep, or holds a number that is too long"
 
 
-@pytest.mark.parametrize(
+@every(
     ("text", "reason"),
     [
         ('{"error": "no such page"}\n', "line 1 is JSON, and not OTLP"),

@@ -12,6 +12,7 @@ from otcache._exports import prometheus_page as page
 from otcache._exports.check import Difference, Report, compare
 from otcache._exports.read import SourceError
 from otcache.telemetry import catalog
+from tests.rows import every
 from tests.telemetry import real
 from tests.telemetry.real import OPENMETRICS, TEXT
 
@@ -216,7 +217,7 @@ def test_differences_without_end_are_counted_not_kept() -> None:
 # --- what is no page ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@every(
     ("text", "reason"),
     [
         ("", "it is empty"),

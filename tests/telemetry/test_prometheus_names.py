@@ -7,11 +7,12 @@ import re
 import pytest
 
 from otcache.telemetry.catalog import INSTRUMENTS, Instrument
+from tests.rows import every
 from tests.telemetry.prometheus_names import Kind, prometheus_name
 from tests.telemetry.real import OPENMETRICS, TEXT, full_page
 
 
-@pytest.mark.parametrize(
+@every(
     ("name", "unit", "kind", "expected"),
     [
         ("system.cpu.time", "s", "counter", "system_cpu_time_seconds_total"),
@@ -34,7 +35,7 @@ def test_a_name_is_translated_as_specified(name: str, unit: str, kind: Kind, exp
     assert prometheus_name(name, unit, kind) == expected
 
 
-@pytest.mark.parametrize("row", INSTRUMENTS, ids=lambda row: row.name)
+@every("row", INSTRUMENTS, ids=lambda row: row.name)
 def test_the_catalogue_has_the_name_that_the_specification_gives(row: Instrument) -> None:
     assert row.prometheus == prometheus_name(row.name, row.unit, row.kind)
 

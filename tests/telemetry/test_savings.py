@@ -11,6 +11,7 @@ from otcache import AICacheConfig, AIResponseCache, CacheConfig, ValidationError
 from otcache._serialization.serializer import Facts
 from otcache.telemetry import catalog
 from otcache.testing import Capture
+from tests.inside import forget
 
 TEXT = "x" * 400
 USAGE = {"input": 812, "output": 96}
@@ -39,7 +40,7 @@ async def test_what_a_response_cost_is_what_each_hit_saves(
 ) -> None:
     await answers.cache_response(TEXT, "sum", None, "short", usage=USAGE, generation_seconds=1.5, model="small-model")
     if tier == "l2":
-        answers._l1.store.clear()
+        forget(answers)
 
     assert await answers.get_cached_response(TEXT, "sum") == "short"
 

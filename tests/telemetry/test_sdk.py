@@ -123,7 +123,7 @@ async def test_with_nobody_listening_the_end_is_bounded(protocol: Any) -> None:
     ended = await asyncio.to_thread(handle.shutdown, 1.0)
     took = time.monotonic() - started
 
-    assert took < 2.0, ended
+    assert took < 8.0, ended  # the exporter itself would wait ten seconds
     assert handle.shutdown(1.0), "a second time there is nothing to do"
 
 
@@ -136,7 +136,7 @@ def test_a_process_ends_in_time_with_nobody_listening() -> None:
     )
 
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
-    assert time.monotonic() - started < 10.0
+    assert time.monotonic() - started < 60.0
 
 
 def test_what_is_left_at_exit_is_exported(receiver: Receiver) -> None:

@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBasedT
 from otcache import GenericRedisCache, InMemoryCache, Providers, ValidationError
 from otcache.telemetry import catalog
 from otcache.testing import Capture
+from tests.inside import forget
 
 
 def names(telemetry: Capture) -> list[str]:
@@ -68,7 +69,7 @@ async def test_an_l1_hit_says_what_it_was(telemetry: Capture, users: GenericRedi
 async def test_the_metrics_add_up_to_what_was_done(telemetry: Capture, users: GenericRedisCache) -> None:
     for number in range(10):
         await users.set(f"k{number}", number)
-    users._l1.store.clear()
+    forget(users)
     for number in range(15):
         await users.get(f"k{number}")
         await users.get(f"k{number}")

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from otcache.telemetry import catalog
-from tests.cli.regress.conftest import START, Regress, benchmark
+from tests.cli.regress.conftest import START, Regress, benchmark, in_a_process
 from tests.regression.sources.exports import Process, lines
 from tests.regression.sources.histories import STEP
 
@@ -103,8 +103,10 @@ def test_telemetry_and_a_benchmark_are_not_compared(regress: Regress, exports: E
     assert answer.complained == ("otcache: one side is telemetry and the other a benchmark: they can't be compared\n")
 
 
-def test_standard_input_is_a_side(regress: Regress, exports: Exports) -> None:
-    answer = regress("compare", "--baseline", exports["before"], "--current", "-", stdin=exports["slow"].read_text())
+def test_standard_input_is_a_side(exports: Exports) -> None:
+    answer = in_a_process(
+        "compare", "--baseline", exports["before"], "--current", "-", stdin=exports["slow"].read_text()
+    )
 
     assert (answer.status, answer.said.partition(":")[0]) == (1, "critical")
 

@@ -91,6 +91,7 @@ def copy(gated: Project) -> Project:
     return gated
 
 
+@pytest.mark.long
 def test_only_a_critical_regression_fails(copy: Project) -> None:
     copy.commit("same")
 

@@ -41,6 +41,7 @@ def test_a_heavier_revision_is_critical_and_fails(shop: Project) -> None:
     assert row.split()[:2] == ["critical", "benchmark{benchmark=work:work}"]
 
 
+@pytest.mark.long
 def test_a_lighter_revision_is_an_improvement(shop: Project) -> None:
     done = ab(shop.top, "--baseline", "heavy", "--current", "light", *WORK, "--bouts", "8", "--format", "json")
 
@@ -66,6 +67,7 @@ def test_the_working_tree_is_the_current_side_by_default(project: Project) -> No
     assert project.git("status", "--porcelain") == "M work.py"
 
 
+@pytest.mark.long
 def test_a_source_directory_is_named(project: Project) -> None:
     project.commit("old", src__shop__work=LIGHT, bench="from shop.work import work")
     project.commit("new", src__shop__work=HEAVY)
@@ -76,6 +78,7 @@ def test_a_source_directory_is_named(project: Project) -> None:
     assert done.stdout.startswith("critical"), done.stderr
 
 
+@pytest.mark.long
 def test_several_targets_are_judged_together(shop: Project) -> None:
     done = ab(shop.top, "--baseline", "light", "--current", "heavy", *WORK, *WORK[:1], "work:__name__.upper", "--all")
 
@@ -142,6 +145,7 @@ def test_otcache_s_own_operations_are_refused_in_another_project(shop: Project) 
 # --- interpreters -------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_two_interpreters_are_compared_on_the_code_here(shop: Project, tmp_path: Path) -> None:
     venv.create(tmp_path / "other", symlinks=True)
 
@@ -151,6 +155,7 @@ def test_two_interpreters_are_compared_on_the_code_here(shop: Project, tmp_path:
     assert json.loads(done.stdout)["current"] == sys.executable
 
 
+@pytest.mark.long
 def test_each_interpreter_uses_what_is_installed_in_it(tmp_path: Path) -> None:
     for name, code in (("old", LIGHT), ("new", HEAVY), ("here", LIGHT)):
         venv.create(tmp_path / name, symlinks=True)
@@ -163,6 +168,7 @@ def test_each_interpreter_uses_what_is_installed_in_it(tmp_path: Path) -> None:
     assert done.stdout.startswith("critical"), done.stderr
 
 
+@pytest.mark.long
 def test_a_revision_can_have_an_interpreter_of_its_own(shop: Project) -> None:
     other = other_interpreter()
 

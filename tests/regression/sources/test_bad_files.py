@@ -16,6 +16,7 @@ from otcache.exceptions import ConfigurationError
 from otcache.regression._sources import Matcher, Reading, Selection, open_source
 from tests.regression.sources.exports import EXPONENTIAL, Request, history, lines, points
 from tests.regression.sources.histories import Minute
+from tests.rows import every
 
 Page = Callable[..., Path]
 START = 1_790_000_040.0
@@ -172,9 +173,7 @@ def test_a_document_over_many_lines_is_read_as_one(page: Page) -> None:
 # --- arguments ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "text", ["", "job", "=x", "__name__=up", "0day=x", 'job"=x', "job=~(", f"job={'x' * 1001}", "job=a\0b"]
-)
+@every("text", ["", "job", "=x", "__name__=up", "0day=x", 'job"=x', "job=~(", f"job={'x' * 1001}", "job=a\0b"])
 def test_a_matcher_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError):
         Matcher.parse(text)

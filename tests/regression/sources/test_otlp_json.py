@@ -55,7 +55,7 @@ def test_an_export_of_the_sdk_becomes_windows(page: Page, temporality: Temporali
     assert list(of(reading, LOOKUPS)) == counted(THREE, START)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings().max_examples // 2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.builds(Minute, st.lists(st.floats(0.0001, 1), max_size=8).map(tuple), st.booleans()), min_size=1, max_size=9

@@ -104,7 +104,7 @@ def test_a_fall_is_a_restart_and_what_it_fell_to_was_counted_since(
     assert same(found, windows(minutes, start))
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings().max_examples // 3, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.builds(Minute, st.lists(st.floats(0.0001, 1), max_size=8).map(tuple), st.booleans()), min_size=1, max_size=12

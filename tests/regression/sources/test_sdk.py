@@ -78,7 +78,7 @@ def _durations(reader: WindowReader, operation: str) -> list[float]:
     return [count for _, count in sorted(counted.items())]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=settings().max_examples // 3)
 @given(st.lists(st.lists(st.floats(0.0001, 5), max_size=6), min_size=1, max_size=6), st.booleans())
 def test_whatever_is_measured_each_window_holds_its_own(minutes: list[list[float]], exponential: bool) -> None:
     views = [View(instrument_name="*duration", aggregation=ExponentialBucketHistogramAggregation())]
