@@ -19,6 +19,7 @@ LEFT: Final = {
     "tests/engine/outage/test_outage.py": (2, "whether it hears other processes"),
     "tests/engine/read_batching/test_round_trips.py": (2, "which node of a cluster a key is on"),
     "tests/engine/read_batching/test_trouble.py": (4, "its circuit breaker is opened"),
+    "tests/engine/test_hit_paths.py": (5, "whether a hit marks its entry; the L1 lease and the clocks are set"),
     "tests/http/test_kept.py": (1, "the key of what is stored"),
     "tests/http/test_telemetry.py": (1, "the key of what is stored"),
     "tests/loading/conftest.py": (4, "whether anything of a load is left"),
@@ -68,11 +69,11 @@ def test_tests_use_the_public_surface(path: Path) -> None:
 
 
 def test_the_rule_knows_what_is_private() -> None:
-    assert {"_near", "_far", "_tiers", "_probe", "_loads"} <= PARTS
+    assert {"_l1", "_l2", "_tiers", "_probe", "_loads"} <= PARTS
 
 
 def test_the_rule_finds_the_lines() -> None:
-    text = "cache._near.clear()\ncaches[0]._loads\nself._near\ncache.get_stats()"
+    text = "cache._l1.clear()\ncaches[0]._loads\nself._l1\ncache.get_stats()"
 
     assert set(reaching_in(ast.parse(text))) == {1, 2}
 
