@@ -53,12 +53,10 @@ class Lease:
 
     Attributes:
         value: The lock's value in Redis, by which it is ours.
-        is_certain: Whether Redis confirmed the lock; without that, a reply was lost.
         is_returned: Whether the release has begun.
     """
 
     def __init__(self, l2: L2, attempt: LockAttempt, value: bytes, seconds: float) -> None:
-        self.is_certain = True
         self.is_returned = False
         self.key = attempt.key
         self.value = value
@@ -132,19 +130,21 @@ class DistributedLocks:
 
         Returns:
             The lock, or the value that another process has stored meanwhile, or `None`: load without a lock, because
-            Redis is away or its messages don't arrive.
+            Redis is away, or because another process has the lock and the message that it is free would not arrive.
 
         Raises:
             LoadTimeout: Another process was not done at the attempt's deadline.
         """
         token = secrets.token_hex(_TOKEN).encode()
-        while self._is_usable():
+        while self.are_available:
             # before the command: a message that follows the answer would be missed otherwise
             message = self._wakes.wait(attempt.key)
             try:
                 answer = await self._try(attempt, token + b" " + place(), fresh)
                 if not isinstance(answer, float):
                     return answer
+                if not self._wakes.is_live:  # the message that the lock is free would not arrive
+                    return None
                 await self._wait(attempt, message, answer)
             finally:
                 message.cancel()
@@ -152,20 +152,22 @@ class DistributedLocks:
 
     async def seize(self, attempt: LockAttempt, place: Place) -> Lease | None:
         """Take the lock even from its holder: a forced load is newer than the holder's. `None`: load without one."""
-        if not self._is_usable():
+        if not self.are_available:
             return None
         lease = self._lease(attempt, secrets.token_hex(_TOKEN).encode() + b" " + place())
         try:
             await self._l2.seize(attempt.outcome, attempt.key, lease.value, self._life_ms)
         except StoreError:
-            lease.is_certain = False
+            pass  # Redis may hold our lock although the reply was lost: the token decides when the value is stored
         except BaseException:
             self.give_back(lease)
             raise
         return lease
 
-    def _is_usable(self) -> bool:
-        return self._wakes.is_live and not self._l2.breaker.is_open
+    @property
+    def are_available(self) -> bool:
+        """Whether Redis is asked at all."""
+        return not self._l2.breaker.is_open
 
     @property
     def _life_ms(self) -> int:
@@ -179,10 +181,8 @@ class DistributedLocks:
         read = self._inflight.begin_read(attempt.key)
         try:
             answer = await self._l2.lock(attempt.outcome, attempt.key, value, self._life_ms)
-        except StoreError:  # Redis may hold our lock although the reply was lost
-            lease = self._lease(attempt, value)
-            lease.is_certain = False
-            return lease
+        except StoreError:  # as in `seize`
+            return self._lease(attempt, value)
         except BaseException:  # cancelled: Redis may hold our lock, and other processes must not wait for its end
             self.give_back(self._lease(attempt, value))
             raise

@@ -87,6 +87,11 @@ class LoadEnvironment:
     failures: FailedLoads
     locks: DistributedLocks | None
 
+    @property
+    def loads_under_lock(self) -> bool:
+        """Whether Redis takes locks now; during an outage each process loads for itself, and L1 keeps the value."""
+        return self.locks is not None and self.locks.are_available
+
 
 class _Prepared(NamedTuple):
     """A loaded value and how to store it; `payload` is `None` if it must not be stored."""
@@ -355,12 +360,14 @@ class LoadTask:
         self._reports.end(run, error, stale, self.key, detached=detached)
 
     async def _store(self, made: _Prepared, payload: bytes) -> None:
-        self.is_storing = True
         lease = self._lease
-        lock = lease.value if lease is not None and lease.is_certain else None
+        if lease is None and self._env.loads_under_lock:
+            return  # a delete that came meanwhile ended no lock of ours: the value would cover it
+        self.is_storing = True
+        lock = None if lease is None else lease.value
         values, payloads = {self.key: made.value}, {self.key: payload}
         stored = await self._env.tiers.write(self.outcome, values, payloads, made.options, clock(), lock)
-        if stored and lock is not None and lease is not None:
+        if stored and lease is not None:
             lease.note_free()
 
     # --- what happens to it meanwhile ---------------------------------------------------------------

@@ -273,3 +273,46 @@ async def test_a_forced_load_that_a_delete_overtakes_is_not_stored(pair: Any) ->
 
     assert await loading == "older"
     assert [await cache.get("k") for cache in pair] == [None, None]
+
+
+@pytest.fixture
+async def deaf_and_writer(make: Make, start: Callable[[RedisServer], RedisServer]) -> Any:
+    """A process whose user may not subscribe, so that no message reaches it, and one that writes."""
+    server = start(RedisServer("debian"))
+    server.command("ACL", "SETUSER", "deaf", "on", "nopass", "~*", "&*", "+@all", "-subscribe")
+    return make(redis_url=server.url, redis_username="deaf", redis_password="any"), make(redis_url=server.url)
+
+
+async def test_a_process_that_hears_nothing_stores_no_value_over_a_later_delete(deaf_and_writer: Any) -> None:
+    deaf, writer = deaf_and_writer
+    loader = Loader("old", held=True)
+    loading = asyncio.create_task(deaf.get_or_set("k", loader))
+    await loader.began.wait()
+
+    await writer.delete("k")
+    loader.release()
+
+    assert await loading == "old"
+    assert await writer.get("k") is None
+
+
+async def test_a_process_that_hears_nothing_stores_what_it_loads_alone(deaf_and_writer: Any) -> None:
+    deaf, writer = deaf_and_writer
+
+    await deaf.get_or_set("k", Loader("new"))
+
+    assert await writer.get("k") == "new"
+
+
+async def test_a_process_that_hears_nothing_does_not_wait_for_another_process(deaf_and_writer: Any) -> None:
+    deaf, writer = deaf_and_writer
+    held = Loader("held", held=True)
+    leading = asyncio.create_task(writer.get_or_set("k", held))
+    await held.began.wait()
+
+    assert await deaf.get_or_set("k", Loader("own")) == "own"
+    assert await writer.get("k") is None  # whose load is newer is not known: the one with the lock stores
+
+    held.release()
+    assert await leading == "held"
+    assert await deaf.get("k") == "held"
