@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
+from math import ceil
 from typing import Any, Final
 
 from otcache._serialization.keys import HASH_ALGORITHMS, MAX_KEY_BYTES, check_hash_algorithm, check_key
@@ -81,7 +82,8 @@ class AIMethods(Cache):
         """
         facts = self._facts(text, operation)
         _check_usage(usage, generation_seconds, model)
-        kept = Facts(loader_us=_micros(generation_seconds), notes=_notes(text, response, usage, model))
+        micros = None if generation_seconds is None else round(generation_seconds * 1_000_000)
+        kept = Facts(loader_us=micros, notes=_notes(text, response, usage, model))
         if len(text) > self.ai_config.max_text_length:
             self._bypass("set", facts, kept)
             return
@@ -153,7 +155,6 @@ def _check_usage(usage: Mapping[str, int] | None, seconds: float | None, model: 
             raise ValidationError("usage is not a mapping of token types to counts of 0 or more")
     if seconds is not None and not 0 <= seconds <= _LONGEST_GENERATION:
         raise ValidationError(f"generation_seconds={seconds} is outside 0..{_LONGEST_GENERATION} s")
-
     if model is not None and not isinstance(model, str):
         raise ValidationError(f"model is {type(model).__name__}, not a name or None")
 
@@ -163,12 +164,9 @@ def _notes(text: str, response: Any, usage: Mapping[str, int] | None, model: str
     named = {} if model is None else {MODEL: model}
     if usage:
         return {**named, USAGE: dict(usage)}
-    guessed = {"input": _tokens(len(text)), "output": _tokens(_characters(response))}
+    characters = {"input": len(text), "output": _characters(response)}
+    guessed = {kind: ceil(count / CHARACTERS_PER_TOKEN) for kind, count in characters.items()}
     return {**named, USAGE: guessed, ESTIMATED: True}
-
-
-def _tokens(characters: int) -> int:
-    return -(-characters // CHARACTERS_PER_TOKEN)
 
 
 def _characters(response: Any) -> int:
@@ -178,10 +176,6 @@ def _characters(response: Any) -> int:
     if isinstance(response, Mapping):
         return sum(map(_characters, response.values()))
     return sum(map(_characters, response)) if isinstance(response, list | tuple) else 0
-
-
-def _micros(seconds: float | None) -> int | None:
-    return None if seconds is None else round(seconds * 1_000_000)
 
 
 def ai_key(text: str, operation: str, options: Mapping[str, Any] | None, *, threshold: int, algorithm: str) -> str:

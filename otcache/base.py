@@ -84,17 +84,9 @@ Loader = Callable[[], T | Loaded[T] | Awaitable[T | Loaded[T]]]
 
 
 class LoadOptions(TypedDict, total=False):
-    """How a value is loaded and stored. `None`, or left out: as the cache is configured (docs/configuration.md).
+    """How a value is loaded and stored: `otcache.cache.Cache.get_or_set` describes each option.
 
-    Attributes:
-        type: The declared type of the value, if the value needs one (docs/values.md).
-        tags: Tags by which the value can be invalidated, beside its key.
-        stale_ttl: Seconds past its time to live in which the value may still be served.
-        soft_timeout: Seconds that a caller with a stale value waits for the new one.
-        timeout: Seconds after which otcache gives up the load.
-        negative_ttl: Seconds to keep a loaded `None`.
-        early_refresh: How eagerly the value is refreshed before it expires; 0 never.
-        ttl_jitter: The share, 0 to 0.5, by which the time to live is shortened at random.
+    `None`, or left out: as the cache is configured (docs/configuration.md).
     """
 
     type: Any
@@ -108,12 +100,7 @@ class LoadOptions(TypedDict, total=False):
 
 
 class CallOptions(LoadOptions, total=False):
-    """`LoadOptions`, and what only one call can say.
-
-    Attributes:
-        refresh: Load the value even if it is cached.
-        template: The shape of the key as the source code declares it, such as `user:{id}`, for telemetry.
-    """
+    """`LoadOptions`, and what only one call can say."""
 
     refresh: bool
     template: str | None
@@ -129,8 +116,6 @@ _PlainEither = Callable[[], T | Loaded[T]]
 
 
 class _GetOrSet(Protocol):
-    """`get_or_set` of a cache, as type checkers see it."""
-
     @overload
     def __call__(
         self, key: str, loader: _AsyncLoaded[T], ttl: int | None = None, **options: Unpack[CallOptions]
@@ -150,8 +135,6 @@ class _GetOrSet(Protocol):
 
 
 class _GetAnswer(Protocol):
-    """`answer` of a cache, as type checkers see it."""
-
     @overload
     def __call__(
         self, key: str, loader: _AsyncLoaded[T], ttl: int | None = None, **options: Unpack[CallOptions]
@@ -171,12 +154,10 @@ class _GetAnswer(Protocol):
 
 
 def _as_get_or_set(method: Callable[..., Coroutine[Any, Any, Any]]) -> _GetOrSet:
-    """Return `method` as it is, typed so that a caller gets its loader's type."""
-    return cast("_GetOrSet", method)
+    return cast("_GetOrSet", method)  # as it is, typed so that a caller gets its loader's type
 
 
 def _as_answer(method: Callable[..., Coroutine[Any, Any, Any]]) -> _GetAnswer:
-    """Return `method` as it is, typed as `_as_get_or_set` does."""
     return cast("_GetAnswer", method)
 
 
@@ -248,19 +229,11 @@ class CacheInterface(ABC):
         self._lacks("register_callback")
 
     async def invalidate_tag(self, tag: str) -> None:  # noqa: ARG002
-        """Invalidate every entry with `tag`, in every process (docs/coherence.md).
-
-        Raises:
-            UnsupportedError: This cache keeps no tags.
-        """
+        """Invalidate every entry with `tag`, in every process (docs/coherence.md); `UnsupportedError` without tags."""
         self._lacks("invalidate_tag")
 
     async def invalidate_prefix(self, prefix: str) -> None:  # noqa: ARG002
-        """Invalidate every entry whose key starts with `prefix`, in every process.
-
-        Raises:
-            UnsupportedError: This cache can't list its keys.
-        """
+        """Invalidate every entry whose key starts with `prefix`, in every process; errors as `clear`."""
         self._lacks("invalidate_prefix")
 
     async def clear(self) -> None:

@@ -169,19 +169,10 @@ class CacheFactory:
             ConfigurationError: Options contradict each other.
             InfrastructureError: Redis does not answer, and `fail_on_connection_error` is on.
         """
+        given = _given(locals())
         if ai := sorted(name for name, value in kwargs.items() if name in _AI_ONLY and value is not None):
             raise ConfigurationError(f"for_web_app builds no AI cache: use for_ai_app, or leave out {', '.join(ai)}")
-        return await self._build(
-            WEB,
-            redis_url=redis_url,
-            default_ttl=default_ttl,
-            fail_on_connection_error=fail_on_connection_error,
-            enable_l1_cache=enable_l1_cache,
-            l1_cache_size=l1_cache_size,
-            compression_threshold=compression_threshold,
-            compression_level=compression_level,
-            **kwargs,
-        )
+        return await self._build(WEB, given, **kwargs)
 
     async def for_ai_app(
         self,
@@ -199,36 +190,20 @@ class CacheFactory:
     ) -> CacheInterface:
         """A cache for AI responses: an `AIResponseCache`, or an `AIMemoryCache` until Redis answers.
 
+        Arguments and errors as `for_web_app`, and:
+
         Args:
-            redis_url: As for `for_web_app`, like every option that is not named here.
             default_ttl: Seconds; for operations that have none of their own.
-            enable_l1_cache: Whether memory answers before Redis is asked.
-            l1_cache_size: Most entries in memory.
-            compression_threshold: Bytes above which a response is compressed.
-            compression_level: 1 to 9.
             text_hash_threshold: Characters above which a text is hashed in its key.
             memory_cache_size: Stands above `l1_cache_size` if given.
             operation_ttls: Seconds by operation, instead of the default ones.
-            fail_on_connection_error: Raise if Redis does not answer now.
             kwargs: Any other option of `CacheConfig` or `AICacheConfig`, or `providers`.
-
-        Raises:
-            ValidationError: An option is unknown or outside its range.
-            ConfigurationError: Options contradict each other.
-            InfrastructureError: Redis does not answer, and `fail_on_connection_error` is on.
         """
+        given = _given(locals(), "text_hash_threshold", "memory_cache_size", "operation_ttls")
+        if memory_cache_size is not None:
+            given["l1_cache_size"] = memory_cache_size
         ttls = {} if operation_ttls is None else {"operation_ttls": operation_ttls}
-        return await self._build(
-            AI,
-            redis_url=redis_url,
-            default_ttl=default_ttl,
-            fail_on_connection_error=fail_on_connection_error,
-            enable_l1_cache=enable_l1_cache,
-            compression_threshold=compression_threshold,
-            compression_level=compression_level,
-            l1_cache_size=l1_cache_size if memory_cache_size is None else memory_cache_size,
-            **_with_ai(kwargs, text_hash_threshold=text_hash_threshold, **ttls),
-        )
+        return await self._build(AI, given, **_with_ai(kwargs, text_hash_threshold=text_hash_threshold, **ttls))
 
     async def for_testing(
         self,
@@ -244,35 +219,18 @@ class CacheFactory:
     ) -> CacheInterface:
         """A cache for tests: short times to live, the last database, every read a round trip.
 
+        Arguments and errors as `for_web_app`, and:
+
         Args:
-            redis_url: As for `for_web_app`, like every option that is not named here.
-            default_ttl: Seconds.
-            enable_l1_cache: Whether memory answers before Redis is asked.
-            l1_cache_size: Most entries in memory.
-            compression_threshold: Bytes above which a value is compressed.
-            compression_level: 1 to 9.
-            fail_on_connection_error: Raise if Redis does not answer now.
             use_memory_cache: An `InMemoryCache`, whatever `redis_url` says.
             kwargs: Any other option of `CacheConfig`, or `providers`; with `ai_config` an AI cache.
-
-        Raises:
-            ValidationError: An option is unknown or outside its range.
-            ConfigurationError: Options contradict each other.
-            InfrastructureError: Redis does not answer, and `fail_on_connection_error` is on.
         """
+        given = _given(locals(), "use_memory_cache")
         if not isinstance(use_memory_cache, bool):
             raise ValidationError(f"use_memory_cache is {type(use_memory_cache).__name__}, not a bool")
-        return await self._build(
-            TESTING,
-            redis_url=None if use_memory_cache else redis_url,
-            default_ttl=default_ttl,
-            fail_on_connection_error=False if use_memory_cache else fail_on_connection_error,
-            enable_l1_cache=enable_l1_cache,
-            compression_threshold=compression_threshold,
-            compression_level=compression_level,
-            l1_cache_size=l1_cache_size,
-            **_with_ai(kwargs),
-        )
+        if use_memory_cache:
+            given |= {"redis_url": None, "fail_on_connection_error": False}
+        return await self._build(TESTING, given, **_with_ai(kwargs))
 
     async def create_cache_from_config(
         self, config: dict[str, Any], fail_on_connection_error: bool = False
@@ -297,8 +255,9 @@ class CacheFactory:
         failing = {} if fail_on_connection_error is False else {"fail_on_connection_error": fail_on_connection_error}
         return await open_cache(from_mapping({**_one_size(config), **failing}))
 
-    async def _build(self, profile: CacheConfig, **options: Any) -> CacheInterface:
+    async def _build(self, profile: CacheConfig, given: dict[str, Any], **options: Any) -> CacheInterface:
         providers = options.pop("providers", None)
+        options |= given
         if providers is not None and not isinstance(providers, Providers):
             raise ValidationError(f"providers is {type(providers).__name__}, not Providers")
         self._validate_factory_inputs(**options)
@@ -326,18 +285,19 @@ class CacheFactory:
         options = {**kwargs, "redis_url": redis_url, "fail_on_connection_error": fail_on_connection_error}
         if default_ttl is not None:
             options["default_ttl"] = default_ttl
-        unknown = [_unknown(name) for name in options if name not in _NAMES]
+        unknown = [f"unknown option {name!r}{did_you_mean(name, _NAMES)}" for name in options if name not in _NAMES]
         known = {name: value for name, value in options.items() if name in _NAMES}
         _check(overlay(CacheConfig(), _one_size(_with_ai(known))), unknown)
+
+
+def _given(parameters: Mapping[str, Any], *apart: str) -> dict[str, Any]:
+    """Return the options among the `locals()` that a method begins with: its parameters, but for those `apart`."""
+    return {name: value for name, value in parameters.items() if name not in ("self", "kwargs", *apart)}
 
 
 _AI_NAMES: Final = frozenset(option.name for option in fields(AICacheConfig))
 _AI_ONLY: Final = _AI_NAMES | {"ai_config"}
 _NAMES: Final = frozenset(option.name for option in fields(CacheConfig)) | _AI_NAMES | frozenset(ALIASES)
-
-
-def _unknown(name: str) -> str:
-    return f"unknown option {name!r}{did_you_mean(name, _NAMES)}"
 
 
 def _one_size(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""Background tasks that may be left to their end with their event loop."""
+"""Tasks and futures: waiting for one that others wait for, too, and leaving one to its end with its event loop."""
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -34,3 +34,19 @@ def _running() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def is_cancelled() -> bool:
+    """Whether the running task is to end, rather than something that it awaits."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+async def done_within(future: asyncio.Future[Any], seconds: float | None = None) -> bool:
+    """Wait for `future`, at most for `seconds`; return whether it is done.
+
+    Unlike `await future`, a waiter that is cancelled doesn't cancel the future, and no result or error is raised here.
+    """
+    if not future.done():
+        await asyncio.wait([future], timeout=seconds)
+    return future.done()

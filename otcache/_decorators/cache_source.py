@@ -13,11 +13,7 @@ from otcache.exceptions import ConfigurationError
 
 
 class ForeignCache:
-    """A cache with `CacheInterface`'s methods alone, with what a cached function calls beyond those.
-
-    Args:
-        cache: The cache.
-    """
+    """A cache with `CacheInterface`'s methods alone, with what a cached function calls beyond those."""
 
     def __init__(self, cache: CacheInterface) -> None:
         self.get_or_set = cache.get_or_set

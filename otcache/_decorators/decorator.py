@@ -20,19 +20,13 @@ CacheSource = CacheInterface | Callable[[], CacheInterface | Awaitable[CacheInte
 
 
 class CachedOptions(LoadOptions, total=False):
-    """What `cached` takes beside the template and the cache.
-
-    Attributes:
-        ttl: Seconds that a value is fresh; 0 for ever.
-        ignore: Parameters that don't belong into the key.
-    """
+    """What `cached` takes beside the template and the cache: as for `get_or_set`, and parameters to `ignore`."""
 
     ttl: int | None
     ignore: Iterable[str]
 
 
 _OPTIONS: Final = frozenset(CachedOptions.__annotations__ | LoadOptions.__annotations__)
-_GENERATORS: Final = (inspect.isgeneratorfunction, inspect.isasyncgenfunction)
 
 
 class CachedFunction(Generic[P, T]):
@@ -176,6 +170,6 @@ def _check_function(function: Any) -> Callable[..., Any]:
         raise ConfigurationError(f"cached stands above @{type(function).__name__}: put cached below")
     if not callable(function) or inspect.isclass(function) or not hasattr(function, "__qualname__"):
         raise ConfigurationError(f"cached decorates {type(function).__name__}, not a function")
-    if any(is_generator(function) for is_generator in _GENERATORS):
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigurationError(f"{function.__qualname__} is a generator: otcache can't store what it yields")
     return cast("Callable[..., Any]", function)

@@ -32,12 +32,7 @@ async def call({own}cached{parameters}):{bind}
 
 
 class Source:
-    """Generates functions with the parameters of one signature.
-
-    Args:
-        signature: The signature, its annotations resolved.
-        name: The name of the function, for tracebacks.
-    """
+    """Generates functions with the parameters of one signature; `name` is the function's, for tracebacks."""
 
     def __init__(self, signature: inspect.Signature, name: str) -> None:
         self._parameters = list(signature.parameters.values())

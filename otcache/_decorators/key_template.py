@@ -16,12 +16,7 @@ _NAME: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 class Field(NamedTuple):
-    """A `{name}` or `{name.attribute}`.
-
-    Attributes:
-        name: The parameter.
-        path: The attributes to follow from the parameter's value.
-    """
+    """A `{name}` or `{name.attribute}`: a parameter, and the path of attributes to follow from its value."""
 
     name: str
     path: tuple[str, ...]
@@ -31,13 +26,7 @@ class Field(NamedTuple):
 
 
 class Template(NamedTuple):
-    """A parsed template.
-
-    Attributes:
-        text: The template as it was written.
-        literals: The text before, between and after the fields: one more than there are fields.
-        fields: The fields.
-    """
+    """A parsed template; its literals stand before, between and after the fields: one more than there are fields."""
 
     text: str
     literals: tuple[str, ...]

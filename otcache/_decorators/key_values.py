@@ -17,11 +17,9 @@ from otcache.exceptions import ValidationError
 
 
 class Declared(NamedTuple):
-    """The declared type of a parameter; a value of this type is written without its type.
+    """The declared type of a parameter, of `KINDS` or an enum; a value of this type is written without its type.
 
-    Attributes:
-        cls: The type; one of `KINDS`, or an enum.
-        items: The `Declared` of the elements, for a tuple, list or frozenset.
+    `items` is the `Declared` of the elements, for a tuple, list or frozenset.
     """
 
     cls: type = str
@@ -38,22 +36,6 @@ def _iso(value: Any) -> str:
     return f"{value.isoformat()}[{zone}]" if zone else str(value.isoformat())
 
 
-_MARKS: Final[dict[type, str]] = {
-    bool: "bool",
-    int: "int",
-    str: "str",
-    NoneType: "none",
-    UUID: "uuid",
-    datetime: "datetime",
-    date: "date",
-    time: "time",
-    Decimal: "decimal",
-    tuple: "tuple",
-    list: "list",
-    frozenset: "frozenset",
-}
-"""The name of a type in a key. A subclass comes before its base."""
-
 _ATOMS: Final[dict[type, Callable[[Any], str]]] = {
     bool: lambda value: "true" if value else "false",
     int: int.__repr__,
@@ -65,6 +47,10 @@ _ATOMS: Final[dict[type, Callable[[Any], str]]] = {
     time: _iso,
     Decimal: Decimal.__str__,
 }
+"""How values without elements are written. A subclass comes before its base."""
+
+_MARKS: Final = {cls: cls.__name__.lower() for cls in (*_ATOMS, tuple, list, frozenset)} | {NoneType: "none"}
+"""The name of a type in a key."""
 
 KINDS: Final = (Enum, *_MARKS)
 """The types that can be part of a key; instances of subclasses count as instances of the type."""
@@ -77,11 +63,7 @@ _HINTS: Final[dict[type, str]] = {
 
 
 class Writer:
-    """Writes the values of one template.
-
-    Args:
-        separators: The signs by which the template separates values; inside a value they are written as `%XX`.
-    """
+    """Writes the values of one template; the signs by which it separates them are written as `%XX` inside a value."""
 
     def __init__(self, separators: Iterable[str]) -> None:
         reserved = "".join({*OWN_SIGNS, *map(chr, (*range(32), 127)), *separators})

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
 from otcache._decorators.cache_source import UsableCache, source_of, usable, usable_of
 from otcache._decorators.generated_code import Source
-from otcache._decorators.key_template import parse
-from otcache._decorators.parameters import Parameters, names_of
-from otcache._decorators.signature import signature_of, value_type
+from otcache._decorators.key_template import Template, parse
+from otcache._decorators.signature import Parameter, is_harmless, signature_of, value_type
 from otcache.base import CacheInterface
 from otcache.cache import Cache
+from otcache.config._nearest import did_you_mean
+from otcache.exceptions import ConfigurationError
 
 _KNOWN_CACHE: Final = "{own}known"
 _SOURCED_CACHE: Final = (
@@ -29,11 +30,13 @@ class Plan:
         self.function = function
         self.name = f"{function.__module__}.{function.__qualname__}"
         self._signature = signature_of(function)
-        parameters = Parameters(self.name, self._signature, names_of("ignore", options.get("ignore", ())))
+        parameters = _Parameters(self.name, self._signature, _names_of("ignore", options.get("ignore", ())))
         self.template = parameters.template(template)
         self._code = Source(self._signature, self.name)
         self._key = self._code.key(self.template)
-        self._tags = [self._code.key(parameters.check(parse(tag))) for tag in names_of("tags", options.get("tags", ()))]
+        self._tags = [
+            self._code.key(parameters.check(parse(tag))) for tag in _names_of("tags", options.get("tags", ()))
+        ]
         self._left_out = parameters.left_out(self.template)
         self._options = {name: value for name, value in options.items() if name not in ("ignore", "tags", "type")}
         self._options["template"] = self.template.text
@@ -75,3 +78,68 @@ class Plan:
         """Return the loader for these arguments, and the options of the load."""
         tags = [tag(*args, **kwargs) for tag in self._tags]
         return partial(self.function, *args, **kwargs), {**self._options, "tags": tags, "type": self.value_type()}
+
+
+# --- no parameter that matters may be missing from the key ---------------------------------------------
+
+
+class _Parameters:
+    """The parameters of one function, checked against its templates and against those that its author ignores."""
+
+    def __init__(self, function: str, signature: inspect.Signature, ignored: tuple[str, ...]) -> None:
+        self._function = function
+        self._all = dict(signature.parameters)
+        self._ignored = frozenset(ignored)
+        self._harmless = {part.name for at, part in enumerate(self._all.values()) if is_harmless(part, first=not at)}
+        for name in ignored:
+            if name not in self._all:
+                raise ConfigurationError(f"{function} ignores {name}, {self._unknown(name)}")
+
+    def template(self, text: str | None) -> Template:
+        """Return the given template if it names every parameter that matters; without one, make one that does."""
+        if text is None:
+            matter = [name for name in self._all if name not in self._ignored | self._harmless]
+            return self.check(parse(":".join([self._function, *(f"{{{name}}}" for name in matter)])))
+        template = self.check(parse(text))
+        named = {field.name for field in template.fields}
+        for name in self._all.keys() - named - self._ignored - self._harmless:
+            raise ConfigurationError(
+                f"{self._function} has a parameter {name} that is not in its key template {text!r}: calls that differ "
+                f"in it alone would share a value. Add {{{name}}}, or say that it can't matter: ignore=({name!r},)"
+            )
+        for name in named & self._ignored:
+            raise ConfigurationError(f"{self._function} ignores {name}, and names it in {text!r}")
+        return template
+
+    def check(self, template: Template) -> Template:
+        """Return `template` if every field is a parameter that can be part of a key."""
+        for field in template.fields:
+            parameter = self._all.get(field.name)
+            if parameter is None:
+                raise ConfigurationError(f"{template.text!r} names {field.name}, {self._unknown(field.name)}")
+            if parameter.kind is Parameter.VAR_KEYWORD:
+                raise ConfigurationError(f"{template.text!r} names **{field.name}: name parameters, or ignore it")
+            if str(field) in ("self", "cls") and parameter is next(iter(self._all.values())):
+                raise ConfigurationError(f"{template.text!r} names {field}: name an attribute of it, {{{field}.name}}")
+        return template
+
+    def left_out(self, template: Template) -> list[tuple[float, str]]:
+        """Return the parameters that the key doesn't contain, each with how many arguments come before it."""
+        named = {field.name for field in template.fields}
+        places = {Parameter.POSITIONAL_OR_KEYWORD: 0.0, Parameter.KEYWORD_ONLY: float("inf")}
+        return [
+            (at + places[part.kind], name)
+            for at, (name, part) in enumerate(self._all.items())
+            if name not in named and part.kind in places
+        ]
+
+    def _unknown(self, name: str) -> str:
+        known = ", ".join(self._all) or "no parameters"
+        return f"and {self._function} has {known}{did_you_mean(name, self._all)}"
+
+
+def _names_of(option: str, names: Any) -> tuple[str, ...]:
+    """Return the strings of an option; a single string is refused, not split into letters."""
+    if isinstance(names, str) or not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
+        raise ConfigurationError(f"{option}= is not a tuple of strings: {option}=('name',)")
+    return tuple(names)

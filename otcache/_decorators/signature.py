@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import is_dataclass
 from enum import Enum
 from typing import Annotated, Any, Final, Literal, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -15,22 +15,18 @@ from otcache.base import Loaded
 
 Parameter = inspect.Parameter
 
-_HARMLESS: Final[Mapping[str, frozenset[str]]] = {
-    "starlette": frozenset({"HTTPConnection", "Request", "Response", "WebSocket", "BackgroundTasks"}),
-    "fastapi": frozenset({"SecurityScopes"}),
-    "pydantic_settings": frozenset({"BaseSettings"}),
-    "sqlalchemy": frozenset(
-        {
-            *("Session", "AsyncSession", "scoped_session", "async_scoped_session", "sessionmaker"),
-            *("async_sessionmaker", "Connection", "AsyncConnection", "Engine", "AsyncEngine"),
-        }
-    ),
-    "asyncpg": frozenset({"Connection", "Pool", "PoolConnectionProxy"}),
-    "psycopg": frozenset({"Connection", "AsyncConnection", "Cursor", "AsyncCursor"}),
-    "psycopg_pool": frozenset({"ConnectionPool", "AsyncConnectionPool"}),
-    "sqlite3": frozenset({"Connection", "Cursor"}),
-    "aiosqlite": frozenset({"Connection", "Cursor"}),
-    "otcache": frozenset({"CacheInterface"}),
+_HARMLESS: Final = {
+    "starlette": "HTTPConnection Request Response WebSocket BackgroundTasks",
+    "fastapi": "SecurityScopes",
+    "pydantic_settings": "BaseSettings",
+    "sqlalchemy": "Session AsyncSession scoped_session async_scoped_session sessionmaker async_sessionmaker "
+    "Connection AsyncConnection Engine AsyncEngine",
+    "asyncpg": "Connection Pool PoolConnectionProxy",
+    "psycopg": "Connection AsyncConnection Cursor AsyncCursor",
+    "psycopg_pool": "ConnectionPool AsyncConnectionPool",
+    "sqlite3": "Connection Cursor",
+    "aiosqlite": "Connection Cursor",
+    "otcache": "CacheInterface",
 }
 """Classes of requests, responses and connections, by top-level package and name: they need not be installed."""
 
@@ -138,10 +134,6 @@ def is_harmless(parameter: Parameter, *, first: bool) -> bool:
 
     That is the instance of a method, a request, a response, a database connection, and what FastAPI injects unless it
     is data: a session or a service, but not the current user.
-
-    Args:
-        parameter: The parameter, its annotation resolved.
-        first: Whether it is the function's first.
     """
     if first and parameter.name in ("self", "cls"):
         return True
@@ -168,7 +160,7 @@ def _members(annotation: Any) -> Iterable[type]:
 
 
 def _is_listed(cls: type) -> bool:
-    return any(base.__name__ in _HARMLESS.get(base.__module__.partition(".")[0], ()) for base in cls.__mro__)
+    return any(base.__name__ in _HARMLESS.get(base.__module__.partition(".")[0], "").split() for base in cls.__mro__)
 
 
 def injected(parameter: Parameter) -> Any:

@@ -10,15 +10,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal, cast
 
+from otcache._concurrency.tasks import done_within
 from otcache._engine.tiers import Tiers
 from otcache._loading.distributed_lock import DistributedLocks
-from otcache._loading.failed_loads import FailedLoads
-from otcache._loading.load_task import LoadEnvironment, LoadTask, TierRead, failure_reason
+from otcache._loading.load_task import FailedLoads, LoadEnvironment, LoadTask, TierRead, failure_reason
 from otcache._loading.options import LoadPolicy, Request
 from otcache._loading.single_flight import Flight, SingleFlight
-from otcache._loading.waiting import done_within
 from otcache._serialization.keys import check_key
-from otcache._serialization.serializer import DecodeError, Facts
+from otcache._serialization.serializer import DecodeError
 from otcache.base import Answer
 from otcache.config import CacheConfig
 from otcache.exceptions import ConfigurationError, LoadTimeout, ValidationError
@@ -39,16 +38,7 @@ from otcache.telemetry.record import (
 
 
 class LoadCoordinator:
-    """Answers the callers of one cache that may load.
-
-    Args:
-        config: The options.
-        tiers: L1 and L2.
-        probe: The telemetry of the cache.
-
-    Attributes:
-        flights: The loads under way.
-    """
+    """Answers the callers of one cache that may load; `flights` are the loads under way."""
 
     def __init__(self, config: CacheConfig, tiers: Tiers, probe: Probe) -> None:
         self.flights = SingleFlight(config.name)
@@ -59,13 +49,9 @@ class LoadCoordinator:
         self._reports = probe.loads
         self._failures = FailedLoads(config.stale_retry_seconds, clock)
         self._locks: DistributedLocks | None = None
-        if (
-            tiers.l2 is not None
-            and tiers.l2.has_locks
-            and tiers.backplane is not None
-            and config.single_flight == "distributed"
-        ):
-            self._locks = DistributedLocks(tiers.l2, tiers.inflight, tiers.backplane, config.lock_seconds)
+        l2, backplane = tiers.l2, tiers.backplane
+        if config.single_flight == "distributed" and l2 is not None and l2.has_locks and backplane is not None:
+            self._locks = DistributedLocks(l2, tiers.inflight, backplane, config.lock_seconds)
         self._environment = LoadEnvironment(tiers, probe, self._failures, self._locks)
 
     async def close(self) -> None:
@@ -193,7 +179,8 @@ class LoadCoordinator:
             self._refresh(outcome, request, "eager", look.age)
         tier = cast("Literal['l1', 'l2']", look.tier)
         answer = Answer(look.value, "fresh", look.age, look.left, tier)
-        return _close_with(outcome, answer, "hit", facts=look.facts, size=size)
+        outcome.facts, outcome.size = look.facts, size
+        return _close_with(outcome, answer, "hit")
 
     def _stale(self, outcome: Outcome, candidate: StaleCandidate, reason: StaleReason) -> Answer[Any]:
         tier = cast("Literal['l1', 'l2']", candidate.tier)
@@ -262,19 +249,11 @@ class LoadCoordinator:
             self._reports.link(outcome, load.leader)
 
 
-def _close_with(
-    outcome: Outcome,
-    answer: Answer[Any],
-    result: Result,
-    reason: MissReason = "none",
-    *,
-    facts: Facts | None = None,
-    size: int | None = None,
-) -> Answer[Any]:
+def _close_with(outcome: Outcome, answer: Answer[Any], result: Result, reason: MissReason = "none") -> Answer[Any]:
     """Write into the call's record what the caller gets, and return it."""
     assert outcome.load is not None
     outcome.load.stale_reason = answer.stale_reason
     outcome.result, outcome.tier, outcome.reason = result, answer.tier, reason
-    outcome.value, outcome.facts, outcome.size = answer.value, facts, size
+    outcome.value = answer.value
     outcome.age = None if answer.status == "loaded" else answer.age
     return answer

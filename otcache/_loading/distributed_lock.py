@@ -7,11 +7,12 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
+from otcache._concurrency.tasks import done_within
+from otcache._engine.backplane import Backplane
 from otcache._engine.inflight import Inflight
 from otcache._engine.l2 import L2
-from otcache._loading.waiting import done_within
 from otcache.exceptions import LoadTimeout, StoreError
 from otcache.telemetry._instrumentation.loads import SpanContext, read_place
 from otcache.telemetry.record import CoalesceScope, Lookup, Outcome
@@ -32,10 +33,7 @@ class LockAttempt:
     """One load on its way to the lock of its key.
 
     Attributes:
-        key: The key.
-        outcome: The record of its calls to Redis.
-        deadline: When the load is given up, on the clock of `loop`.
-        loop: The event loop of the load.
+        deadline: When the load is given up, on the clock of `loop`, the load's event loop.
         scope: `distributed` while the load waits for another process, and afterwards if it takes that one's value.
         leader: The span of that process's load, if it is traced.
     """
@@ -49,15 +47,10 @@ class LockAttempt:
 
 
 class Lease:
-    """A lock that this process holds, or may hold; renewed until it is released.
-
-    Attributes:
-        value: The lock's value in Redis, by which it is ours.
-        is_returned: Whether the release has begun.
-    """
+    """A lock that this process holds, or may hold: `value` in Redis says that it is ours; renewed until released."""
 
     def __init__(self, l2: L2, attempt: LockAttempt, value: bytes, seconds: float) -> None:
-        self.is_returned = False
+        self.is_returned = False  # the release has begun
         self.key = attempt.key
         self.value = value
         self._outcome = attempt.outcome
@@ -94,35 +87,18 @@ class Lease:
             await self._l2.unlock(self._outcome, self.key, self.value, message)
 
 
-class Wakes(Protocol):
-    """What a lock needs of the backplane."""
-
-    @property
-    def is_live(self) -> bool:
-        """Whether messages of other processes arrive."""
-
-    def wait(self, key: str) -> asyncio.Future[None]:
-        """A future that is done at the next message about `key`, lock messages included; cancel it to stop waiting."""
-
-    def lock_message(self, key: str) -> bytes:
-        """The lock message of `key`."""
-
-
 class DistributedLocks:
-    """The locks of one cache.
+    """The locks of one cache, in L2. One outlives a process that died with it by `seconds` at most.
 
-    Args:
-        l2: L2, which holds the locks.
-        inflight: The reads and writes under way: a lock's answer brings the key's value along.
-        wakes: The backplane, which tells that a lock is free.
-        seconds: How long a lock outlives a process that died with it.
+    A lock's answer brings the key's value along, so it counts as a read in `inflight`.
     """
 
-    def __init__(self, l2: L2, inflight: Inflight, wakes: Wakes, seconds: float) -> None:
+    def __init__(self, l2: L2, inflight: Inflight, backplane: Backplane, seconds: float) -> None:
         self._l2 = l2
         self._inflight = inflight
-        self._wakes = wakes
+        self._backplane = backplane
         self._seconds = seconds
+        self._life_ms = round(seconds * 1000)
         self._returning: set[asyncio.Task[None]] = set()
 
     async def take(self, attempt: LockAttempt, place: Place, fresh: Fresh) -> Lease | Lookup | None:
@@ -138,12 +114,12 @@ class DistributedLocks:
         token = secrets.token_hex(_TOKEN).encode()
         while self.are_available:
             # before the command: a message that follows the answer would be missed otherwise
-            message = self._wakes.wait(attempt.key)
+            message = self._backplane.wait(attempt.key)
             try:
                 answer = await self._try(attempt, token + b" " + place(), fresh)
                 if not isinstance(answer, float):
                     return answer
-                if not self._wakes.is_live:  # the message that the lock is free would not arrive
+                if not self._backplane.is_live:  # the message that the lock is free would not arrive
                     return None
                 await self._wait(attempt, message, answer)
             finally:
@@ -168,10 +144,6 @@ class DistributedLocks:
     def are_available(self) -> bool:
         """Whether Redis is asked at all."""
         return not self._l2.breaker.is_open
-
-    @property
-    def _life_ms(self) -> int:
-        return round(self._seconds * 1000)
 
     def _lease(self, attempt: LockAttempt, value: bytes) -> Lease:
         return Lease(self._l2, attempt, value, self._seconds)
@@ -213,7 +185,7 @@ class DistributedLocks:
         if lease.is_returned:
             return
         lease.is_returned = True
-        task = asyncio.get_running_loop().create_task(lease.release(self._wakes.lock_message(lease.key)))
+        task = asyncio.get_running_loop().create_task(lease.release(self._backplane.lock_message(lease.key)))
         self._returning.add(task)
         task.add_done_callback(self._returning.discard)
 

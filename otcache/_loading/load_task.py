@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, NamedTuple
 
+from otcache._concurrency.tasks import is_cancelled
 from otcache._engine.tiers import Tiers
 from otcache._engine.write_options import WriteOptions
 from otcache._loading.distributed_lock import DistributedLocks, Lease, LockAttempt
-from otcache._loading.failed_loads import FailedLoads
 from otcache._loading.options import LoadPolicy, Request
 from otcache.base import Loaded, run_loader
 from otcache.exceptions import LoadTimeout, ValidationError
@@ -23,6 +24,8 @@ from otcache.telemetry.record import CoalesceScope, LoadTrigger, Lookup, Outcome
 
 CLOCK_TOLERANCE: Final = 0.01
 """Seconds by which two processes that know the server's clock may differ about the age of one value."""
+REMEMBERED: Final = 4096
+"""Most failed loads remembered; the oldest one is dropped, and only loaded again earlier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,6 @@ class LoadResult:
     """What one load brought, for all callers who wait for it.
 
     Attributes:
-        value: The value.
         left: Seconds that the value stays fresh; 0 if it was not to be stored, `None` for ever.
         payload: The value in bytes, where each caller gets an object of its own; `None` if it can't be encoded.
         error: What was raised; there is no value then.
@@ -71,16 +73,43 @@ class LoadResult:
         return cls(error=error, traceback=error.__traceback__)
 
 
+class FailedLoads:
+    """Keys whose load failed a moment ago: for `seconds`, callers get the stale value at once and no load is tried.
+
+    The clock is monotonic, in ns.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], int]) -> None:
+        self._span = round(seconds * 1e9)
+        self._clock = clock
+        self._until: dict[str, tuple[int, StaleReason]] = {}
+
+    def note(self, key: str, reason: StaleReason) -> None:
+        """Remember that the load of `key` has failed now."""
+        self._until.pop(key, None)  # a dictionary keeps the order of what is added: the oldest is the first
+        self._until[key] = (self._clock() + self._span, reason)
+        if len(self._until) > REMEMBERED:
+            del self._until[next(iter(self._until))]
+
+    def forget(self, key: str) -> None:
+        """Allow loads of `key`: one has succeeded."""
+        if self._until:
+            self._until.pop(key, None)
+
+    def reason(self, key: str) -> StaleReason | None:
+        """Return why `key` should not be loaded yet; `None` if it may be."""
+        if not self._until:
+            return None
+        until, reason = self._until.get(key, (0, None))
+        if reason is not None and self._clock() >= until:
+            self.forget(key)
+            return None
+        return reason
+
+
 @dataclass(frozen=True, slots=True)
 class LoadEnvironment:
-    """What all loads of one cache share.
-
-    Attributes:
-        tiers: L1 and L2.
-        probe: The telemetry of the cache.
-        failures: The loads that failed a moment ago.
-        locks: The locks among processes; `None` where each process loads for itself.
-    """
+    """What all loads of one cache share; `locks` is `None` where each process loads for itself."""
 
     tiers: Tiers
     probe: Probe
@@ -105,34 +134,23 @@ class LoadTask:
     """One load of one key. `SingleFlight` calls `look`, `start`, `lock`, `load`, `unlock` and `close` in this order.
 
     Args:
-        env: What it shares with the other loads of its cache.
         request: What the caller who began it wants.
-        trigger: Why it began.
+        trigger: Why it began; `miss` becomes `revalidate` if the callers are served stale and no one waits.
         outcome: The record of its remote calls; its span is the caller's, or a refresh's.
         age: Seconds since the value was made that an early refresh replaces.
-
-    Attributes:
-        key: The key.
-        tags: The tags that are known before the loader has returned.
-        outcome: The record.
-        trigger: Why it runs: `miss` becomes `revalidate` if the callers are served stale and no one waits.
-        read: What the tiers hold; `None` before anyone looked.
-        run: The run of the loader; a write of the key from here on makes the loaded value old.
-        is_storing: Whether the value is on its way into the tiers.
-        paused: Nanoseconds that the application's callbacks took.
     """
 
     def __init__(
         self, env: LoadEnvironment, request: Request, trigger: LoadTrigger, outcome: Outcome, age: float | None = None
     ) -> None:
         self.key = request.key
-        self.tags = request.tags
+        self.tags = request.tags  # those that are known before the loader has returned
         self.trigger = trigger
         self.outcome = outcome
-        self.read: TierRead | None = None
-        self.run: OpenLoad | None = None
+        self.read: TierRead | None = None  # before anyone looked
+        self.run: OpenLoad | None = None  # a write of the key from here on makes the loaded value old
         self.is_storing = False
-        self.paused = 0
+        self.paused = 0  # ns that the application's callbacks took
         self._env = env
         self._request = request
         self._age = age
@@ -276,7 +294,7 @@ class LoadTask:
         try:
             result = await self._load_and_store()
         except asyncio.CancelledError as exc:
-            if _is_cancelled():
+            if is_cancelled():
                 raise
             result = LoadResult.failed(exc)  # raised inside of the loader, by something that it awaits
         except Exception as exc:  # noqa: BLE001  any error of the loader goes to every caller
@@ -404,9 +422,3 @@ def _seconds(policy: LoadPolicy, loaded: Loaded[Any]) -> int:
 def failure_reason(error: BaseException) -> StaleReason:
     """Return why callers are served stale after this error."""
     return "loader_timeout" if isinstance(error, LoadTimeout) else "loader_error"
-
-
-def _is_cancelled() -> bool:
-    """Whether this task is to end, rather than something that the loader awaits."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

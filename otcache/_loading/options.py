@@ -7,23 +7,16 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
 from otcache.config import CacheConfig
-from otcache.config.model import Facts, facts_of
+from otcache.config.model import facts_of
 from otcache.exceptions import ValidationError
 from otcache.telemetry.record import StaleCandidate
 
 
 @dataclass(frozen=True, slots=True)
 class LoadPolicy:
-    """How one load behaves; times are seconds.
+    """How one load behaves: the options of `Cache.get_or_set`, which describes them, with no `None` left to fill in.
 
-    Attributes:
-        ttl: How long the value is fresh; 0 for ever.
-        stale_ttl: How long after that the value may be served stale.
-        soft_timeout: How long a caller with a stale value waits for the new one; 0 not at all.
-        timeout: How long the loader may run.
-        negative_ttl: The `ttl` of a `None`; `None` for the ordinary one.
-        early_refresh: How eagerly a hot value is refreshed before it expires; 0 never.
-        ttl_jitter: Share by which `ttl` is shortened at random.
+    `negative_ttl` alone may be `None`, for the ordinary `ttl`.
     """
 
     ttl: int
@@ -37,7 +30,7 @@ class LoadPolicy:
     @classmethod
     def of(cls, config: CacheConfig) -> LoadPolicy:
         """Return the policy that the configuration describes."""
-        return cls(**{name: getattr(config, option) for name, option in _OPTIONS.items()})
+        return cls(**{field.name: getattr(config, _option(field.name)) for field in fields(cls)})
 
     def allowed(self, candidate: StaleCandidate | None) -> StaleCandidate | None:
         """Return the stale candidate if it is within `stale_ttl`."""
@@ -53,19 +46,13 @@ class LoadPolicy:
         return replace(self, **chosen) if chosen else self
 
 
-_OPTIONS: Final = {
-    "ttl": "default_ttl",
-    "stale_ttl": "stale_ttl",
-    "soft_timeout": "loader_soft_timeout",
-    "timeout": "loader_timeout",
-    "negative_ttl": "negative_ttl",
-    "early_refresh": "early_refresh",
-    "ttl_jitter": "ttl_jitter",
-}
-"""The option that a parameter takes its default and its range from."""
-_FACTS: Final[dict[str, Facts]] = {
-    name: facts_of(field) for name, option in _OPTIONS.items() for field in fields(CacheConfig) if field.name == option
-}
+def _option(name: str) -> str:
+    """Return the option that a parameter takes its default and its range from."""
+    return {"ttl": "default_ttl", "soft_timeout": "loader_soft_timeout", "timeout": "loader_timeout"}.get(name, name)
+
+
+_CONFIGURED: Final = {field.name: field for field in fields(CacheConfig)}
+_FACTS: Final = {field.name: facts_of(_CONFIGURED[_option(field.name)]) for field in fields(LoadPolicy)}
 _WHOLE: Final = frozenset(["ttl", "stale_ttl", "negative_ttl"])
 
 
@@ -82,17 +69,7 @@ def _checked(name: str, value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What one caller of `get_or_set` wants.
-
-    Attributes:
-        key: The key.
-        loader: Produces the value.
-        policy: How the load behaves.
-        kind: The declared type of the value, if it needs one.
-        tags: The tags of the value.
-        forced: Whether to load although the value may be cached.
-        template: The shape of the key, for telemetry.
-    """
+    """What one caller of `get_or_set` wants; `kind` is the declared type of the value, if it needs one."""
 
     key: str
     loader: Callable[[], Any]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
+from otcache._concurrency.tasks import done_within
 from otcache._loading.load_task import LoadResult, LoadTask, TierRead
-from otcache._loading.waiting import done_within
 from otcache.exceptions import InfrastructureError
 from otcache.telemetry.record import Lookup
 
@@ -28,13 +28,10 @@ class Flight:
     The first caller reads the tiers for all; only what follows a miss runs in a task.
 
     Attributes:
-        load: The load.
-        loop: The event loop of the callers and the load.
-        table: The flights of that loop that callers may join, by key; this one is in it until it lands.
+        table: The flights of its event loop that callers may join, by key; this one is in it until it lands.
         looked: Done when it is known what the tiers hold; cancelled and replaced if the caller who looks is cancelled.
         landed: Done when the value is loaded and stored, or there is none; `None`: what was read is enough.
         is_looking: Whether a caller, or the task, reads the tiers now.
-        task: Runs the load.
         callers: Callers who are here now.
         waiters: Callers who came after the first, gone ones included.
     """
@@ -95,11 +92,7 @@ class Flight:
 
 
 class SingleFlight:
-    """The flights of one cache, per event loop: a future of one loop can't be awaited in another.
-
-    Args:
-        name: The cache's name.
-    """
+    """The flights of one cache, per event loop: a future of one loop can't be awaited in another."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -216,27 +209,21 @@ class SingleFlight:
 
     def keys_changed(self, keys: Collection[str]) -> None:
         """Abandon the loads of `keys`: later callers must not get what was read before the change."""
-        if self._all:
-            for table in list(self._tables.values()):
-                self._abandon([table[key] for key in keys if key in table])
+        self._abandon(lambda table: [table[key] for key in keys if key in table])
 
     def everything_changed(self) -> None:
         """Abandon every load."""
-        if self._all:
-            for table in list(self._tables.values()):
-                self._abandon(list(table.values()))
+        self._abandon(lambda table: list(table.values()))
 
     def tag_invalidated(self, tag: str) -> None:
         """Abandon the loads of values with this tag, as far as the tags are known before the value is loaded."""
-        if self._all:
-            for table in list(self._tables.values()):
-                self._abandon([flight for flight in table.values() if tag in flight.load.tags])
+        self._abandon(lambda table: [flight for flight in table.values() if tag in flight.load.tags])
 
-    @staticmethod
-    def _abandon(flights: Iterable[Flight]) -> None:
-        for flight in flights:
-            if not flight.load.is_storing:  # `settle` made the write wait for that one
-                flight.abandon()
+    def _abandon(self, changed: Callable[[dict[str, Flight]], list[Flight]]) -> None:
+        for table in list(self._tables.values()) if self._all else ():
+            for flight in changed(table):
+                if not flight.load.is_storing:  # `settle` made the write wait for that one
+                    flight.abandon()
 
     async def close(self) -> None:
         """Cancel every load, and wait for those of this event loop."""

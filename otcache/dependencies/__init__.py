@@ -5,25 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated, Any, Final
 
 from otcache.base import CacheInterface
 from otcache.cache import Cache
-from otcache.config import CacheConfig
+from otcache.config import AICacheConfig, CacheConfig
 from otcache.exceptions import CacheError, ConfigurationError, InfrastructureError, ValidationError
 
 try:
     from fastapi import Depends, FastAPI
 
     from otcache.config import Settings
-except (
-    ImportError
-) as exc:  # pragma: no cover  shown by tests/dependencies/test_without_fastapi.py, in a process of its own
+except ImportError as exc:  # pragma: no cover  shown by a test in a process of its own
     raise ImportError('otcache.dependencies needs FastAPI: pip install "otcache[fastapi]"') from exc
 
-from otcache.dependencies import _application, _purposes, _registry
+from otcache.dependencies import _application, _registry
 from otcache.dependencies._health import health_of
+from otcache.factory import TESTING, WEB
 
 HEALTH_PATH: Final = "/health/cache"
 """Where `install_cache` adds the health route."""
@@ -55,14 +55,12 @@ async def get_cache_config(settings: Settings = Depends(get_settings)) -> CacheC
     return installed if installed is not None and settings is get_settings() else _config_of(settings)
 
 
-def _describe(settings: Settings) -> CacheConfig:
+@_registry.ByIdentity
+def _config_of(settings: Settings) -> CacheConfig:
     try:
         return settings.to_cache_config()
     except ValidationError as exc:  # a mistake of the application's, not the client's: 500, not 422
         raise ConfigurationError(f"the settings can't be used: {exc.message}", exc.context) from exc
-
-
-_config_of: Final = _registry.ByIdentity(_describe)
 
 
 async def validate_cache_configuration(config: CacheConfig = Depends(get_cache_config)) -> CacheConfig:
@@ -88,6 +86,42 @@ def _expect_config(config: CacheConfig) -> CacheConfig:
     return config
 
 
+# --- what is derived from it: for web responses, for AI, for tests --------------------------------------
+
+_DEFAULTS: Final = CacheConfig()
+_TUNED: Final = ("default_ttl", "memory_cache_size", "compression_threshold", "compression_level")
+
+_TEST: Final = replace(TESTING, redis_url=None)
+_FALLBACK: Final = replace(_DEFAULTS, name="fallback")
+
+
+def _named(config: CacheConfig, purpose: str) -> str:
+    """Return a name, and with it a key space, of its own for each purpose."""
+    return purpose if config.name == _DEFAULTS.name else f"{config.name}.{purpose}"
+
+
+@_registry.ByIdentity  # once for each configuration: the registry finds a cache by the configuration's identity first
+def _for_web(config: CacheConfig) -> CacheConfig:
+    left_alone = [name for name in _TUNED if getattr(config, name) == getattr(_DEFAULTS, name)]
+    tuning: dict[str, Any] = {name: getattr(WEB, name) for name in left_alone}
+    return replace(config, **tuning, name=_named(config, "web"), ai_config=None)
+
+
+@_registry.ByIdentity
+def _for_ai(config: CacheConfig) -> CacheConfig:
+    return replace(config, name=_named(config, "ai"), ai_config=config.ai_config or AICacheConfig())
+
+
+@_registry.ByIdentity
+def _in_memory(config: CacheConfig) -> CacheConfig:
+    return replace(config, redis_url=None, fail_on_connection_error=False)
+
+
+@lru_cache(maxsize=8)
+def _test_redis(url: str) -> CacheConfig:
+    return replace(TESTING, redis_url=url)
+
+
 # --- caches ---------------------------------------------------------------------------------------------
 
 
@@ -103,28 +137,28 @@ async def get_cache_service(config: CacheConfig = Depends(get_cache_config)) -> 
 
 async def get_web_cache_service(config: CacheConfig = Depends(get_cache_config)) -> Cache:
     """Return a cache for web responses on the same Redis: the web profile, except where `config` says otherwise."""
-    return await _open(_purposes.for_web(_expect_config(config)))
+    return await _open(_for_web(_expect_config(config)))
 
 
 async def get_ai_cache_service(config: CacheConfig = Depends(get_cache_config)) -> Cache:
     """Return a cache for AI responses on the same Redis; default AI options if `config` has none."""
-    return await _open(_purposes.for_ai(_expect_config(config)))
+    return await _open(_for_ai(_expect_config(config)))
 
 
 async def get_test_cache() -> Cache:
     """Return a cache in memory for tests: short times to live, empty for each event loop."""
-    return await _open(_purposes.TEST)
+    return await _open(_TEST)
 
 
 async def get_test_redis_cache() -> Cache:
     """Return a cache for tests on a real Redis, or in memory as long as Redis can't be reached."""
     url = os.environ.get("OTCACHE_TEST_REDIS_URL") or os.environ.get("TEST_REDIS_URL") or TEST_REDIS_URL
-    return await _open(_purposes.test_redis(url))
+    return await _open(_test_redis(url))
 
 
 async def get_fallback_cache_service() -> Cache:
     """Return a cache in memory that depends on nothing: no Redis, no settings."""
-    return await _open(_purposes.FALLBACK)
+    return await _open(_FALLBACK)
 
 
 async def redis_wanted() -> bool:
@@ -138,7 +172,7 @@ async def get_cache_service_conditional(
     config: CacheConfig = Depends(get_cache_config),
 ) -> Cache:
     """Return the application's cache, or the same without Redis. No client can choose: see `redis_wanted`."""
-    return await _open(_expect_config(config) if use_redis else _purposes.in_memory(_expect_config(config)))
+    return await _open(_expect_config(config) if use_redis else _in_memory(_expect_config(config)))
 
 
 async def _open(config: CacheConfig) -> Cache:
@@ -158,7 +192,7 @@ async def cleanup_cache_registry() -> dict[str, Any]:
     closing = await (await _registry.current()).close()
     return {
         "status": "partial" if closing.errors else "completed",
-        "total_entries": closing.entries,
+        "total_entries": closing.closed + len(closing.errors),
         "closed": closing.closed,
         "errors": closing.errors,
     }

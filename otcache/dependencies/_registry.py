@@ -7,9 +7,9 @@ import atexit
 import hashlib
 import json
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import cache as once
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from otcache.cache import Cache
 from otcache.config import CacheConfig
@@ -19,6 +19,7 @@ from otcache.telemetry._instrumentation.signals import error_type
 A = TypeVar("A")
 B = TypeVar("B")
 
+_REMEMBERED: Final = 64
 CLOSE_WITHIN: Final = 5.0
 """Seconds that one cache has to close its connections."""
 
@@ -26,14 +27,11 @@ CLOSE_WITHIN: Final = 5.0
 class ByIdentity(Generic[A, B]):
     """A function of one object, called once for each object; objects are neither hashed nor compared.
 
-    Args:
-        function: The function whose results are remembered.
-        limit: How many results are remembered; one more, and all are forgotten.
+    `_REMEMBERED` results are kept; one more, and all are forgotten.
     """
 
-    def __init__(self, function: Callable[[A], B], limit: int = 64) -> None:
+    def __init__(self, function: Callable[[A], B]) -> None:
         self._function = function
-        self._limit = limit
         self._known: dict[int, tuple[A, B]] = {}
 
     def __call__(self, given: A) -> B:
@@ -41,45 +39,31 @@ class ByIdentity(Generic[A, B]):
         if found is not None and found[0] is given:
             return found[1]
         answer = self._function(given)
-        if len(self._known) >= self._limit:
+        if len(self._known) >= _REMEMBERED:
             self._known.clear()
         self._known[id(given)] = (given, answer)  # holds `given`, so that its id stays its own
         return answer
 
 
-def _digest(config: CacheConfig) -> str:
+@ByIdentity
+def fingerprint(config: CacheConfig) -> str:
     """Return a digest that tells configurations apart, by their secrets too, without holding the secrets."""
     facts = {"class": type(config).__qualname__, **asdict(config)}
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=repr).encode()).hexdigest()
 
 
-fingerprint: Final = ByIdentity(_digest)
+class Closing(NamedTuple):
+    """How many caches were closed, and of each that could not be, its name and the class of the error."""
 
-
-@dataclass(slots=True)
-class Closing:
-    """What `Registry.close` did.
-
-    Attributes:
-        entries: Caches that the registry held.
-        closed: Caches that were closed without an error.
-        errors: Name of the cache and class of the error, for each of the others.
-    """
-
-    entries: int = 0
-    closed: int = 0
-    errors: list[str] = field(default_factory=list)
+    closed: int
+    errors: list[str]
 
 
 class Registry:
-    """The caches of one event loop.
-
-    Attributes:
-        leases: Lifespans that use the registry; the last one closes it.
-    """
+    """The caches of one event loop."""
 
     def __init__(self) -> None:
-        self.leases = 0
+        self.leases = 0  # lifespans that use the registry; the last one closes it
         self._caches: dict[str, asyncio.Task[Cache]] = {}
         self._guard: AsyncGenerator[None, None] | None = None
 
@@ -104,13 +88,14 @@ class Registry:
     async def close(self) -> Closing:
         """Close every cache; callable from another event loop once the own one is closed. The registry stays usable."""
         tasks, self._caches = list(self._caches.values()), {}
-        closing = Closing()
+        ended = []
         for task in tasks:
             if not task.done() and task.get_loop() is asyncio.get_running_loop():
                 await asyncio.wait([task])
             if task.done() and not _failed(task):
-                await _close(task.result(), closing)
-        return closing
+                ended.append(await _close(task.result()))
+        errors = [error for error in ended if error is not None]
+        return Closing(len(ended) - len(errors), errors)
 
     async def close_with_loop(self, ended: Callable[[], object]) -> None:
         """Close when the running loop shuts down, then call `ended`.
@@ -134,15 +119,13 @@ def _failed(task: asyncio.Task[Any]) -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
 
 
-async def _close(cache: Cache, closing: Closing) -> None:
-    closing.entries += 1
+async def _close(cache: Cache) -> str | None:
     try:
         async with asyncio.timeout(CLOSE_WITHIN):
             await cache.close()
     except Exception as exc:  # noqa: BLE001  the error of one cache must not keep the others open
-        closing.errors.append(f"{cache.name}: {error_type(exc)}")
-    else:
-        closing.closed += 1
+        return f"{cache.name}: {error_type(exc)}"
+    return None
 
 
 # --- one registry per event loop ------------------------------------------------------------------------

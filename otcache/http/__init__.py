@@ -4,9 +4,7 @@ from __future__ import annotations
 
 try:
     import fastapi  # noqa: F401
-except (
-    ImportError
-) as exc:  # pragma: no cover  shown by tests/dependencies/test_without_fastapi.py, in a process of its own
+except ImportError as exc:  # pragma: no cover  shown by a test in a process of its own
     raise ImportError('otcache.http needs FastAPI: pip install "otcache[fastapi]"') from exc
 
 from otcache.http._endpoint import cache_response

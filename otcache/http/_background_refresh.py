@@ -17,11 +17,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message
 
+from otcache._concurrency.tasks import is_cancelled
 from otcache.base import Loaded
 from otcache.exceptions import CacheError
 from otcache.http._stored_response import StoredResponse
 
-_BACKGROUND: Final = "otcache_background_run"
+BACKGROUND: Final = "otcache_background_run"
 """The key in a scope under which a background run takes the endpoint's result."""
 
 _TURNS: Final = 16
@@ -53,16 +54,9 @@ Run = Callable[[], Awaitable[EndpointResult]]
 
 
 class ResponseLoader:
-    """The loader of one request.
+    """The loader of one request: `result` or `error` is what a run within the request brought.
 
-    Args:
-        run_here: Runs the endpoint with what was injected for the request.
-        run_again: Runs it in the background, with new dependencies.
-        tags: The tags of the response.
-
-    Attributes:
-        result: What a run within the request brought.
-        error: What that run raised.
+    `run_here` runs the endpoint with what was injected for the request, `run_again` with new dependencies.
     """
 
     def __init__(self, run_here: Run, run_again: Run, tags: Iterable[str]) -> None:
@@ -88,7 +82,7 @@ class ResponseLoader:
         try:
             return await asyncio.shield(self._run)
         except asyncio.CancelledError:
-            if self._has_request or not self._run.cancelled() or _is_cancelled():
+            if self._has_request or not self._run.cancelled() or is_cancelled():
                 raise  # otcache gives up the load
         # the request has left and its run was cancelled; other requests may wait for this load
         return await self._run_again()
@@ -121,11 +115,6 @@ class ResponseLoader:
             run.exception()  # asyncio would log an exception that no one retrieves, and no one may have
 
 
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
 # --- a background run -----------------------------------------------------------------------------------
 
 
@@ -133,12 +122,6 @@ class BackgroundRun:
     """Takes the endpoint's result of a run that passes through the route in the background."""
 
     result: EndpointResult | None = None
-
-
-def background_run_of(request: Request) -> BackgroundRun | None:
-    """Return the background run that `request` is for, if it is for one."""
-    found: BackgroundRun | None = request.scope.get(_BACKGROUND)
-    return found
 
 
 async def run_in_background(request: Request, body: bytes) -> EndpointResult:
@@ -158,7 +141,7 @@ async def run_in_background(request: Request, body: bytes) -> EndpointResult:
             statuses.append(message["status"])
 
     async with AsyncExitStack() as files:
-        scope = {**request.scope, _BACKGROUND: run, "fastapi_middleware_astack": files}
+        scope = {**request.scope, BACKGROUND: run, "fastapi_middleware_astack": files}
         scope["state"] = dict(request.scope.get("state", {}))
         scope["fastapi"] = dict(request.scope.get("fastapi", {}))
         await request.scope["route"].handle(scope, receive, send)

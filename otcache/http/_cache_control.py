@@ -95,9 +95,7 @@ def request_directives(control: str | None, pragma: str | None = None) -> Reques
         no_store="no-store" in directives,
         only_if_cached="only-if-cached" in directives,
         max_age=_limit(directives, "max-age", 0),
-        max_stale=inf
-        if "max-stale" in directives and directives["max-stale"] is None
-        else _limit(directives, "max-stale", 0),
+        max_stale=inf if directives.get("max-stale", "") is None else _limit(directives, "max-stale", 0),
         min_fresh=_limit(directives, "min-fresh", inf) or 0,
     )
 
@@ -110,12 +108,10 @@ def _limit(directives: Mapping[str, str | None], name: str, strictest: float) ->
 
 
 def cache_control(lifetime: int, *, private: bool, stale: int) -> str:
-    """Return the Cache-Control of a response.
+    """Return the Cache-Control of a response, which may be one user's own.
 
-    Args:
-        lifetime: Seconds that the response is fresh from its creation on; a client subtracts `Age`.
-        private: Whether the response is one user's own.
-        stale: Seconds past the lifetime in which the response may be served stale (RFC 5861).
+    It is fresh for `lifetime` seconds from its creation on (a client subtracts `Age`), and may be served stale for
+    `stale` seconds more (RFC 5861).
     """
     parts = ["private" if private else "public", f"max-age={lifetime}"]
     if stale:

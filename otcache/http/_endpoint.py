@@ -15,7 +15,7 @@ from otcache.cache import Cache
 from otcache.dependencies import get_web_cache_service
 from otcache.dependencies._registry import ByIdentity
 from otcache.exceptions import ConfigurationError
-from otcache.http._background_refresh import background_run_of
+from otcache.http._background_refresh import BACKGROUND, BackgroundRun
 from otcache.http._exchange import Exchange, Injected
 from otcache.http._policy import Policy
 from otcache.http._routes import Route, read_route, selected
@@ -114,7 +114,7 @@ def _wrap(endpoint: Endpoint, policy: Policy, cache: Callable[..., Any]) -> Endp
             returned = endpoint(*args, **kwargs)
             return await returned if inspect.isawaitable(returned) else returned
         exchange = Exchange(policy, endpoint, route_of(selected(injected.request.scope)), injected, kwargs)
-        background_run = background_run_of(injected.request)
+        background_run: BackgroundRun | None = injected.request.scope.get(BACKGROUND)
         if background_run is None:
             return await exchange.answer()
         background_run.result = await exchange.run()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from math import floor
 from typing import Any, Final
 
@@ -22,10 +24,15 @@ from otcache.cache import Cache
 from otcache.exceptions import CacheError
 from otcache.http._background_refresh import EndpointResult, RefreshRefusedError, ResponseLoader, run_in_background
 from otcache.http._cache_control import NO_DIRECTIVES, request_directives
-from otcache.http._cache_status import Decision, Forward
-from otcache.http._key import body_digest, response_key
 from otcache.http._policy import Policy, can_be_stored
-from otcache.http._response_headers import SharedResponse, add_cache_headers, add_status_headers, conditional_response
+from otcache.http._response_headers import (
+    Decision,
+    Forward,
+    SharedResponse,
+    add_cache_headers,
+    add_status_headers,
+    conditional_response,
+)
 from otcache.http._routes import ReturnedValue, Route
 from otcache.http._stored_response import FORMAT, StoredResponse, read_stored, stored_error, stored_response
 from otcache.telemetry.record import ResponseResult
@@ -39,13 +46,7 @@ _RESULTS: Final[Mapping[str, ResponseResult]] = {"fresh": "hit", "stale": "stale
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """What FastAPI injects for us.
-
-    Attributes:
-        request: The request.
-        response: The response on which dependencies and the endpoint set headers.
-        cache: The cache of the responses.
-    """
+    """What FastAPI injects for us; dependencies and the endpoint set headers on the response."""
 
     request: Request
     response: Response
@@ -53,23 +54,10 @@ class Injected:
 
 
 class Exchange:
-    """One request and its response.
-
-    Args:
-        policy: What the developer has declared.
-        endpoint: The path operation, which answers without the cache.
-        route: The route of the request.
-        injected: What FastAPI injected for us.
-        arguments: What FastAPI injected for the endpoint.
-    """
+    """One request, with what FastAPI injected for us and the `arguments` for the endpoint; and its response."""
 
     def __init__(
-        self,
-        policy: Policy,
-        endpoint: Callable[..., Any],
-        route: Route,
-        injected: Injected,
-        arguments: Mapping[str, Any],
+        self, policy: Policy, endpoint: Callable[..., Any], route: Route, injected: Injected, arguments: dict[str, Any]
     ) -> None:
         self._policy = policy
         self._endpoint = endpoint
@@ -294,6 +282,10 @@ class Exchange:
         return tuple(dict.fromkeys((*self._policy.vary, *declared)))
 
     def _key(self) -> str:
+        """Return `http:{method}:{path}:{digest}`: the route in clear, and nothing that a client sends readable.
+
+        `http:GET:/users/{user_id}:` begins every key of that route.
+        """
         request = self._request
         named = self._route.query if self._policy.query is None else self._policy.query
         query = [list(pair) for pair in request.query_params.multi_items() if named is None or pair[0] in named]
@@ -305,9 +297,10 @@ class Exchange:
             "headers": {name: request.headers.getlist(name) for name in self._headers},
             "cookies": {name: request.cookies.get(name) for name in self._route.cookies},
             "owner": self._owner,
-            "body": [body_digest(self._body), request.headers.get("content-type")] if self._body else None,
+            "body": [_digest(self._body), request.headers.get("content-type")] if self._body else None,
         }
-        return response_key(_method(request), self._route.path, parts)
+        text = json.dumps(parts, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+        return f"http:{_method(request)}:{self._route.path}:{_digest(text.encode())}"
 
     # --- the response -------------------------------------------------------------------------------
 
@@ -355,3 +348,8 @@ class Exchange:
 def _method(request: Request) -> str:
     """Return the method whose responses may answer the request."""
     return "GET" if request.method == "HEAD" else request.method
+
+
+def _digest(what: bytes) -> str:
+    """Return 128 bits: no two requests share a key by chance."""
+    return blake2b(what, digest_size=16).hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from string import Formatter
@@ -17,7 +18,7 @@ from otcache.http._cache_control import parse, seconds
 METHODS: Final = frozenset({"GET", "POST"})
 """Methods whose responses may be stored, HEAD by way of GET; all other methods change something."""
 _LONGEST_TTL: Final = 31_536_000
-_FIELD_END: Final = (".", "[")
+_FIELD_END: Final = re.compile(r"[.\[]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,7 @@ class Policy:
                 raise ConfigurationError(f"{what} names {name!r}, which is no parameter of the endpoint")
 
     def ttl_of(self, response: Any, default: int) -> tuple[int | None, str]:
-        """Return for how many seconds a response may be stored, or `None` and why not.
-
-        Args:
-            response: A response or an `HTTPException`: both have a status code and headers.
-            default: The cache's default.
-        """
+        """Return for how many seconds a response or an `HTTPException` may be stored, or `None` and why not."""
         if not _is_whole(response):
             return None, "streamed"
         if response.status_code not in self.statuses:
@@ -142,12 +138,7 @@ def _check_range(name: str, ttl: Any) -> None:
 
 def _names_in(tag: str) -> set[str]:
     """Return the parameters that a tag's template names."""
-    names = set()
-    for _, field, _, _ in Formatter().parse(tag):
-        if field is not None:
-            ends = [at for at in map(field.find, _FIELD_END) if at >= 0]
-            names.add(field[: min(ends, default=len(field))])
-    return names
+    return {_FIELD_END.split(field)[0] for _, field, _, _ in Formatter().parse(tag) if field is not None}
 
 
 def can_be_stored(detail: Any) -> bool:

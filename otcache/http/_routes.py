@@ -24,17 +24,15 @@ _SETTINGS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route.
+    """One route, and what it and its dependencies declare.
 
     Attributes:
         path: The path with the parameters in braces, routers' prefixes included.
-        query: The query parameters that the route and its dependencies declare; `None` if one of them may read any.
+        query: The query parameters; `None` if one of them may read any.
         whole: Whether one of them takes the whole request, and may build URLs from its host.
-        headers: The headers that they declare, in lower case.
-        cookies: The cookies that they declare.
+        headers: The headers, in lower case.
         key_headers: Headers that hold an API key.
         key_queries: Query parameters that hold an API key.
-        body: Whether a body is declared.
         handler: Turns the value in `_RETURNED` into a response.
     """
 
@@ -80,12 +78,7 @@ def selected(scope: Any) -> Any:
 
 
 def read_route(route: Any, own: Callable[..., Any]) -> Route:
-    """Read what `route` reads of a request, and how it responds.
-
-    Args:
-        route: As `selected` gives it.
-        own: The dependency that we added; it counts for nothing.
-    """
+    """Read what a route that was `selected` reads of a request, except by our `own` dependency; and how it responds."""
     dependants = list(_flat(route.dependant, own))
     fields = [field for each in dependants for field in each.query_params]
     whole = any(map(_reads_all, dependants))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from hashlib import blake2b
 from typing import Any, Final
 
 from fastapi import HTTPException
 from starlette.responses import Response
-
-from otcache.http._conditional import etag_of
 
 FORMAT: Final = 1
 """The format of stored responses; one of another format is a miss."""
@@ -33,7 +32,6 @@ class StoredResponse:
     """A whole response, or an `HTTPException`.
 
     Attributes:
-        status: The status code.
         headers: The stored headers, in order, names in lower case.
         body: The body; `None` for an `HTTPException`, whose handler writes the body.
         detail: The detail of an `HTTPException`.
@@ -62,16 +60,10 @@ class StoredResponse:
 
     def to_value(self) -> dict[str, Any]:
         """Return the cache's value: JSON types, except for a body that is no text."""
-        return {
-            "format": FORMAT,
-            "status": self.status,
-            "headers": [list(pair) for pair in self.headers],
-            "body": None if self.body is None else _text(self.body),
-            "detail": self.detail,
-            "plain": self.plain,
-            "made": self.made,
-            "ttl": self.ttl,
-        }
+        value = {"format": FORMAT} | {field.name: getattr(self, field.name) for field in fields(self)}
+        value["headers"] = [list(pair) for pair in self.headers]
+        value["body"] = None if self.body is None else _text(self.body)
+        return value
 
     def to_response(self, *, head: bool = False) -> Response:
         """Return the response; for `head` without its body."""
@@ -126,6 +118,18 @@ def stored_response(response: Response, *, plain: bool, made: float, ttl: int) -
         tag = etag_of(bytes(response.body), str(stored.status), *metadata)
         stored = replace(stored, headers=(*headers, ("etag", tag)))
     return stored
+
+
+def etag_of(body: bytes, *metadata: str) -> str:
+    """Return a strong entity tag: the same in every process for equal bytes with equal metadata, and for no others.
+
+    The metadata is the rest of the representation: its type, its encoding, its language.
+    """
+    digest = blake2b(digest_size=16)
+    for part in (*(text.encode("utf-8", "surrogateescape") for text in metadata), body):
+        digest.update(len(part).to_bytes(8))
+        digest.update(part)
+    return f'"{digest.hexdigest()}"'
 
 
 def stored_error(error: Any, *, made: float, ttl: int) -> StoredResponse:

@@ -136,7 +136,7 @@ async def test_the_primary_cache_is_built_before_the_first_request() -> None:
     async with cache_lifespan(app):
         closing = await (await registry.current()).close()
 
-    assert closing.entries == 1
+    assert closing.closed == 1
 
 
 async def test_overrides_that_need_a_request_leave_building_to_the_first_one() -> None:
@@ -146,7 +146,7 @@ async def test_overrides_that_need_a_request_leave_building_to_the_first_one() -
     async with cache_lifespan(app):
         closing = await (await registry.current()).close()
 
-    assert closing.entries == 0
+    assert closing.closed == 0
 
 
 def test_an_overridden_cache_is_the_only_one_that_is_built() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otcache.http._cache_status import Decision, cache_status, server_timing
+from otcache.http._response_headers import Decision, cache_status, server_timing
 
 METRIC = re.compile(r'[a-z]+(;desc="[a-z0-9 ]+")?;dur=\d+\.\d+')
 

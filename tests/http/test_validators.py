@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from otcache.http._conditional import etag_of, none_match
+from otcache.http._response_headers import none_match
+from otcache.http._stored_response import etag_of
 from tests.rows import every
 
 
@@ -24,7 +25,7 @@ def test_a_tag_is_quoted_and_changes_with_every_part() -> None:
 
 @pytest.mark.parametrize("seed", ["0", "1"])
 def test_a_tag_is_the_same_in_every_process(seed: str) -> None:
-    code = "from otcache.http._conditional import etag_of; print(etag_of(b'body', '200', 'text/plain'))"
+    code = "from otcache.http._stored_response import etag_of; print(etag_of(b'body', '200', 'text/plain'))"
 
     shown = subprocess.run(
         [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed, "PYTHONPATH": "."},

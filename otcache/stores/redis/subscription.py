@@ -10,17 +10,11 @@ from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
 
-from otcache._concurrency.tasks import quiet
+from otcache._concurrency.tasks import is_cancelled, quiet
 from otcache.exceptions import StoreError
 from otcache.stores.redis.errors import translate
 from otcache.stores.redis.session import new_link
 from otcache.stores.redis.target import Address, RedisTarget, cut, new_connection, send
-
-
-def _is_cancelled() -> bool:
-    """Whether somebody has cancelled the running task, and not only what it waits for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _closed() -> StoreError:
@@ -104,7 +98,7 @@ class RedisSubscription:
         try:
             places = await asking
         except asyncio.CancelledError:
-            if _is_cancelled() or self._end is None:
+            if is_cancelled() or self._end is None:
                 raise
             raise self._end from None
         except Exception as exc:
