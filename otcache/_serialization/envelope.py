@@ -149,11 +149,7 @@ def _pack_notes(notes: Mapping[str, Any]) -> bytes:
 
 
 def unpack(payload: bytes) -> Header:
-    """What stands before the body.
-
-    Raises:
-        DecodeError: The bytes are not ours, of another version, or too short.
-    """
+    """What stands before the body; `DecodeError` if the bytes are not ours, of another version, or too short."""
     if payload[:1] != b"\xca":
         raise DecodeError("foreign bytes")
     try:

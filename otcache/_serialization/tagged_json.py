@@ -38,11 +38,7 @@ def dumps(value: Any, scope: Scope) -> bytes:
 
 
 def loads(body: bytes, scope: Scope) -> Any:
-    """The value that `dumps` was given.
-
-    Raises:
-        DecodeError: The bytes are none of `dumps`, or name a type that is not declared.
-    """
+    """The value that `dumps` was given; `DecodeError` if the bytes are none of its, or name an unknown type."""
     try:
         return _Reader(scope).value(orjson.loads(body))
     except DecodeError:
@@ -52,11 +48,7 @@ def loads(body: bytes, scope: Scope) -> Any:
 
 
 def canonical(value: Any, scope: Scope) -> bytes:
-    """Bytes that are equal exactly for equal values of the same types, whatever the order in dictionaries and sets.
-
-    Raises:
-        ValidationError: As `dumps`.
-    """
+    """Bytes that are equal exactly for equal values of the same types, in whatever order; refuses what `dumps` does."""
     return _bytes_of(_sorted(_tree(value, scope)))
 
 
@@ -221,9 +213,8 @@ def _to_zone(zone: tzinfo | None) -> Any:
     if type(zone) is timezone or _is_pydantic(zone):
         offset = cast("timedelta", zone.utcoffset(None))
         name = zone.tzname(None) if type(zone) is timezone else None
-        return (
-            offset // _MICROSECOND if name in (None, timezone(offset).tzname(None)) else [offset // _MICROSECOND, name]
-        )
+        micros = offset // _MICROSECOND
+        return micros if name in (None, timezone(offset).tzname(None)) else [micros, name]
     return _refuse_zone(zone)
 
 
@@ -277,9 +268,7 @@ _TAGGED: Final = (
     _Scalar("!dt", datetime, _to_clock, lambda body: _from_clock(datetime, body)),
     _Scalar("!da", date, date.isoformat, date.fromisoformat),
     _Scalar("!ti", time, _to_clock, lambda body: _from_clock(time, body)),
-    _Scalar(
-        "!td", timedelta, lambda value: [value.days, value.seconds, value.microseconds], lambda body: timedelta(*body)
-    ),
+    _Scalar("!td", timedelta, lambda span: [span.days, span.seconds, span.microseconds], lambda body: timedelta(*body)),
 )
 # kinds that JSON holds except for some values
 _BIG: Final = _Scalar("!i", int, hex, lambda body: int(body, 16))  # decimal digits are limited by the interpreter

@@ -141,11 +141,7 @@ def is_declarable(cls: type) -> bool:
 
 
 def describe(cls: type, name: str) -> Declared:
-    """How instances of `cls` are written and read.
-
-    Raises:
-        ValidationError: It is of no kind that can be declared.
-    """
+    """How instances of `cls` are written and read; `ValidationError` if it is of no kind that can be declared."""
     make = _kind_of(cls)
     if make is None:
         raise ValidationError(f"{cls.__qualname__} is not a dataclass, an enum, a named tuple or a Pydantic model")

@@ -28,11 +28,7 @@ _AI_OPTIONS: Final = {f.name: f for f in fields(AICacheConfig)}
 
 
 def require_valid(config: CacheConfig) -> CacheConfig:
-    """`config`, if it is valid.
-
-    Raises:
-        ValidationError: It is not; `context` has `errors` and `warnings`.
-    """
+    """`config`; `ValidationError`, whose `context` has `errors` and `warnings`, if it is not valid."""
     result = config.validate()
     if not result.is_valid:
         raise _invalid(result)
@@ -44,11 +40,7 @@ def _invalid(result: ValidationResult) -> ValidationError:
 
 
 def from_options(options: Mapping[str, Any], base: CacheConfig | None = None) -> CacheConfig:
-    """`base` with `options` over it; aliases are understood.
-
-    Raises:
-        ValidationError: An option is unknown, or its value can't be used.
-    """
+    """`base` with `options` over it, aliases understood; `ValidationError` for an unknown option or a bad value."""
     known = _without_aliases(options)
     _refuse_unknown(known, _OPTIONS)
     if isinstance(known.get("ai_config"), Mapping):
@@ -57,11 +49,7 @@ def from_options(options: Mapping[str, Any], base: CacheConfig | None = None) ->
 
 
 def ai_from_options(options: Mapping[str, Any], base: AICacheConfig | None = None) -> AICacheConfig:
-    """`base` with AI options over it.
-
-    Raises:
-        ValidationError: An option is unknown.
-    """
+    """`base` with AI options over it; `ValidationError` if one is unknown."""
     _refuse_unknown(options, _AI_OPTIONS)
     return replace(base or AICacheConfig(), **options)
 
@@ -111,11 +99,7 @@ def _refuse_unknown(options: Mapping[str, Any], known: Mapping[str, Any]) -> Non
 
 
 def read_file(path: str | Path) -> dict[str, Any]:
-    """The options in a JSON file.
-
-    Raises:
-        ConfigurationError: The file can't be read, or is not a JSON object.
-    """
+    """The options in a JSON file; `ConfigurationError` if it can't be read, or is not a JSON object."""
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as exc:
@@ -198,11 +182,7 @@ def _mapping(text: str) -> dict[str, Any]:
 
 
 def overlay(base: CacheConfig, options: Mapping[str, Any]) -> CacheConfig:
-    """`base` with `options` over it, AI options merged one by one; not validated.
-
-    Raises:
-        ValidationError: An option is unknown.
-    """
+    """`base` with `options` over it, AI options one by one, not validated; `ValidationError` if one is unknown."""
     known = _without_aliases(options)
     _refuse_unknown(known, _OPTIONS)
     if isinstance(known.get("ai_config"), Mapping):

@@ -214,7 +214,7 @@ async def test_it_shows_its_password(start: Any, kind: Kind, connect: Connect, l
 
     assert await _refusal(ear_of(connect(server.url)).subscription.open()) == ("auth", "NOAUTH", True)
 
-    store = connect(server.url, password="s3cret")
+    store = connect(server.url, redis_password="s3cret")
     ear = await listen(store)
     await store.write("key", b"", 0, message)
     assert await ear.all() == [b"k key"]

@@ -27,16 +27,16 @@ class RedisCoordination:
     # --- invalidations ------------------------------------------------------------------------------
 
     async def versions(self, known_id: str, since: int, new_id: str) -> InvalidationRows:
-        with self._session.use() as link:
-            name, rows = await link.execute("EVAL", scripts.VERSIONS, 1, self._names.versions, known_id, since, new_id)
+        name, rows = await self._session.execute(
+            "EVAL", scripts.VERSIONS, 1, self._names.versions, known_id, since, new_id
+        )
         targets = [target.decode(errors="surrogateescape") for target in rows[::2]]
         return InvalidationRows(_id(name), list(zip(targets, map(int, rows[1::2]), strict=True)))
 
     async def invalidate(self, target: str, new_id: str, limit: int, head: bytes | None = None) -> tuple[str, int]:
         told = () if head is None else (self._names.channel, head)
         arguments = (target.encode(errors="surrogateescape"), new_id, limit, *told)
-        with self._session.use() as link:
-            name, number = await link.execute("EVAL", scripts.INVALIDATE, 1, self._names.versions, *arguments)
+        name, number = await self._session.execute("EVAL", scripts.INVALIDATE, 1, self._names.versions, *arguments)
         return _id(name), number
 
     # --- locks --------------------------------------------------------------------------------------
@@ -50,17 +50,14 @@ class RedisCoordination:
             return LockAttempt(holder, left, as_mget(payload))
 
     async def seize(self, key: str, value: bytes, ms: int) -> None:
-        with self._session.use() as link:
-            await link.execute("SET", self._names.lock(key), value, "PX", ms)
+        await self._session.execute("SET", self._names.lock(key), value, "PX", ms)
 
     async def renew(self, key: str, value: bytes, ms: int) -> bool:
-        with self._session.use() as link:
-            return bool(await link.execute("EVAL", scripts.RENEW, 1, self._names.lock(key), value, ms))
+        return bool(await self._session.execute("EVAL", scripts.RENEW, 1, self._names.lock(key), value, ms))
 
     async def unlock(self, key: str, value: bytes, message: bytes | None = None) -> bool:
         told = () if message is None else (self._names.channel, message)
-        with self._session.use() as link:
-            return bool(await link.execute("EVAL", scripts.UNLOCK, 1, self._names.lock(key), value, *told))
+        return bool(await self._session.execute("EVAL", scripts.UNLOCK, 1, self._names.lock(key), value, *told))
 
     async def write_loaded(
         self, key: str, payload: bytes, ttl_ms: int, lock: bytes, message: ChangeMessage | None = None
@@ -71,8 +68,7 @@ class RedisCoordination:
         else:
             told = (b"", b"") if message is None else (self._names.channel, message([key]))
             command = ("EVAL", scripts.WRITE_LOADED, 2, *names, *told, lock, payload, *expiry(ttl_ms))
-        with self._session.use() as link:
-            answer = await link.execute(*command)
+        answer = await self._session.execute(*command)
         if answer != 0 and not is_ok(answer):
             raise not_ok()
         return bool(answer != 0)

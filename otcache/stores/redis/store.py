@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Sequence
-from typing import Final, Self
+from typing import Final
 
 from otcache.config import CacheConfig
 from otcache.exceptions import StoreError
@@ -24,12 +24,8 @@ _ROUNDING_MS: Final = 2
 
 
 def open_redis(config: CacheConfig, prefix: str) -> Backend:
-    """The Redis that `config.redis_url` names, with everything it can do. Opens no connection.
-
-    Raises:
-        ConfigurationError: The URL or a TLS file can't be used.
-    """
-    return RedisStore.from_config(config, prefix).backend
+    """The Redis of `config`, with all that it can do; `ConfigurationError` if its URL or a TLS file can't be used."""
+    return RedisStore(resolve_target(config.redis_url or "", config), prefix).backend
 
 
 class RedisStore:
@@ -57,27 +53,6 @@ class RedisStore:
         self.clock = RedisClock(self.session)
         self.coordination = RedisCoordination(self.session)
 
-    @classmethod
-    def from_config(cls, config: CacheConfig, prefix: str) -> Self:
-        """The store that `config` names.
-
-        Raises:
-            ConfigurationError: There is no URL, or it or a TLS file can't be used.
-        """
-        target = resolve_target(
-            config.redis_url or "",
-            username=config.redis_username,
-            password=config.redis_password,
-            use_tls=config.use_tls,
-            tls_ca_path=config.tls_ca_path,
-            tls_cert_path=config.tls_cert_path,
-            tls_key_path=config.tls_key_path,
-            tls_verify=config.tls_verify,
-            max_connections=config.max_connections,
-            timeout=config.timeout,
-        )
-        return cls(target, prefix)
-
     @property
     def backend(self) -> Backend:
         """This store and everything it can do besides."""
@@ -85,8 +60,7 @@ class RedisStore:
         return Backend(self, others, others, others, session, session.place)
 
     async def ping(self) -> None:
-        with self.session.use() as link:
-            await link.execute("PING")
+        await self.session.execute("PING")
 
     # --- reading ------------------------------------------------------------------------------------
 
@@ -107,12 +81,10 @@ class RedisStore:
             return [as_mget(answer) for answer in answers]
 
     async def contains(self, key: str) -> bool:
-        with self.session.use() as link:
-            return bool(await link.execute("EXISTS", self._names.entry(key)))
+        return bool(await self.session.execute("EXISTS", self._names.entry(key)))
 
     async def left_ms(self, key: str) -> int | None:
-        with self.session.use() as link:
-            left: int = await link.execute("PTTL", self._names.entry(key))
+        left: int = await self.session.execute("PTTL", self._names.entry(key))
         if left == -2:
             return None
         return 0 if left == -1 else max(left, 1)  # its last millisecond is not "for ever"
@@ -156,8 +128,7 @@ class RedisStore:
 
     async def touch(self, key: str, ttl_ms: int, message: ChangeMessage | None = None) -> bool:
         told = () if message is None else (self._names.channel, message([key]))
-        with self.session.use() as link:
-            return bool(await link.execute("EVAL", scripts.TOUCH, 1, self._names.entry(key), ttl_ms, *told))
+        return bool(await self.session.execute("EVAL", scripts.TOUCH, 1, self._names.entry(key), ttl_ms, *told))
 
     async def remove(self, keys: Sequence[str], message: ChangeMessage | None = None) -> int:
         if not keys:
