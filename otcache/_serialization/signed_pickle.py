@@ -49,9 +49,8 @@ def dumps(value: Any) -> bytes:
     try:
         return pickle.dumps(value, protocol=5)
     except Exception as exc:  # noqa: BLE001  runs the user's type: anything can come out
-        raise ValidationError(
-            f"a value of type {type(value).__qualname__} can't be pickled: {type(exc).__name__}"
-        ) from None
+        name = type(value).__qualname__
+        raise ValidationError(f"a value of type {name} can't be pickled: {type(exc).__name__}") from None
 
 
 def loads(body: bytes) -> Any:

@@ -130,19 +130,16 @@ class _Writer:
         raise ValidationError(*refusals[0])  # of the most faithful way: it names what to declare
 
     def _dumped(self, row: Declared, dump: Callable[[Any], Any], value: Any, depth: int) -> Any:
+        name = row.cls.__qualname__
         try:
             tree = self.tree(dump(value), depth)
             kept = not row.verify or same(row.load(_Reader(self._scope).value(tree)), value)
         except ValidationError:
             raise
         except Exception as exc:  # noqa: BLE001  runs the user's type: anything can come out
-            raise ValidationError(
-                f"a value of type {row.cls.__qualname__} can't be read: {type(exc).__name__}"
-            ) from None
+            raise ValidationError(f"a value of type {name} can't be read: {type(exc).__name__}") from None
         if not kept:
-            raise ValidationError(
-                f"{row.cls.__qualname__}: model_validate does not make an equal value of model_dump's"
-            )
+            raise ValidationError(f"{name}: model_validate does not make an equal value of model_dump's")
         return tree
 
 
@@ -225,10 +222,8 @@ def _is_pydantic(zone: tzinfo) -> bool:
 
 def _refuse_zone(zone: tzinfo) -> Any:
     shown = f"{type(zone).__module__}.{type(zone).__qualname__}"
-    raise ValidationError(
-        f"a time with a tzinfo of type {shown} can't be cached: use zoneinfo.ZoneInfo(key) or datetime.timezone",
-        {"type": shown},
-    )
+    hint = "use zoneinfo.ZoneInfo(key) or datetime.timezone"
+    raise ValidationError(f"a time with a tzinfo of type {shown} can't be cached: {hint}", {"type": shown})
 
 
 def _from_zone(node: Any) -> tzinfo | None:

@@ -90,15 +90,12 @@ class CacheConfigBuilder:
         """
         name = os.environ.get("OTCACHE_PRESET")
         if name:
-            self._start_from(name)
+            try:
+                self._config = preset(name)
+            except KeyError:
+                message = f"OTCACHE_PRESET is not one of {', '.join(PRESETS)}"
+                raise ConfigurationError(message, {"variable": "OTCACHE_PRESET"}) from None
         return self.with_options(**read_environment())
-
-    def _start_from(self, name: str) -> None:
-        try:
-            self._config = preset(name)
-        except KeyError:
-            message = f"OTCACHE_PRESET is not one of {', '.join(PRESETS)}"
-            raise ConfigurationError(message, {"variable": "OTCACHE_PRESET"}) from None
 
     def validate(self) -> ValidationResult:
         """Every error and warning of what has been collected."""

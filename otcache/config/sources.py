@@ -11,7 +11,7 @@ from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 from otcache.config._nearest import did_you_mean
-from otcache.config.model import AICacheConfig, CacheConfig, ValidationResult, environment_name, problems_of, type_name
+from otcache.config.model import AICacheConfig, CacheConfig, environment_name, problems_of, type_name
 from otcache.exceptions import ConfigurationError, ValidationError
 
 ALIASES: Final = {"l1_cache_size": "memory_cache_size", "max_size": "memory_cache_size"}
@@ -31,21 +31,15 @@ def require_valid(config: CacheConfig) -> CacheConfig:
     """`config`; `ValidationError`, whose `context` has `errors` and `warnings`, if it is not valid."""
     result = config.validate()
     if not result.is_valid:
-        raise _invalid(result)
+        raise ValidationError("; ".join(result.errors), {"errors": result.errors, "warnings": result.warnings})
     return config
-
-
-def _invalid(result: ValidationResult) -> ValidationError:
-    return ValidationError("; ".join(result.errors), {"errors": result.errors, "warnings": result.warnings})
 
 
 def from_options(options: Mapping[str, Any], base: CacheConfig | None = None) -> CacheConfig:
     """`base` with `options` over it, aliases understood; `ValidationError` for an unknown option or a bad value."""
-    known = _without_aliases(options)
-    _refuse_unknown(known, _OPTIONS)
-    if isinstance(known.get("ai_config"), Mapping):
-        known["ai_config"] = ai_from_options(known["ai_config"])
-    return require_valid(replace(base or CacheConfig(), **known))
+    start = base or CacheConfig()
+    # AI options are given as a whole here: those of `base` are not under them
+    return require_valid(overlay(replace(start, ai_config=None) if "ai_config" in options else start, options))
 
 
 def ai_from_options(options: Mapping[str, Any], base: AICacheConfig | None = None) -> AICacheConfig:
@@ -82,9 +76,8 @@ def _without_aliases(options: Mapping[str, Any]) -> dict[str, Any]:
         if alias not in options:
             continue
         if name in found and found[name] != options[alias]:
-            raise ValidationError(
-                f"{alias}={options[alias]!r} and {name}={found[name]!r} are one option with two values"
-            )
+            both = f"{alias}={options[alias]!r} and {name}={found[name]!r}"
+            raise ValidationError(f"{both} are one option with two values")
         found[name] = options[alias]
     return found
 

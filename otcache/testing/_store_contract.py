@@ -7,19 +7,12 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final, Self, cast
+from typing import Any, Final, cast
 
 from otcache._serialization.envelope import PLAIN, Facts, pack, unpack
 from otcache._serialization.wire import WIRE_VERSION
 from otcache.exceptions import StoreError
-from otcache.stores.base import (
-    Backend,
-    ByteStore,
-    InvalidationRows,
-    Invalidations,
-    LockAttempt,
-    Locks,
-)
+from otcache.stores.base import Backend, ByteStore, InvalidationRows, Invalidations, LockAttempt, Locks
 
 OpenBackend = Callable[[str], Backend]
 """Opens the store under test for keys that begin with a prefix; called once or more in each promise."""
@@ -104,15 +97,18 @@ class _Promises:
     def _promise(cls, name: str) -> Promise:
         async def check(open_backend: OpenBackend) -> None:
             prefix = _new_prefix()
-            async with _opened(open_backend, prefix) as backend, cls(open_backend, prefix, backend)._ready() as kept:  # noqa: SLF001
-                await getattr(kept, name)()
+            async with _opened(open_backend, prefix) as backend:
+                kept = cls(open_backend, prefix, backend)
+                async with kept._ready():  # noqa: SLF001  of this very class
+                    await getattr(kept, name)()
 
         check.__name__ = name  # what test runners show
         return check
 
     @asynccontextmanager
-    async def _ready(self) -> AsyncIterator[Self]:
-        yield self
+    async def _ready(self) -> AsyncIterator[None]:
+        """For what a subclass must have open besides."""
+        yield
 
     def again(self, prefix: str | None = None) -> AbstractAsyncContextManager[Backend]:
         """The store opened once more, under the same prefix or another one."""
@@ -454,7 +450,7 @@ class _OfMessages(_Promises):
     needs: tuple[str, ...] = ("channel",)
 
     @asynccontextmanager
-    async def _ready(self) -> AsyncIterator[Self]:
+    async def _ready(self) -> AsyncIterator[None]:
         channel = self.backend.channel
         assert channel is not None
         self._heard: list[bytes] = []
@@ -462,7 +458,7 @@ class _OfMessages(_Promises):
         self._subscription = channel.subscribe(self._heard.append, self._lost.append)
         await self._subscription.open()
         try:
-            yield self
+            yield
         finally:
             await self._subscription.close()
 

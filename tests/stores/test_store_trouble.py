@@ -64,9 +64,9 @@ def _calls(store: RedisStore) -> list[Callable[[], Awaitable[Any]]]:
         lambda: store.touch("key", 60_000),
         lambda: store.write("key", ENTRY, 60_000, message),
         lambda: store.remove(["a", "b", "c"], message),
-        lambda: store.coordination.versions("", 0, "0" * 8),
-        lambda: store.coordination.invalidate("t:tag", "0" * 8, 10, b""),
-        lambda: store.coordination.lock("key", b"me", 1000),
+        lambda: store.versions("", 0, "0" * 8),
+        lambda: store.invalidate("t:tag", "0" * 8, 10, b""),
+        lambda: store.lock("key", b"me", 1000),
         scan,
     ]
 

@@ -388,7 +388,7 @@ async def test_closing_what_is_lost_leaves_nothing(private_place: Place, connect
 async def test_a_receiver_that_fails_ends_the_subscription_audibly(server: RedisServer, connect: Connect) -> None:
     store, lost = connect(server.url), list[StoreError]()
     none: list[bytes] = []
-    subscription = store.coordination.subscribe(lambda message: none.remove(message), lost.append)
+    subscription = store.subscribe(lambda message: none.remove(message), lost.append)
     await subscription.open()
 
     await store.write("key", b"", 0, message)

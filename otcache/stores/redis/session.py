@@ -132,15 +132,7 @@ class _LoopLink:
 
 
 class RedisSession:
-    """What every part of a Redis store needs: the link of this event loop, and the names.
-
-    Opens no connection before the first call. Belongs to the event loop that uses it: used from another one, it
-    connects again there and cuts the connections of the first.
-
-    Args:
-        target: Where Redis is.
-        prefix: Put before every key.
-    """
+    """The link of a `RedisStore` in whatever event loop uses it, and the names of what it keeps."""
 
     def __init__(self, target: RedisTarget, prefix: str) -> None:
         self.target = target
