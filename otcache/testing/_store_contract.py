@@ -99,7 +99,7 @@ class _Promises:
             prefix = _new_prefix()
             async with _opened(open_backend, prefix) as backend:
                 kept = cls(open_backend, prefix, backend)
-                async with kept._ready():  # noqa: SLF001  of this very class
+                async with kept._ready():
                     await getattr(kept, name)()
 
         check.__name__ = name  # what test runners show
@@ -159,8 +159,8 @@ class _OfEntries(_Promises):
         _equal("read of an absent key", await self.store.read("absent"), None)
         await self.store.write("empty", b"", 0)
         _equal("read of an empty payload", await self.store.read("empty"), b"")
-        _true(await self.store.contains("empty"), "contains is false for an empty payload")
-        _true(not await self.store.contains("absent"), "contains is true for an absent key")
+        _equal("contains of an empty payload", await self.store.contains("empty"), True)
+        _equal("contains of an absent key", await self.store.contains("absent"), False)
 
     async def keys_may_be_any_text(self) -> None:
         keys = ["a key", "A KEY", "näme", "{tag}", "new\nline", "*", "..", "a/b", "%2F", "x" * 8192, "x" * 8191]
@@ -425,7 +425,7 @@ class _OfLocks(_Promises):
         _equal("write_loaded", await self.locks.write_loaded("key", b"old", 0, b"me", self.message), False)
 
     async def a_load_whose_key_has_changed_is_not_stored(self) -> None:
-        async def load(change: Coroutine[Any, Any, object]) -> bool:
+        async def load(change: Awaitable[object]) -> bool:
             await self.locks.lock("key", b"loader", _LONG)
             await change
             return await self.locks.write_loaded("key", b"older", 0, b"loader", self.message)
