@@ -72,22 +72,14 @@ class CacheConfigBuilder:
         return self
 
     def from_file(self, file_path: str | Path) -> Self:
-        """The options in a JSON file, as `save_to_file` writes it.
-
-        Raises:
-            ConfigurationError: It can't be read, is not a JSON object, or has an unknown option.
-        """
+        """The options in a JSON file, as `save_to_file` writes it; `ConfigurationError` if it or one of them can't be used."""
         try:
             return self.with_options(**read_file(file_path))
         except ValidationError as exc:
             raise ConfigurationError(f"{file_path}: {exc.message}", {"path": str(file_path)}) from exc
 
     def from_environment(self) -> Self:
-        """The options that `OTCACHE_...` variables set, after the preset that OTCACHE_PRESET names.
-
-        Raises:
-            ConfigurationError: A variable is unknown, or its value can't be used.
-        """
+        """The options of `OTCACHE_...` variables, over the preset of OTCACHE_PRESET; `ConfigurationError` if one can't be used."""
         name = os.environ.get("OTCACHE_PRESET")
         if name:
             try:
@@ -102,11 +94,7 @@ class CacheConfigBuilder:
         return self._config.validate()
 
     def build(self) -> CacheConfig:
-        """The configuration.
-
-        Raises:
-            ValidationError: It is not valid; `context` has `errors` and `warnings`.
-        """
+        """The configuration; `ValidationError`, whose `context` has `errors` and `warnings`, if it is not valid."""
         ai = self._config.ai_config
         # mappings of its own: what the caller still holds must not change a built configuration
         own = AICacheConfig(**ai.to_dict()) if isinstance(ai, AICacheConfig) else ai

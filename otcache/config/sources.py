@@ -52,10 +52,8 @@ def from_mapping(mapping: Mapping[str, Any], base: CacheConfig | None = None) ->
     """What a dictionary describes, written by hand or by `CacheConfig.to_dict`.
 
     If it has the key `ai_config`, that alone decides whether an AI cache is meant. If not, AI options
-    in it, or `memory_cache_size`, mean one.
-
-    Raises:
-        ValidationError: `redis_url` is missing, a key is unknown, or a value can't be used.
+    in it, or `memory_cache_size`, mean one. A `ValidationError` says that `redis_url` is missing, or which key or value
+    can't be used.
     """
     if not isinstance(mapping, Mapping):
         raise ValidationError(f"config is {type(mapping).__name__}, not a mapping")
@@ -112,11 +110,7 @@ def read_file(path: str | Path) -> dict[str, Any]:
 
 
 def read_environment(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The options that the environment sets; AI options as a mapping under `ai_config`.
-
-    Raises:
-        ConfigurationError: A variable is unknown, or its value can't be used. Secrets are not shown.
-    """
+    """The options of the environment, AI options in `ai_config`; `ConfigurationError`, without secrets, if one can't be used."""
     environ = os.environ if environ is None else environ
     names = {environment_name(f): f for name, f in _OPTIONS.items() if name != "ai_config"}
     ai_names = {environment_name(f, "OTCACHE_AI__"): f for f in _AI_OPTIONS.values()}
