@@ -72,14 +72,14 @@ class CacheConfigBuilder:
         return self
 
     def from_file(self, file_path: str | Path) -> Self:
-        """The options in a JSON file, as `save_to_file` writes it; `ConfigurationError` if it or one of them can't be used."""
+        """The options in a JSON file, as `save_to_file` writes it; `ConfigurationError` if they can't be used."""
         try:
             return self.with_options(**read_file(file_path))
         except ValidationError as exc:
             raise ConfigurationError(f"{file_path}: {exc.message}", {"path": str(file_path)}) from exc
 
     def from_environment(self) -> Self:
-        """The options of `OTCACHE_...` variables, over the preset of OTCACHE_PRESET; `ConfigurationError` if one can't be used."""
+        """The options of `OTCACHE_...` variables, over the preset of OTCACHE_PRESET; `ConfigurationError` if one is bad."""
         name = os.environ.get("OTCACHE_PRESET")
         if name:
             try:

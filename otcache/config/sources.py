@@ -110,7 +110,7 @@ def read_file(path: str | Path) -> dict[str, Any]:
 
 
 def read_environment(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The options of the environment, AI options in `ai_config`; `ConfigurationError`, without secrets, if one can't be used."""
+    """The environment's options, AI options in `ai_config`; `ConfigurationError`, without secrets, if one is bad."""
     environ = os.environ if environ is None else environ
     names = {environment_name(f): f for name, f in _OPTIONS.items() if name != "ai_config"}
     ai_names = {environment_name(f, "OTCACHE_AI__"): f for f in _AI_OPTIONS.values()}
