@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar, cast
 
 import pytest
 
+from otcache.config import CacheConfig
 from otcache.stores.redis.store import RedisStore
 from otcache.stores.redis.target import resolve_target
 from tests.servers import KINDS, Kind, RedisCluster, RedisSentinel, RedisServer
@@ -105,7 +106,7 @@ class Place:
 
     def store(self, prefix: str, **options: Any) -> RedisStore:
         """A store of its own; the test closes it."""
-        return RedisStore(resolve_target(self.url, **(self.options | options)), prefix)
+        return RedisStore(resolve_target(self.url, CacheConfig(**(self.options | options))), prefix)
 
 
 PLACES: Final = ("valkey", "debian", "unix", "tls", "sentinel", "cluster")
@@ -166,7 +167,7 @@ async def connect(prefix: str) -> AsyncIterator[Connect]:
     stores: list[RedisStore] = []
 
     def make(url: str, **options: Any) -> RedisStore:
-        stores.append(RedisStore(resolve_target(url, **options), prefix))
+        stores.append(RedisStore(resolve_target(url, CacheConfig(**options)), prefix))
         return stores[-1]
 
     yield make

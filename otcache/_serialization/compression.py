@@ -30,17 +30,7 @@ NAMES: Final[dict[int, Algorithm | None]] = {NONE: None, 1: "zlib", 2: "zstd"}
 
 
 class Compressor:
-    """Makes bodies smaller.
-
-    Args:
-        threshold: Bytes; bodies up to it are left alone.
-        level: 1 (fastest) to 9 (smallest).
-        algorithm: `zlib`, or `zstd` if the extra is installed.
-
-    Raises:
-        ConfigurationError: zstd is asked for and not installed.
-        ValidationError: A number is outside its range, or there is no such algorithm.
-    """
+    """Makes bodies smaller; what `Serializer` says of its arguments holds here too."""
 
     def __init__(self, threshold: int, level: int, algorithm: Algorithm) -> None:
         if threshold < 0:
@@ -62,11 +52,7 @@ class Compressor:
 
 
 def expand(code: int, body: bytes) -> bytes:
-    """What `shrink` was given; zlib and zstd are both read, whichever is written.
-
-    Raises:
-        DecodeError: The body is damaged, too large, or of a kind that can't be read here.
-    """
+    """What `shrink` was given; `DecodeError` if the body is damaged, too large or of a kind that can't be read here."""
     if code == NONE:
         return body
     unpack = _UNPACK.get(code)

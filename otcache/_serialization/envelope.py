@@ -128,16 +128,13 @@ def _pack_facts(facts: Facts) -> tuple[int, bytes]:
     if facts.loader_us is not None:
         parts.append((_LOADER_BIT, _US.pack(min(facts.loader_us, _LONGEST_US))))
     if facts.writer is not None:
-        parts.append((_WRITER_BIT, _pack_writer(facts.writer)))
+        trace_id, span_id, flags = facts.writer
+        parts.append((_WRITER_BIT, _WRITER.pack(*divmod(trace_id, 2**64), span_id, flags)))
     if facts.version is not None:
         parts.append((VERSION_BIT, _MS.pack(facts.version)))
     if facts.notes is not None:
         parts.append((_NOTES_BIT, _pack_notes(facts.notes)))
     return sum(bit for bit, _ in parts), b"".join(part for _, part in parts)
-
-
-def _pack_writer(writer: Writer) -> bytes:
-    return _WRITER.pack(*divmod(writer.trace_id, 2**64), writer.span_id, writer.flags)
 
 
 def _pack_notes(notes: Mapping[str, Any]) -> bytes:
@@ -149,11 +146,7 @@ def _pack_notes(notes: Mapping[str, Any]) -> bytes:
 
 
 def unpack(payload: bytes) -> Header:
-    """What stands before the body.
-
-    Raises:
-        DecodeError: The bytes are not ours, of another version, or too short.
-    """
+    """What stands before the body; `DecodeError` if the bytes are not ours, of another version, or too short."""
     if payload[:1] != b"\xca":
         raise DecodeError("foreign bytes")
     try:

@@ -36,11 +36,7 @@ def check_key(key: object, name: str = "key") -> str:
 
 
 def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
-    """`tags`, each once, in their order.
-
-    Raises:
-        ValidationError: One is not a non-empty string of at most 8 KiB, or there are more than 100.
-    """
+    """`tags`, each once, in their order; `ValidationError` if one can't be a key, or there are more than 100."""
     if isinstance(tags, str | bytes) or not isinstance(tags, Iterable):
         raise ValidationError(f"tags is {type(tags).__name__}, not an iterable of strings")
     checked = tuple(dict.fromkeys(check_key(tag, "tag") for tag in tags))
@@ -50,11 +46,7 @@ def check_tags(tags: Iterable[str]) -> tuple[str, ...]:
 
 
 def utf8_size(text: str, name: str) -> int:
-    """Bytes of `text` in UTF-8; `name` is what an error calls it.
-
-    Raises:
-        ValidationError: It has a lone surrogate.
-    """
+    """Bytes of `text` in UTF-8; `ValidationError`, which calls it `name`, if it has a lone surrogate."""
     try:
         return len(text.encode())
     except UnicodeEncodeError:
@@ -62,11 +54,7 @@ def utf8_size(text: str, name: str) -> int:
 
 
 def check_hash_algorithm(name: str) -> str:
-    """`name`.
-
-    Raises:
-        ValidationError: It is none of `HASH_ALGORITHMS`.
-    """
+    """`name`; `ValidationError` if it is none of `HASH_ALGORITHMS`."""
     if not isinstance(name, str) or name not in HASH_ALGORITHMS:
         raise ValidationError(f"hash_algorithm is none of {', '.join(sorted(HASH_ALGORITHMS))}")
     return name

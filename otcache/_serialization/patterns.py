@@ -17,10 +17,8 @@ def glob_matcher(pattern: str) -> Callable[[str], bool]:
     """Whether a key matches a Redis glob: `*`, `?`, `[abc]`, `[^a]`, `[a-z]`, backslash.
 
     As the server's `stringmatchlen` does it, unclosed brackets and reversed ranges included: on the bytes of UTF-8,
-    so that `?` is one byte. Linear in the key for each `*`, whatever the pattern.
-
-    Raises:
-        ValidationError: The pattern has a lone surrogate.
+    so that `?` is one byte. Linear in the key for each `*`, whatever the pattern. A lone surrogate is
+    refused by a `ValidationError`.
     """
     utf8_size(pattern, "pattern")
     fullmatch = re.compile(_translate(pattern.encode()), re.DOTALL).fullmatch

@@ -24,10 +24,8 @@ def dumps(value: Any) -> bytes | None:
         return None
     try:
         return orjson.dumps(value)
-    except (
-        TypeError
-    ):  # a key that is not exactly str, an int beyond 64 bits, a lone surrogate: orjson finds them itself
-        return None
+    except TypeError:
+        return None  # a key that is not exactly str, an int beyond 64 bits, a lone surrogate: orjson finds them itself
 
 
 def _is_plain(value: Any) -> bool:

@@ -25,7 +25,6 @@ from otcache._serialization.envelope import (
     Header,
     Writer,
     pack,
-    pack_expiry,
     pack_usual,
     unpack,
 )
@@ -33,18 +32,7 @@ from otcache._serialization.types import REGISTRY, register_type
 from otcache._serialization.wire import WIRE_VERSION
 from otcache.exceptions import DecodeError, ValidationError
 
-__all__ = [
-    "EXPIRY_OFFSET",
-    "Codec",
-    "DecodeError",
-    "Decoded",
-    "Encoded",
-    "Facts",
-    "Serializer",
-    "Writer",
-    "pack_expiry",
-    "register_type",
-]
+__all__ = ["Codec", "DecodeError", "Decoded", "Encoded", "Facts", "Serializer", "Writer", "register_type"]
 
 Codec = Literal["plain", "tagged", "signed"]
 
@@ -200,19 +188,14 @@ class Serializer:
             value = _loads(payload[_USUAL_SIZE:])
         except ValueError:
             raise DecodeError("damaged JSON") from None
-        expires, created, version = _usual_times(
-            payload, EXPIRY_OFFSET
-        )  # there is a body, so there are times before it
+        # there is a body, so there are times before it
+        expires, created, version = _usual_times(payload, EXPIRY_OFFSET)
         # half the price of calling the class: this is the hit path
         return _new(Decoded, (value, expires, created, len(payload) - _USUAL_SIZE, None, None, "plain", 0, version))
 
     @staticmethod
     def inspect(payload: bytes) -> Decoded:
-        """What stands before the value, which is left out.
-
-        Raises:
-            DecodeError: The bytes can't be read here.
-        """
+        """What stands before the value, which is left out; `DecodeError` if the bytes can't be read here."""
         header = unpack(payload)
         version = header.facts.version if header.facts is not None else None
         return Decoded(None, header.expires_at_ms, header.created_at_ms, 0, facts=header.facts, version=version)

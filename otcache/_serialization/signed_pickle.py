@@ -16,13 +16,8 @@ _SHORTEST: Final = 16
 class Signer:
     """HMAC-SHA256 over the key, the compression and the body: a payload holds under its own key only.
 
-    The times of the envelope are not covered: `touch` writes the expiry on the server.
-
-    Args:
-        secret: At least 16 bytes in UTF-8.
-
-    Raises:
-        ConfigurationError: The secret is shorter.
+    The times of the envelope are not covered: `touch` writes the expiry on the server. A secret of less than 16 bytes
+    in UTF-8 is refused by a `ConfigurationError`.
     """
 
     def __init__(self, secret: str) -> None:
@@ -35,11 +30,7 @@ class Signer:
         return self._mac(key, compression, body) + body
 
     def verify(self, key: str, compression: int, signed: bytes) -> bytes:
-        """The body.
-
-        Raises:
-            DecodeError: It was not signed with this secret, or not for this key.
-        """
+        """The body; `DecodeError` if it was not signed with this secret, or not for this key."""
         mac, body = signed[:_MAC_SIZE], signed[_MAC_SIZE:]
         if not hmac.compare_digest(mac, self._mac(key, compression, body)):
             raise DecodeError("wrong signature")
@@ -54,25 +45,16 @@ class Signer:
 
 
 def dumps(value: Any) -> bytes:
-    """`value` pickled.
-
-    Raises:
-        ValidationError: It can't be.
-    """
+    """`value` pickled; `ValidationError` if it can't be."""
     try:
         return pickle.dumps(value, protocol=5)
     except Exception as exc:  # noqa: BLE001  runs the user's type: anything can come out
-        raise ValidationError(
-            f"a value of type {type(value).__qualname__} can't be pickled: {type(exc).__name__}"
-        ) from None
+        name = type(value).__qualname__
+        raise ValidationError(f"a value of type {name} can't be pickled: {type(exc).__name__}") from None
 
 
 def loads(body: bytes) -> Any:
-    """The value; `body` must have been verified.
-
-    Raises:
-        DecodeError: It does not unpickle here.
-    """
+    """The value of a body that has been verified; `DecodeError` if it does not unpickle here."""
     try:
         return pickle.loads(body)  # noqa: S301  signed with the application's own secret, and verified
     except Exception as exc:  # noqa: BLE001  runs the user's type: anything can come out

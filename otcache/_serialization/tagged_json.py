@@ -38,11 +38,7 @@ def dumps(value: Any, scope: Scope) -> bytes:
 
 
 def loads(body: bytes, scope: Scope) -> Any:
-    """The value that `dumps` was given.
-
-    Raises:
-        DecodeError: The bytes are none of `dumps`, or name a type that is not declared.
-    """
+    """The value that `dumps` was given; `DecodeError` if the bytes are none of its, or name an unknown type."""
     try:
         return _Reader(scope).value(orjson.loads(body))
     except DecodeError:
@@ -52,11 +48,7 @@ def loads(body: bytes, scope: Scope) -> Any:
 
 
 def canonical(value: Any, scope: Scope) -> bytes:
-    """Bytes that are equal exactly for equal values of the same types, whatever the order in dictionaries and sets.
-
-    Raises:
-        ValidationError: As `dumps`.
-    """
+    """Bytes that are equal exactly for equal values of the same types, in whatever order; refuses what `dumps` does."""
     return _bytes_of(_sorted(_tree(value, scope)))
 
 
@@ -138,19 +130,16 @@ class _Writer:
         raise ValidationError(*refusals[0])  # of the most faithful way: it names what to declare
 
     def _dumped(self, row: Declared, dump: Callable[[Any], Any], value: Any, depth: int) -> Any:
+        name = row.cls.__qualname__
         try:
             tree = self.tree(dump(value), depth)
             kept = not row.verify or same(row.load(_Reader(self._scope).value(tree)), value)
         except ValidationError:
             raise
         except Exception as exc:  # noqa: BLE001  runs the user's type: anything can come out
-            raise ValidationError(
-                f"a value of type {row.cls.__qualname__} can't be read: {type(exc).__name__}"
-            ) from None
+            raise ValidationError(f"a value of type {name} can't be read: {type(exc).__name__}") from None
         if not kept:
-            raise ValidationError(
-                f"{row.cls.__qualname__}: model_validate does not make an equal value of model_dump's"
-            )
+            raise ValidationError(f"{name}: model_validate does not make an equal value of model_dump's")
         return tree
 
 
@@ -221,9 +210,8 @@ def _to_zone(zone: tzinfo | None) -> Any:
     if type(zone) is timezone or _is_pydantic(zone):
         offset = cast("timedelta", zone.utcoffset(None))
         name = zone.tzname(None) if type(zone) is timezone else None
-        return (
-            offset // _MICROSECOND if name in (None, timezone(offset).tzname(None)) else [offset // _MICROSECOND, name]
-        )
+        micros = offset // _MICROSECOND
+        return micros if name in (None, timezone(offset).tzname(None)) else [micros, name]
     return _refuse_zone(zone)
 
 
@@ -234,10 +222,8 @@ def _is_pydantic(zone: tzinfo) -> bool:
 
 def _refuse_zone(zone: tzinfo) -> Any:
     shown = f"{type(zone).__module__}.{type(zone).__qualname__}"
-    raise ValidationError(
-        f"a time with a tzinfo of type {shown} can't be cached: use zoneinfo.ZoneInfo(key) or datetime.timezone",
-        {"type": shown},
-    )
+    hint = "use zoneinfo.ZoneInfo(key) or datetime.timezone"
+    raise ValidationError(f"a time with a tzinfo of type {shown} can't be cached: {hint}", {"type": shown})
 
 
 def _from_zone(node: Any) -> tzinfo | None:
@@ -277,9 +263,7 @@ _TAGGED: Final = (
     _Scalar("!dt", datetime, _to_clock, lambda body: _from_clock(datetime, body)),
     _Scalar("!da", date, date.isoformat, date.fromisoformat),
     _Scalar("!ti", time, _to_clock, lambda body: _from_clock(time, body)),
-    _Scalar(
-        "!td", timedelta, lambda value: [value.days, value.seconds, value.microseconds], lambda body: timedelta(*body)
-    ),
+    _Scalar("!td", timedelta, lambda span: [span.days, span.seconds, span.microseconds], lambda body: timedelta(*body)),
 )
 # kinds that JSON holds except for some values
 _BIG: Final = _Scalar("!i", int, hex, lambda body: int(body, 16))  # decimal digits are limited by the interpreter

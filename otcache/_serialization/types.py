@@ -85,14 +85,10 @@ class Registry:
         rows = [row for row in _rows(kind) if row.cls not in self._by_type] if kind is not None else []
         if not rows:
             return self._all
-        taken = [row.name for row in rows if row.name in self._by_name]
-        if taken:
-            raise ValidationError(
-                "type= names a type whose name is declared for another: register it under its own name="
-            )
-        return Scope(
-            {**self._by_type, **{row.cls: row for row in rows}}, {**self._by_name, **{row.name: row for row in rows}}
-        )
+        if any(row.name in self._by_name for row in rows):
+            raise ValidationError("type= names a type whose name is declared for another: register it with name=")
+        by_type, by_name = {row.cls: row for row in rows}, {row.name: row for row in rows}
+        return Scope(self._by_type | by_type, self._by_name | by_name)
 
 
 REGISTRY: Final = Registry()
@@ -141,11 +137,7 @@ def is_declarable(cls: type) -> bool:
 
 
 def describe(cls: type, name: str) -> Declared:
-    """How instances of `cls` are written and read.
-
-    Raises:
-        ValidationError: It is of no kind that can be declared.
-    """
+    """How instances of `cls` are written and read; `ValidationError` if it is of no kind that can be declared."""
     make = _kind_of(cls)
     if make is None:
         raise ValidationError(f"{cls.__qualname__} is not a dataclass, an enum, a named tuple or a Pydantic model")
@@ -171,9 +163,8 @@ def _name_of(cls: type) -> str:
 def _check_reload(holder: Declared, row: Declared) -> None:
     """A class of a function may be another one at each call; a class of a module is the same one, loaded again."""
     if _name_of(holder.cls) != _name_of(row.cls) or "<locals>" in row.cls.__qualname__:
-        raise ValidationError(
-            f"the name of {row.cls.__qualname__} is already declared for another type: give it one with name="
-        )
+        hint = "give it one with name="
+        raise ValidationError(f"the name of {row.cls.__qualname__} is already declared for another type: {hint}")
 
 
 def _rows(kind: Any) -> tuple[Declared, ...]:

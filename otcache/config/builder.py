@@ -14,20 +14,11 @@ from otcache.config.presets import PRESETS, preset
 from otcache.config.sources import ai_from_options, overlay, read_environment, read_file, require_valid
 from otcache.exceptions import ConfigurationError, ValidationError
 
-_ENVIRONMENTS: Final[dict[str, dict[str, Any]]] = {
-    "development": {
-        "default_ttl": 1800,
-        "memory_cache_size": 50,
-        "compression_threshold": 2000,
-        "compression_level": 4,
-    },
-    "testing": {"default_ttl": 60, "memory_cache_size": 25, "compression_threshold": 1000, "compression_level": 1},
-    "production": {
-        "default_ttl": 7200,
-        "memory_cache_size": 200,
-        "compression_threshold": 1000,
-        "compression_level": 6,
-    },
+_TUNED: Final = ("default_ttl", "memory_cache_size", "compression_threshold", "compression_level")
+_ENVIRONMENTS: Final = {
+    "development": (1800, 50, 2000, 4),
+    "testing": (60, 25, 1000, 1),
+    "production": (7200, 200, 1000, 6),
 }
 
 
@@ -41,14 +32,11 @@ class CacheConfigBuilder:
         self._config = CacheConfig()
 
     def for_environment(self, environment: str) -> Self:
-        """Options that suit development, testing or production.
-
-        Raises:
-            ValidationError: The environment is another one.
-        """
+        """Options that suit development, testing or production; `ValidationError` for another one."""
         if environment not in _ENVIRONMENTS:
             raise ValidationError(f"environment={environment!r} is not one of {', '.join(ENVIRONMENTS)}")
-        return self.with_options(environment=environment, **_ENVIRONMENTS[environment])
+        tuned = dict(zip(_TUNED, _ENVIRONMENTS[environment], strict=True))
+        return self.with_options(environment=environment, **tuned)
 
     def with_redis(self, redis_url: str, password: str | None = None, use_tls: bool = False) -> Self:
         """Where Redis is. A password or TLS given earlier stays unless it is given here."""
@@ -74,62 +62,39 @@ class CacheConfigBuilder:
         return self.with_options(memory_cache_size=size)
 
     def with_ai_features(self, **ai_options: Any) -> Self:
-        """An AI cache, with these options of `AICacheConfig`.
-
-        Raises:
-            ValidationError: An option is unknown.
-        """
+        """An AI cache, with these options of `AICacheConfig`; `ValidationError` if one is unknown."""
         self._config = replace(self._config, ai_config=ai_from_options(ai_options, self._config.ai_config))
         return self
 
     def with_options(self, **options: Any) -> Self:
-        """Any other options of `CacheConfig`.
-
-        Raises:
-            ValidationError: An option is unknown.
-        """
+        """Any other options of `CacheConfig`; `ValidationError` if one is unknown."""
         self._config = overlay(self._config, options)
         return self
 
     def from_file(self, file_path: str | Path) -> Self:
-        """The options in a JSON file, as `save_to_file` writes it.
-
-        Raises:
-            ConfigurationError: It can't be read, is not a JSON object, or has an unknown option.
-        """
+        """The options in a JSON file, as `save_to_file` writes it; `ConfigurationError` if they can't be used."""
         try:
             return self.with_options(**read_file(file_path))
         except ValidationError as exc:
             raise ConfigurationError(f"{file_path}: {exc.message}", {"path": str(file_path)}) from exc
 
     def from_environment(self) -> Self:
-        """The options that `OTCACHE_...` variables set, after the preset that OTCACHE_PRESET names.
-
-        Raises:
-            ConfigurationError: A variable is unknown, or its value can't be used.
-        """
+        """The options of `OTCACHE_...` variables, over the preset of OTCACHE_PRESET; `ConfigurationError` if one is bad."""
         name = os.environ.get("OTCACHE_PRESET")
         if name:
-            self._start_from(name)
+            try:
+                self._config = preset(name)
+            except KeyError:
+                message = f"OTCACHE_PRESET is not one of {', '.join(PRESETS)}"
+                raise ConfigurationError(message, {"variable": "OTCACHE_PRESET"}) from None
         return self.with_options(**read_environment())
-
-    def _start_from(self, name: str) -> None:
-        try:
-            self._config = preset(name)
-        except KeyError:
-            message = f"OTCACHE_PRESET is not one of {', '.join(PRESETS)}"
-            raise ConfigurationError(message, {"variable": "OTCACHE_PRESET"}) from None
 
     def validate(self) -> ValidationResult:
         """Every error and warning of what has been collected."""
         return self._config.validate()
 
     def build(self) -> CacheConfig:
-        """The configuration.
-
-        Raises:
-            ValidationError: It is not valid; `context` has `errors` and `warnings`.
-        """
+        """The configuration; `ValidationError`, whose `context` has `errors` and `warnings`, if it is not valid."""
         ai = self._config.ai_config
         # mappings of its own: what the caller still holds must not change a built configuration
         own = AICacheConfig(**ai.to_dict()) if isinstance(ai, AICacheConfig) else ai

@@ -75,10 +75,10 @@ class Facts:
 
 
 def option(default: Any, meaning: str, **facts: Any) -> Any:
-    """A dataclass field that knows its `Facts`; a callable default makes a new object each time."""
+    """A dataclass field that knows its `Facts`; of a dictionary each object gets its own."""
     metadata = {"facts": Facts(meaning, **facts)}
-    if callable(default):
-        return field(default_factory=default, metadata=metadata)
+    if isinstance(default, dict):
+        return field(default_factory=default.copy, metadata=metadata)
     return field(default=default, metadata=metadata)
 
 
@@ -88,12 +88,8 @@ def facts_of(option_field: Field[Any]) -> Facts:
     return found
 
 
-def _tiers() -> dict[str, int]:
-    return {"small": 1000, "medium": 10000, "large": 100000}
-
-
-def _ttls() -> dict[str, int]:
-    return {"summarize": 7200, "sentiment": 3600, "key_points": 5400, "questions": 4800, "qa": 3600}
+_TIERS: Final = {"small": 1000, "medium": 10000, "large": 100000}
+_TTLS: Final = {"summarize": 7200, "sentiment": 3600, "key_points": 5400, "questions": 4800, "qa": 3600}
 
 
 @dataclass(frozen=True)
@@ -105,21 +101,17 @@ class AICacheConfig:
     )
     hash_algorithm: str = option("sha256", "The hash of texts and options, from hashlib.", choices=_HASHES)
     text_size_tiers: dict[str, int] = option(
-        _tiers,
-        "Longest text of each size class; what is longer is xlarge.",
-        unit="characters",
-        low=1,
-        high=10_000_000_000,
+        _TIERS, "Longest text of each size class; what is longer is xlarge.", unit="characters", low=1, high=10**10
     )
     operation_ttls: dict[str, int] = option(
-        _ttls, "Time to live by operation; others take `default_ttl`.", unit="s", low=0, high=LONGEST_TTL
+        _TTLS, "Time to live by operation; others take `default_ttl`.", unit="s", low=0, high=LONGEST_TTL
     )
     enable_smart_promotion: bool = option(True, "Copy responses to L1 only up to the medium size class.")
     max_text_length: int = option(
         100000, "Responses to longer texts are not cached.", unit="characters", low=1, high=10_000_000_000
     )
     token_prices: dict[str, float] = option(
-        dict,
+        {},
         "Prices for the savings metrics, by `model:token type`, or by token type for any model.",
         unit="USD per million tokens",
         low=0,
@@ -138,7 +130,8 @@ class AICacheConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Every option; what is in it can be changed without changing this object."""
-        return {f.name: _copied(getattr(self, f.name)) for f in fields(self)}
+        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: dict(value) if isinstance(value, Mapping) else value for name, value in found.items()}
 
 
 @dataclass(frozen=True, repr=False)
@@ -173,9 +166,7 @@ class CacheConfig:
     breaker_probe_seconds: float = option(
         0.5, "Time between probes while the circuit breaker is open.", unit="s", low=0.05, high=60
     )
-    journal_size: int = option(
-        10_000, "Failed writes that the repair journal holds.", unit="keys", low=1, high=1_000_000
-    )
+    journal_size: int = option(10_000, "Failed writes that the repair journal holds.", unit="keys", low=1, high=10**6)
     compression: Literal["zlib", "zstd"] = option("zlib", "The compressor.", choices=("zlib", "zstd"))
     l1_isolation: Literal["shared", "copy"] = option(
         "shared", "Whether L1 shares its objects with callers or gives each a copy.", choices=("shared", "copy")
@@ -283,10 +274,6 @@ def _shown(config: CacheConfig, option_field: Field[Any]) -> str:
     if option_field.name == "redis_url":
         return repr(config.shown_url)
     return "'***'" if facts_of(option_field).secret and value is not None else repr(value)
-
-
-def _copied(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else value
 
 
 # --- checks ---------------------------------------------------------------------------------------------

@@ -72,11 +72,7 @@ PRESETS: Final = ("development", "testing", "production", "ai_development", "ai_
 
 
 def preset(name: str) -> CacheConfig:
-    """The preset of a name; `ai-production` is `ai_production`.
-
-    Raises:
-        KeyError: There is none of that name.
-    """
+    """The preset of a name; `ai-production` is `ai_production`. `KeyError` if there is none."""
     wanted = name.replace("-", "_").lower()
     if wanted not in PRESETS:
         raise KeyError(name)

@@ -51,11 +51,7 @@ class _Base(BaseSettings):
             raise ConfigurationError(f"settings can't be used: {', '.join(names)}", {"options": names}) from None
 
     def to_cache_config(self) -> CacheConfig:
-        """The configuration that these settings describe.
-
-        Raises:
-            ValidationError: It is not valid.
-        """
+        """The configuration that these settings describe; `ValidationError` if it is not valid."""
         found = {name: _revealed(getattr(self, name)) for name in type(self).model_fields}
         return require_valid(CacheConfig(**found))
 

@@ -11,7 +11,7 @@ from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 from otcache.config._nearest import did_you_mean
-from otcache.config.model import AICacheConfig, CacheConfig, ValidationResult, environment_name, problems_of, type_name
+from otcache.config.model import AICacheConfig, CacheConfig, environment_name, problems_of, type_name
 from otcache.exceptions import ConfigurationError, ValidationError
 
 ALIASES: Final = {"l1_cache_size": "memory_cache_size", "max_size": "memory_cache_size"}
@@ -28,40 +28,22 @@ _AI_OPTIONS: Final = {f.name: f for f in fields(AICacheConfig)}
 
 
 def require_valid(config: CacheConfig) -> CacheConfig:
-    """`config`, if it is valid.
-
-    Raises:
-        ValidationError: It is not; `context` has `errors` and `warnings`.
-    """
+    """`config`; `ValidationError`, whose `context` has `errors` and `warnings`, if it is not valid."""
     result = config.validate()
     if not result.is_valid:
-        raise _invalid(result)
+        raise ValidationError("; ".join(result.errors), {"errors": result.errors, "warnings": result.warnings})
     return config
 
 
-def _invalid(result: ValidationResult) -> ValidationError:
-    return ValidationError("; ".join(result.errors), {"errors": result.errors, "warnings": result.warnings})
-
-
 def from_options(options: Mapping[str, Any], base: CacheConfig | None = None) -> CacheConfig:
-    """`base` with `options` over it; aliases are understood.
-
-    Raises:
-        ValidationError: An option is unknown, or its value can't be used.
-    """
-    known = _without_aliases(options)
-    _refuse_unknown(known, _OPTIONS)
-    if isinstance(known.get("ai_config"), Mapping):
-        known["ai_config"] = ai_from_options(known["ai_config"])
-    return require_valid(replace(base or CacheConfig(), **known))
+    """`base` with `options` over it, aliases understood; `ValidationError` for an unknown option or a bad value."""
+    start = base or CacheConfig()
+    # AI options are given as a whole here: those of `base` are not under them
+    return require_valid(overlay(replace(start, ai_config=None) if "ai_config" in options else start, options))
 
 
 def ai_from_options(options: Mapping[str, Any], base: AICacheConfig | None = None) -> AICacheConfig:
-    """`base` with AI options over it.
-
-    Raises:
-        ValidationError: An option is unknown.
-    """
+    """`base` with AI options over it; `ValidationError` if one is unknown."""
     _refuse_unknown(options, _AI_OPTIONS)
     return replace(base or AICacheConfig(), **options)
 
@@ -70,10 +52,8 @@ def from_mapping(mapping: Mapping[str, Any], base: CacheConfig | None = None) ->
     """What a dictionary describes, written by hand or by `CacheConfig.to_dict`.
 
     If it has the key `ai_config`, that alone decides whether an AI cache is meant. If not, AI options
-    in it, or `memory_cache_size`, mean one.
-
-    Raises:
-        ValidationError: `redis_url` is missing, a key is unknown, or a value can't be used.
+    in it, or `memory_cache_size`, mean one. A `ValidationError` says that `redis_url` is missing, or which key or value
+    can't be used.
     """
     if not isinstance(mapping, Mapping):
         raise ValidationError(f"config is {type(mapping).__name__}, not a mapping")
@@ -94,9 +74,8 @@ def _without_aliases(options: Mapping[str, Any]) -> dict[str, Any]:
         if alias not in options:
             continue
         if name in found and found[name] != options[alias]:
-            raise ValidationError(
-                f"{alias}={options[alias]!r} and {name}={found[name]!r} are one option with two values"
-            )
+            both = f"{alias}={options[alias]!r} and {name}={found[name]!r}"
+            raise ValidationError(f"{both} are one option with two values")
         found[name] = options[alias]
     return found
 
@@ -111,11 +90,7 @@ def _refuse_unknown(options: Mapping[str, Any], known: Mapping[str, Any]) -> Non
 
 
 def read_file(path: str | Path) -> dict[str, Any]:
-    """The options in a JSON file.
-
-    Raises:
-        ConfigurationError: The file can't be read, or is not a JSON object.
-    """
+    """The options in a JSON file; `ConfigurationError` if it can't be read, or is not a JSON object."""
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as exc:
@@ -135,11 +110,7 @@ def read_file(path: str | Path) -> dict[str, Any]:
 
 
 def read_environment(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The options that the environment sets; AI options as a mapping under `ai_config`.
-
-    Raises:
-        ConfigurationError: A variable is unknown, or its value can't be used. Secrets are not shown.
-    """
+    """The environment's options, AI options in `ai_config`; `ConfigurationError`, without secrets, if one is bad."""
     environ = os.environ if environ is None else environ
     names = {environment_name(f): f for name, f in _OPTIONS.items() if name != "ai_config"}
     ai_names = {environment_name(f, "OTCACHE_AI__"): f for f in _AI_OPTIONS.values()}
@@ -198,11 +169,7 @@ def _mapping(text: str) -> dict[str, Any]:
 
 
 def overlay(base: CacheConfig, options: Mapping[str, Any]) -> CacheConfig:
-    """`base` with `options` over it, AI options merged one by one; not validated.
-
-    Raises:
-        ValidationError: An option is unknown.
-    """
+    """`base` with `options` over it, AI options one by one, not validated; `ValidationError` if one is unknown."""
     known = _without_aliases(options)
     _refuse_unknown(known, _OPTIONS)
     if isinstance(known.get("ai_config"), Mapping):

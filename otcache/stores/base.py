@@ -15,6 +15,10 @@ from otcache.exceptions import StoreError
 
 ChangeMessage = Callable[[Sequence[str]], bytes]
 """Makes the invalidation message for changed keys. Only a store that comes with a channel is ever given one."""
+Receive = Callable[[bytes], None]
+"""Called with every message, in the order of its server, in the event loop. It must not raise."""
+Lost = Callable[[StoreError], None]
+"""Called once, if a connection ends by itself after `open` has returned."""
 
 
 class Location(NamedTuple):
@@ -225,13 +229,8 @@ class Subscription(Protocol):
 class ChangeChannel(Protocol):
     """Messages about changes, to every process that shares the store."""
 
-    def subscribe(self, receive: Callable[[bytes], None], lost: Callable[[StoreError], None]) -> Subscription:
-        """Return a subscription that is not open yet.
-
-        Args:
-            receive: Called with every message, in the order of its server, in the event loop. It must not raise.
-            lost: Called once, if a connection ends by itself after `open` has returned.
-        """
+    def subscribe(self, receive: Receive, lost: Lost) -> Subscription:
+        """Return a subscription that is not open yet."""
 
 
 # --- all of it ----------------------------------------------------------------------------------------------

@@ -19,11 +19,7 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,30}")
 
 
 def register_store(
-    scheme: str,
-    opener: Opener | str,
-    *,
-    check: Callable[[str], object] | str | None = None,
-    tls: bool | None = None,
+    scheme: str, opener: Opener | str, *, check: Callable[[str], object] | str | None = None, tls: bool | None = None
 ) -> None:
     """Let `redis_url` (`OTCACHE_REDIS_URL`) begin with `scheme://`; the last registration of a scheme counts.
 

@@ -139,7 +139,8 @@ class Capture:
 
     def metric_value(self, name: str, **attributes: str) -> float:
         """The sum over the series of a metric that have these attributes (`_` stands for `.`); 0 if there are none."""
-        points = [p for p in self.metrics().get(name, []) if _has(p.attributes, attributes)]
+        wanted = {attribute.replace("_", "."): value for attribute, value in attributes.items()}.items()
+        points = (point for point in self.metrics().get(name, []) if wanted <= point.attributes.items())
         return sum(point.value or point.count for point in points)
 
     def clear(self) -> None:
@@ -161,11 +162,7 @@ class Capture:
         return "\n".join(lines(None, 0))
 
     def assert_schema(self) -> None:
-        """Everything of otcache's that was captured is in the catalogue, with the type and values it says.
-
-        Raises:
-            AssertionError: Names every difference.
-        """
+        """All of otcache's that was captured is as the catalogue says; an `AssertionError` names every difference."""
         found = [*self._metric_problems(), *self._span_problems(), *self._event_problems()]
         assert not found, "\n".join(found)
 
@@ -245,12 +242,10 @@ def _kind(data: Any) -> str:
 _TYPES: Final[dict[str, type]] = {"string": str, "int": int, "double": float, "boolean": bool}
 
 
-def _set_problems(
-    where: str,
-    found: Mapping[str, Any],
-    required: tuple[catalog.Attribute, ...],
-    optional: tuple[catalog.Attribute, ...],
-) -> Iterator[str]:
+_Rows = tuple[catalog.Attribute, ...]
+
+
+def _set_problems(where: str, found: Mapping[str, Any], required: _Rows, optional: _Rows) -> Iterator[str]:
     known = {attribute.name: attribute for attribute in required + optional}
     for attribute in required:
         if attribute.name not in found:
@@ -262,10 +257,6 @@ def _set_problems(
             yield f"{where} has {name}={value!r}, not of type {known[name].type}"
         elif (values := known[name].values) is not None and value not in values:
             yield f"{where} has {name}={value!r}, not one of {', '.join(values)}"
-
-
-def _has(attributes: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:
-    return all(attributes.get(name.replace("_", ".")) == value for name, value in wanted.items())
 
 
 def _span(span: ReadableSpan, names: Mapping[int, str]) -> Span:
@@ -296,10 +287,8 @@ def _point(point: Any) -> Point:
 
 
 def _event(record: Any) -> EventRecord:
-    facts = dict(record.attributes or {})
-    return EventRecord(
-        record.event_name or "", record.severity_text or "", str(record.body), facts, record.trace_id, record.span_id
-    )
+    name, severity, facts = record.event_name or "", record.severity_text or "", dict(record.attributes or {})
+    return EventRecord(name, severity, str(record.body), facts, record.trace_id, record.span_id)
 
 
 @contextmanager

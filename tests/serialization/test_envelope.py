@@ -18,13 +18,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otcache._serialization.envelope import EXPIRY_OFFSET, pack_expiry
 from otcache._serialization.serializer import (
-    EXPIRY_OFFSET,
     DecodeError,
     Facts,
     Serializer,
     Writer,
-    pack_expiry,
     register_type,
 )
 from otcache.exceptions import ConfigurationError, ValidationError

@@ -37,7 +37,7 @@ Listen = Callable[[RedisStore], Awaitable[Ear]]
 def ear_of(store: RedisStore) -> Ear:
     """A subscription that is not open yet; the test closes it."""
     ear = Ear()
-    ear.subscription = store.coordination.subscribe(ear.heard.append, ear.lost.append)
+    ear.subscription = store.subscribe(ear.heard.append, ear.lost.append)
     return ear
 
 

@@ -19,12 +19,12 @@ LIMIT = 1000
 
 
 async def test_lost_versions_begin_a_new_epoch(store: RedisStore, place: Place, prefix: str) -> None:
-    await store.coordination.invalidate("t:a", ID, LIMIT, b"")
+    await store.invalidate("t:a", ID, LIMIT, b"")
     name = f"{prefix.removesuffix(':')}@1:stamps"
     server = place.servers.owner(name) if hasattr(place.servers, "owner") else place.servers
     getattr(server, "master", server).command("DEL", name)
 
-    assert await store.coordination.versions(ID, 1, OTHER) == InvalidationRows(OTHER, [])
+    assert await store.versions(ID, 1, OTHER) == InvalidationRows(OTHER, [])
 
 
 async def test_racing_invalidations_get_different_versions(place: Place, connect: Connect, listen: Listen) -> None:
@@ -32,28 +32,24 @@ async def test_racing_invalidations_get_different_versions(place: Place, connect
     ear = await listen(stores[0])
 
     answers = await asyncio.gather(
-        *(
-            store.coordination.invalidate("t:same", f"{who:08x}", LIMIT, b"s ")
-            for who, store in enumerate(stores)
-            for _ in range(10)
-        )
+        *(store.invalidate("t:same", f"{who:08x}", LIMIT, b"s ") for who, store in enumerate(stores) for _ in range(10))
     )
 
     assert len({epoch for epoch, _ in answers}) == 1
     assert sorted(number for _, number in answers) == list(range(1, 41))
     assert await ear.all() == [b"s %d t:same" % number for number in range(1, 41)]
-    assert (await stores[0].coordination.versions("", 0, ID)).rows == [("t:same", 40)]
+    assert (await stores[0].versions("", 0, ID)).rows == [("t:same", 40)]
 
 
 async def test_after_the_last_version_a_new_epoch_begins(server: RedisServer, connect: Any, prefix: str) -> None:
     store = connect(server.url)
-    await store.coordination.invalidate("t:a", ID, LIMIT, b"")
+    await store.invalidate("t:a", ID, LIMIT, b"")
     server.command("ZADD", f"{prefix.removesuffix(':')}@1:stamps", 2**32 - 2, "t:a")
 
-    answers = [await store.coordination.invalidate("t:b", OTHER, LIMIT, b"") for _ in range(2)]
+    answers = [await store.invalidate("t:b", OTHER, LIMIT, b"") for _ in range(2)]
 
     assert answers == [(ID, 2**32 - 1), (OTHER, 1)]
-    assert await store.coordination.versions(ID, 2**32 - 1, ID) == InvalidationRows(OTHER, [("t:b", 1)])
+    assert await store.versions(ID, 2**32 - 1, ID) == InvalidationRows(OTHER, [("t:b", 1)])
 
 
 async def test_an_entry_of_another_type_is_none_and_a_lock_of_another_type_an_error(
@@ -63,11 +59,11 @@ async def test_an_entry_of_another_type_is_none_and_a_lock_of_another_type_an_er
     server.command("RPUSH", f"{prefix}entry", "x")
     server.command("RPUSH", f"{prefix.removesuffix(':')}@1:lock:lock", "x")
 
-    assert await store.coordination.lock("entry", b"me", 60_000) == LockAttempt(None, 0, None)
+    assert await store.lock("entry", b"me", 60_000) == LockAttempt(None, 0, None)
     for call in (
-        store.coordination.lock("lock", b"me", 60_000),
-        store.coordination.renew("lock", b"", 1),
-        store.coordination.unlock("lock", b"", b""),
+        store.lock("lock", b"me", 60_000),
+        store.renew("lock", b"", 1),
+        store.unlock("lock", b"", b""),
     ):
         with pytest.raises(StoreError, match="WRONGTYPE"):
             await call

@@ -64,10 +64,10 @@ async def test_one_change_is_published_once(server: RedisServer, connect: Connec
     await store.write("key", ENTRY, 0, message)
     await store.touch("key", 1000, message)
     await store.remove(["key", "other"], message)
-    await store.coordination.invalidate("t:tag", "0" * 8, 10, b"s ")
-    await store.coordination.lock("key", b"me", 1000)
-    await store.coordination.renew("key", b"me", 1000)
-    await store.coordination.unlock("key", b"me", b"f")
+    await store.invalidate("t:tag", "0" * 8, 10, b"s ")
+    await store.lock("key", b"me", 1000)
+    await store.renew("key", b"me", 1000)
+    await store.unlock("key", b"me", b"f")
 
     await ear.subscription.ping()
     assert ear.heard == [b"k key", b"k key", b"k key,other", b"s 1 t:tag", b"f"]
@@ -89,8 +89,8 @@ async def test_two_caches_do_not_hear_each_other(redis_server: RedisServer, pref
 async def test_stamps_and_locks_are_no_entries(place: Place, prefix: str) -> None:
     store, neighbour = place.store(f"{prefix}web:"), place.store(f"{prefix}we:")
     await store.write("key", b"", 0, message)
-    await store.coordination.invalidate("t:tag", "0" * 8, 10, b"s ")
-    await store.coordination.lock("key", b"me", 60_000)
+    await store.invalidate("t:tag", "0" * 8, 10, b"s ")
+    await store.lock("key", b"me", 60_000)
 
     assert [key async for keys in store.scan("*") for key in keys] == ["key"]
     assert [key async for keys in neighbour.scan("*") for key in keys] == []
@@ -118,10 +118,10 @@ def _changes(store: RedisStore) -> list[Callable[[], Awaitable[Any]]]:
         lambda: store.write("key", b"x", 60_000, message),
         lambda: store.remove(["key", "other"], message),
         lambda: store.touch("key", 60_000, message),
-        lambda: store.coordination.versions("", 0, "0" * 8),
-        lambda: store.coordination.invalidate("t:tag", "0" * 8, 10, b"s "),
-        lambda: store.coordination.lock("new", b"me", 1000),
-        lambda: store.coordination.unlock("held", b"me", b"f"),
+        lambda: store.versions("", 0, "0" * 8),
+        lambda: store.invalidate("t:tag", "0" * 8, 10, b"s "),
+        lambda: store.lock("new", b"me", 1000),
+        lambda: store.unlock("held", b"me", b"f"),
     ]
 
 
@@ -149,7 +149,7 @@ async def test_a_replica_refuses_scripts_as_it_does_commands(
 ) -> None:
     master = connect(private_server.url)
     await master.write("key", ENTRY, 0)
-    await master.coordination.lock("held", b"me", 60_000)
+    await master.lock("held", b"me", 60_000)
     replica = start(RedisServer(private_server.kind, replica_of=private_server))
     wait_for(lambda: replica.command("DBSIZE") == 2, "replication")
     store = connect(replica.url)
@@ -218,7 +218,7 @@ async def test_scripts_follow_a_slot_that_has_moved(
 
     assert (errors, removed) == ([None] * 2, 2)
     assert await store.touch("{k}1", 60_000, message)
-    assert (await store.coordination.lock("{k}1", b"me", 1000)).payload is not None
+    assert (await store.lock("{k}1", b"me", 1000)).payload is not None
     assert set(await ear.all()) == {b"k {k}1", b"k {k}2", b"k other"}
 
 
@@ -238,4 +238,4 @@ async def test_scripts_ask_at_both_ends_of_a_slot_that_is_moving(
     assert errors == [None, None]
     assert await store.touch("{k}new", 60_000, message)
     assert await store.remove(["{k}stays", "{k}2", "{k}absent"], message) == 2
-    assert (await store.coordination.lock("{k}1", b"me", 1000)).payload == b"1"
+    assert (await store.lock("{k}1", b"me", 1000)).payload == b"1"

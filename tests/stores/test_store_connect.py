@@ -9,7 +9,7 @@ import pytest
 
 from otcache.config import CacheConfig
 from otcache.exceptions import ConfigurationError
-from otcache.stores.redis.store import RedisStore
+from otcache.stores.redis.store import open_redis
 from otcache.stores.redis.target import RedisTarget, resolve_target
 from tests.rows import every
 from tests.servers import Certificates
@@ -41,15 +41,15 @@ def test_a_url_says_where(url: str, expected: RedisTarget) -> None:
         ("redis://h", {}, (None, None)),
         ("redis://:p%40ss@h", {}, (None, "p@ss")),
         ("redis://us%3Aer:p:ss@h", {}, ("us:er", "p:ss")),
-        ("redis://user:old@h", {"password": "new"}, ("user", "new")),
-        ("redis://user:old@h", {"username": "other", "password": "new"}, ("other", "new")),
+        ("redis://user:old@h", {"redis_password": "new"}, ("user", "new")),
+        ("redis://user:old@h", {"redis_username": "other", "redis_password": "new"}, ("other", "new")),
         ("unix://user:word@/s", {}, ("user", "word")),
         ("unix:///s?password=word&username=user", {}, ("user", "word")),
         ("redis+sentinel://user:word@h/service", {}, ("user", "word")),
     ],
 )
 def test_an_option_wins_over_the_urls_part(url: str, options: Any, credentials: tuple[str | None, str | None]) -> None:
-    target = resolve_target(url, **options)
+    target = resolve_target(url, CacheConfig(**options))
 
     assert (target.username, target.password) == credentials
 
@@ -66,7 +66,7 @@ def test_the_sentinels_have_credentials_of_their_own() -> None:
     [
         ("redis://user:s3cret@h:1/2", {}, "redis://user@h:1/2"),
         ("redis://:s3cret@h", {"use_tls": True}, "rediss://h:6379/0"),
-        ("rediss://h", {"password": "s3cret"}, "rediss://h:6379/0"),
+        ("rediss://h", {"redis_password": "s3cret"}, "rediss://h:6379/0"),
         ("redis://[::1]", {}, "redis://[::1]:6379/0"),
         ("unix:///s?password=s3cret", {}, "unix:///s?db=0"),
         ("redis+sentinel://:s3cret@a,b:1/service", {}, "redis+sentinel://a:26379,b:1/service/0"),
@@ -74,7 +74,7 @@ def test_the_sentinels_have_credentials_of_their_own() -> None:
     ],
 )
 def test_nothing_shown_holds_a_password(url: str, options: Any, shown: str) -> None:
-    target = resolve_target(url, **options)
+    target = resolve_target(url, CacheConfig(**options))
 
     assert target.url == shown
     assert "s3cret" not in repr(target)
@@ -120,7 +120,7 @@ def test_a_bad_url_is_refused_without_repeating_it(url: str) -> None:
 
 def test_a_unix_socket_has_no_tls() -> None:
     with pytest.raises(ConfigurationError, match="unix socket"):
-        resolve_target("unix:///s", use_tls=True)
+        resolve_target("unix:///s", CacheConfig(use_tls=True))
 
 
 @pytest.mark.parametrize("option", ["tls_ca_path", "tls_cert_path"])
@@ -132,12 +132,12 @@ def test_a_tls_file_that_is_none_is_refused_at_once(tmp_path: Path, option: str,
     options: dict[str, Any] = {option: str(path)}
 
     with pytest.raises(ConfigurationError, match=option):
-        resolve_target("redis://h", **options)
+        resolve_target("redis://h", CacheConfig(**options))
 
 
 def test_a_key_needs_its_certificate() -> None:
     with pytest.raises(ConfigurationError, match="tls_cert_path"):
-        resolve_target("rediss://h", tls_key_path="/key.pem")
+        resolve_target("rediss://h", CacheConfig(tls_key_path="/key.pem"))
 
 
 def test_tls_files_are_read_once_and_imply_tls(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_tls_files_are_read_once_and_imply_tls(tmp_path: Path) -> None:
         {"tls_ca_path": str(tmp_path)},
     ]
     for options in every:
-        target = resolve_target("redis://h", **options)
+        target = resolve_target("redis://h", CacheConfig(**options))
 
         assert target.tls is not None
         assert target.tls.check_hostname
@@ -161,11 +161,11 @@ def test_tls_files_are_read_once_and_imply_tls(tmp_path: Path) -> None:
 def test_a_store_is_what_its_configuration_says() -> None:
     config = CacheConfig(redis_url="redis://u:p@h:7/3", name="web", key_prefix="app:", max_connections=9, timeout=0.5)
 
-    store = RedisStore.from_config(config, "p:")
+    store = open_redis(config, "p:").store
 
     assert store.location == ("redis://u@h:7/3", "redis", "h", 7, "3")
 
 
 def test_a_configuration_without_a_url_makes_no_store() -> None:
     with pytest.raises(ConfigurationError, match="redis_url"):
-        RedisStore.from_config(CacheConfig(), "p:")
+        open_redis(CacheConfig(), "p:")

@@ -64,9 +64,9 @@ def _calls(store: RedisStore) -> list[Callable[[], Awaitable[Any]]]:
         lambda: store.touch("key", 60_000),
         lambda: store.write("key", ENTRY, 60_000, message),
         lambda: store.remove(["a", "b", "c"], message),
-        lambda: store.coordination.versions("", 0, "0" * 8),
-        lambda: store.coordination.invalidate("t:tag", "0" * 8, 10, b""),
-        lambda: store.coordination.lock("key", b"me", 1000),
+        lambda: store.versions("", 0, "0" * 8),
+        lambda: store.invalidate("t:tag", "0" * 8, 10, b""),
+        lambda: store.lock("key", b"me", 1000),
         scan,
     ]
 
@@ -154,8 +154,8 @@ def _client_ids(server: RedisServer) -> list[str]:
     ("options", "expected"),
     [
         ({}, ("auth", "NOAUTH", True)),
-        ({"password": "wrong"}, ("auth", "WRONGPASS", True)),
-        ({"username": "nobody", "password": "secret"}, ("auth", "WRONGPASS", True)),
+        ({"redis_password": "wrong"}, ("auth", "WRONGPASS", True)),
+        ({"redis_username": "nobody", "redis_password": "secret"}, ("auth", "WRONGPASS", True)),
     ],
 )
 async def test_a_server_that_needs_a_password_says_which_way_it_failed(
@@ -172,7 +172,7 @@ async def test_a_server_that_needs_a_password_says_which_way_it_failed(
 async def test_the_right_password_opens(start: Any, kind: Kind, connect: Connect, where: str) -> None:
     server = start(RedisServer(kind, password="s:e/c@ret"))
     in_url = {"url": ":s%3Ae%2Fc%40ret@", "option": "", "option over url": ":wrong@"}[where]
-    options = {} if where == "url" else {"password": "s:e/c@ret"}
+    options = {} if where == "url" else {"redis_password": "s:e/c@ret"}
     store = connect(server.url.replace("://", f"://{in_url}"), **options)
 
     await store.write("key", b"x", 0)
@@ -181,7 +181,7 @@ async def test_the_right_password_opens(start: Any, kind: Kind, connect: Connect
 
 
 async def test_a_password_that_nobody_asked_for_is_refused(server: RedisServer, connect: Connect) -> None:
-    store = connect(server.url, password="unasked")
+    store = connect(server.url, redis_password="unasked")
 
     reason, error_type, counts = await _refusal(store.read("key"))
 

@@ -214,7 +214,7 @@ async def test_it_shows_its_password(start: Any, kind: Kind, connect: Connect, l
 
     assert await _refusal(ear_of(connect(server.url)).subscription.open()) == ("auth", "NOAUTH", True)
 
-    store = connect(server.url, password="s3cret")
+    store = connect(server.url, redis_password="s3cret")
     ear = await listen(store)
     await store.write("key", b"", 0, message)
     assert await ear.all() == [b"k key"]
@@ -388,7 +388,7 @@ async def test_closing_what_is_lost_leaves_nothing(private_place: Place, connect
 async def test_a_receiver_that_fails_ends_the_subscription_audibly(server: RedisServer, connect: Connect) -> None:
     store, lost = connect(server.url), list[StoreError]()
     none: list[bytes] = []
-    subscription = store.coordination.subscribe(lambda message: none.remove(message), lost.append)
+    subscription = store.subscribe(lambda message: none.remove(message), lost.append)
     await subscription.open()
 
     await store.write("key", b"", 0, message)

@@ -1,19 +1,30 @@
-"""Entries in Redis, by redis-py: plain string keys under one prefix."""
+"""A Redis, by redis-py: entries as plain string keys under a prefix, and what the processes that share it agree on."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Sequence
-from typing import Final, Self
+from typing import Any, Final
+
+from redis.exceptions import ResponseError
 
 from otcache.config import CacheConfig
 from otcache.exceptions import StoreError
-from otcache.stores.base import Backend, ChangeMessage, Location
+from otcache.stores.base import (
+    Backend,
+    ChangeMessage,
+    InvalidationRows,
+    Location,
+    LockAttempt,
+    Lost,
+    Receive,
+    Subscription,
+)
 from otcache.stores.redis import scripts
 from otcache.stores.redis.client import Command
-from otcache.stores.redis.commands import as_mget, is_ok, not_ok, or_raise, write_command, write_error
-from otcache.stores.redis.coordination import RedisCoordination
-from otcache.stores.redis.session import RedisSession
+from otcache.stores.redis.errors import server_prefix, translate
+from otcache.stores.redis.session import RedisNames, RedisSession
+from otcache.stores.redis.subscription import RedisSubscription
 from otcache.stores.redis.target import RedisTarget, resolve_target
 
 SCAN_COUNT: Final = 1000
@@ -24,16 +35,12 @@ _ROUNDING_MS: Final = 2
 
 
 def open_redis(config: CacheConfig, prefix: str) -> Backend:
-    """The Redis that `config.redis_url` names, with everything it can do. Opens no connection.
-
-    Raises:
-        ConfigurationError: The URL or a TLS file can't be used.
-    """
-    return RedisStore.from_config(config, prefix).backend
+    """The Redis of `config`, with all that it can do; `ConfigurationError` if its URL or a TLS file can't be used."""
+    return RedisStore(resolve_target(config.redis_url or "", config), prefix).backend
 
 
 class RedisStore:
-    """A Redis, a Sentinel's master or a Redis Cluster as a `ByteStore`.
+    """A Redis, a Sentinel's master or a Redis Cluster: `ByteStore`, `Invalidations`, `Locks` and `ChangeChannel`.
 
     Opens no connection before the first call. Belongs to the event loop that uses it: used from another one, it
     connects again there and cuts the connections of the first.
@@ -46,7 +53,6 @@ class RedisStore:
         location: Where it is.
         session: Its connections.
         clock: The server's clock.
-        coordination: Invalidations, locks and messages on the same connections.
     """
 
     def __init__(self, target: RedisTarget, prefix: str) -> None:
@@ -55,38 +61,17 @@ class RedisStore:
         self.session = RedisSession(target, prefix)
         self._names = self.session.names
         self.clock = RedisClock(self.session)
-        self.coordination = RedisCoordination(self.session)
-
-    @classmethod
-    def from_config(cls, config: CacheConfig, prefix: str) -> Self:
-        """The store that `config` names.
-
-        Raises:
-            ConfigurationError: There is no URL, or it or a TLS file can't be used.
-        """
-        target = resolve_target(
-            config.redis_url or "",
-            username=config.redis_username,
-            password=config.redis_password,
-            use_tls=config.use_tls,
-            tls_ca_path=config.tls_ca_path,
-            tls_cert_path=config.tls_cert_path,
-            tls_key_path=config.tls_key_path,
-            tls_verify=config.tls_verify,
-            max_connections=config.max_connections,
-            timeout=config.timeout,
-        )
-        return cls(target, prefix)
 
     @property
     def backend(self) -> Backend:
         """This store and everything it can do besides."""
-        session, others = self.session, self.coordination
-        return Backend(self, others, others, others, session, session.place)
+        return Backend(self, self, self, self, self.session, self.session.place)
+
+    async def close(self) -> None:
+        await self.session.close()
 
     async def ping(self) -> None:
-        with self.session.use() as link:
-            await link.execute("PING")
+        await self.session.execute("PING")
 
     # --- reading ------------------------------------------------------------------------------------
 
@@ -104,15 +89,13 @@ class RedisStore:
                 found: list[bytes | None] = await link.execute("MGET", *names)
                 return found
             answers = await link.batch([("GET", name) for name in names])
-            return [as_mget(answer) for answer in answers]
+            return [_as_mget(answer) for answer in answers]
 
     async def contains(self, key: str) -> bool:
-        with self.session.use() as link:
-            return bool(await link.execute("EXISTS", self._names.entry(key)))
+        return bool(await self.session.execute("EXISTS", self._names.entry(key)))
 
     async def left_ms(self, key: str) -> int | None:
-        with self.session.use() as link:
-            left: int = await link.execute("PTTL", self._names.entry(key))
+        left: int = await self.session.execute("PTTL", self._names.entry(key))
         if left == -2:
             return None
         return 0 if left == -1 else max(left, 1)  # its last millisecond is not "for ever"
@@ -134,19 +117,19 @@ class RedisStore:
 
     async def write(self, key: str, payload: bytes, ttl_ms: int, message: ChangeMessage | None = None) -> None:
         with self.session.use() as link:
-            answer = await link.execute(*write_command(self._names, key, payload, ttl_ms, message))
-        if not is_ok(answer):
-            raise not_ok()
+            answer = await link.execute(*_write_command(self._names, key, payload, ttl_ms, message))
+        if (error := _write_error(answer)) is not None:
+            raise error
 
     async def write_many(
         self, items: Sequence[tuple[str, bytes]], ttl_ms: int, message: ChangeMessage | None = None
     ) -> list[StoreError | None]:
         if not items:
             return []
-        commands = [write_command(self._names, key, payload, ttl_ms, message) for key, payload in items]
+        commands = [_write_command(self._names, key, payload, ttl_ms, message) for key, payload in items]
         with self.session.use() as link:
             answers = await link.batch(commands)
-        errors = [write_error(answer) for answer in answers]
+        errors = [_write_error(answer) for answer in answers]
         failed = [error for error in errors if error is not None]
         if any(error.error_type == "READONLY" for error in failed):
             self.session.retire()
@@ -156,8 +139,7 @@ class RedisStore:
 
     async def touch(self, key: str, ttl_ms: int, message: ChangeMessage | None = None) -> bool:
         told = () if message is None else (self._names.channel, message([key]))
-        with self.session.use() as link:
-            return bool(await link.execute("EVAL", scripts.TOUCH, 1, self._names.entry(key), ttl_ms, *told))
+        return bool(await self.session.execute("EVAL", scripts.TOUCH, 1, self._names.entry(key), ttl_ms, *told))
 
     async def remove(self, keys: Sequence[str], message: ChangeMessage | None = None) -> int:
         if not keys:
@@ -166,7 +148,7 @@ class RedisStore:
             if not self.session.spread:
                 return int(await link.execute(*self._remove(keys, message)))
             answers = await link.batch([self._remove([key], message) for key in keys])
-            return sum(or_raise(answer) for answer in answers)
+            return sum(_or_raise(answer) for answer in answers)
 
     def _remove(self, keys: Sequence[str], message: ChangeMessage | None) -> Command:
         if message is None:
@@ -174,8 +156,103 @@ class RedisStore:
         names = self._names.entries_and_locks(keys)
         return ("EVAL", scripts.REMOVE, len(names), *names, self._names.channel, message(keys), len(keys))
 
-    async def close(self) -> None:
-        await self.session.close()
+    # --- invalidations ------------------------------------------------------------------------------
+
+    async def versions(self, known_id: str, since: int, new_id: str) -> InvalidationRows:
+        log = self._names.versions
+        name, rows = await self.session.execute("EVAL", scripts.VERSIONS, 1, log, known_id, since, new_id)
+        targets = [target.decode(errors="surrogateescape") for target in rows[::2]]
+        return InvalidationRows(_id(name), list(zip(targets, map(int, rows[1::2]), strict=True)))
+
+    async def invalidate(self, target: str, new_id: str, limit: int, head: bytes | None = None) -> tuple[str, int]:
+        told = () if head is None else (self._names.channel, head)
+        arguments = (target.encode(errors="surrogateescape"), new_id, limit, *told)
+        name, number = await self.session.execute("EVAL", scripts.INVALIDATE, 1, self._names.versions, *arguments)
+        return _id(name), number
+
+    # --- locks --------------------------------------------------------------------------------------
+
+    async def lock(self, key: str, value: bytes, ms: int) -> LockAttempt:
+        # on a cluster, lock and entry may be on two nodes, which answer in any order
+        take = ("EVAL", scripts.LOCK, 1, self._names.lock(key), value, ms)
+        with self.session.use() as link:
+            answer, payload = await link.batch([take, ("GET", self._names.entry(key))])
+            holder, left = (None, 0) if _or_raise(answer) == b"OK" else answer
+            return LockAttempt(holder, max(left, 0), _as_mget(payload))
+
+    async def seize(self, key: str, value: bytes, ms: int) -> None:
+        await self.session.execute("SET", self._names.lock(key), value, "PX", ms)
+
+    async def renew(self, key: str, value: bytes, ms: int) -> bool:
+        return bool(await self.session.execute("EVAL", scripts.RENEW, 1, self._names.lock(key), value, ms))
+
+    async def unlock(self, key: str, value: bytes, message: bytes | None = None) -> bool:
+        told = () if message is None else (self._names.channel, message)
+        return bool(await self.session.execute("EVAL", scripts.UNLOCK, 1, self._names.lock(key), value, *told))
+
+    async def write_loaded(
+        self, key: str, payload: bytes, ttl_ms: int, lock: bytes, message: ChangeMessage | None = None
+    ) -> bool:
+        names = self._names.entries_and_locks([key])
+        if len(names) == 1:  # its lock is on another node: nothing compares it in one step
+            command = _write_command(self._names, key, payload, ttl_ms, message)
+        else:
+            told = (b"", b"") if message is None else (self._names.channel, message([key]))
+            command = ("EVAL", scripts.WRITE_LOADED, 2, *names, *told, lock, payload, *_expiry(ttl_ms))
+        answer = await self.session.execute(*command)
+        if answer == 0:
+            return False
+        if (error := _write_error(answer)) is not None:
+            raise error
+        return True
+
+    # --- messages -----------------------------------------------------------------------------------
+
+    def subscribe(self, receive: Receive, lost: Lost) -> Subscription:
+        # on a cluster every primary repeats every message, some later than others
+        return RedisSubscription(self.session.target, self._names.channel, receive, lost)
+
+
+# --- commands and answers ---------------------------------------------------------------------------------
+
+
+def _write_command(names: RedisNames, key: str, payload: bytes, ttl_ms: int, message: ChangeMessage | None) -> Command:
+    """A plain SET, or the script that publishes in the same step."""
+    if message is None:
+        return ("SET", names.entry(key), payload, *_expiry(ttl_ms))
+    keys = names.entries_and_locks([key])
+    return ("EVAL", scripts.WRITE, len(keys), *keys, names.channel, message([key]), payload, *_expiry(ttl_ms))
+
+
+def _expiry(ttl_ms: int) -> tuple[Any, ...]:
+    """The end of a SET; 0 never expires."""
+    return ("PX", ttl_ms) if ttl_ms else ()
+
+
+def _write_error(answer: object) -> StoreError | None:
+    """What went wrong with a SET, by its answer: redis-py makes its OK a truth, a script's stays what it is."""
+    if isinstance(answer, Exception):
+        return translate(answer)
+    return None if answer is True or answer == b"OK" else StoreError("server_error", "ERR", counts=False)
+
+
+def _or_raise(answer: Any) -> Any:
+    """One answer of a batch."""
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _as_mget(answer: Any) -> bytes | None:
+    """The answer to a GET as MGET would give it: a key of another type is nothing."""
+    if isinstance(answer, ResponseError) and server_prefix(answer) == "WRONGTYPE":
+        return None
+    payload: bytes | None = _or_raise(answer)
+    return payload
+
+
+def _id(name: bytes) -> str:
+    return name.decode(errors="surrogateescape").removeprefix("#")
 
 
 class RedisClock:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextvars import Context
 from itertools import count
 from typing import Any
@@ -12,6 +11,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from otcache._concurrency.tasks import is_cancelled, quiet
 from otcache.exceptions import StoreError
+from otcache.stores.base import Lost, Receive
 from otcache.stores.redis.errors import translate
 from otcache.stores.redis.session import new_link
 from otcache.stores.redis.target import Address, RedisTarget, cut, new_connection, send
@@ -22,22 +22,9 @@ def _closed() -> StoreError:
 
 
 class RedisSubscription:
-    """A channel of a Redis, a Sentinel's master or every primary of a cluster as a `Subscription`.
+    """A channel of a Redis, a Sentinel's master or every primary of a cluster as a `Subscription`."""
 
-    Args:
-        target: Where it is.
-        channel: What to subscribe to.
-        receive: Called with every message, in order.
-        lost: Called once, if a connection ends by itself after `open` has returned.
-    """
-
-    def __init__(
-        self,
-        target: RedisTarget,
-        channel: bytes,
-        receive: Callable[[bytes], None],
-        lost: Callable[[StoreError], None],
-    ) -> None:
+    def __init__(self, target: RedisTarget, channel: bytes, receive: Receive, lost: Lost) -> None:
         self._target = target
         self._channel = channel
         self._receive = receive
@@ -56,7 +43,8 @@ class RedisSubscription:
         self._loop = asyncio.get_running_loop()
         try:
             self._places = await self._locate()
-            self._lines = [self._new_line(place) for place in self._places]
+            connections = [new_connection(self._target, place) for place in self._places]
+            self._lines = [_Line(each, self._channel, self._receive, self._line_ended) for each in connections]
             await asyncio.gather(*(line.ready for line in self._lines))
             self._require_life()
         except BaseException:
@@ -114,9 +102,6 @@ class RedisSubscription:
         if self._end is not None:
             raise self._end.with_traceback(None)  # or it would grow with every ping
 
-    def _new_line(self, place: Address) -> _Line:
-        return _Line(new_connection(self._target, place), self._channel, self._receive, self._line_ended)
-
     def _line_ended(self, error: StoreError) -> None:
         """One connection has ended by itself: without it, order and completeness are gone, so all end."""
         if self._end is None:
@@ -137,13 +122,7 @@ class RedisSubscription:
 class _Line:
     """A connection that subscribes and a task that reads it; the PONGs that are waited for, each by its own payload."""
 
-    def __init__(
-        self,
-        connection: AbstractConnection,
-        channel: bytes,
-        receive: Callable[[bytes], None],
-        ended: Callable[[StoreError], None],
-    ) -> None:
+    def __init__(self, connection: AbstractConnection, channel: bytes, receive: Receive, ended: Lost) -> None:
         loop = asyncio.get_running_loop()
         self._connection = connection
         self._receive = receive

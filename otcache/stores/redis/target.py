@@ -7,7 +7,7 @@ import re
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -18,6 +18,7 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool, SentinelManagedConnection
 from redis.backoff import NoBackoff
 
+from otcache.config import CacheConfig
 from otcache.config.url import scheme_problem, tls_of
 from otcache.exceptions import ConfigurationError
 from otcache.version import __version__
@@ -69,41 +70,23 @@ class RedisTarget:
         return f"{scheme}://{user}{hosts}{service}/{self.database}"
 
 
-def resolve_target(
-    url: str,
-    *,
-    username: str | None = None,
-    password: str | None = None,
-    use_tls: bool = False,
-    tls_ca_path: str | None = None,
-    tls_cert_path: str | None = None,
-    tls_key_path: str | None = None,
-    tls_verify: bool = True,
-    max_connections: int = 50,
-    timeout: float = 0.25,
-) -> RedisTarget:
+def resolve_target(url: str, options: CacheConfig | None = None) -> RedisTarget:
     """What `url` and the options over it mean. Reads the TLS files; opens no connection.
 
     Args:
         url: `redis://`, `rediss://`, `unix://`, `redis+sentinel://h1:p1,h2:p2/service/db`,
             `redis+cluster://h1:p1,h2:p2`, or the last two with `rediss`; user and password in it are percent-encoded.
-        username: Wins over the URL's.
-        password: Wins over the URL's.
-        use_tls: TLS whatever the scheme says; so do TLS files.
-        tls_ca_path: File or directory of the only certificate authorities to trust; `None` for the system's.
-        tls_cert_path: The client's certificate (PEM), with its key unless `tls_key_path` names another file.
-        tls_key_path: The certificate's key (PEM, not encrypted).
-        tls_verify: Whether the server's certificate and host name must be right.
-        max_connections: Most connections per server.
-        timeout: Seconds that a call may take.
+        options: Its user and password win over the URL's; its `redis_url` does not count. TLS files imply TLS.
 
     Raises:
         ConfigurationError: The URL or a TLS file can't be used. The message never repeats the URL.
     """
+    given = options or CacheConfig()
     parts = _split(url)
     kind = _kind(parts.scheme)
     query = _parameters(parts.query)
-    secure = use_tls or bool(tls_of(url)) or any((tls_ca_path, tls_cert_path, tls_key_path))
+    files = given.tls_ca_path, given.tls_cert_path, given.tls_key_path
+    secure = given.use_tls or bool(tls_of(url)) or any(files)
     if secure and kind == "unix":
         raise ConfigurationError("redis_url is a unix socket, which can't use TLS")
     credentials, _, hosts = parts.netloc.rpartition("@")
@@ -115,13 +98,13 @@ def resolve_target(
         path=_socket_path(parts.path) if kind == "unix" else None,
         database=database,
         service=service,
-        username=username or query.get("username") or unquote(url_user) or None,
-        password=password or query.get("password") or unquote(url_password) or None,
+        username=given.redis_username or query.get("username") or unquote(url_user) or None,
+        password=given.redis_password or query.get("password") or unquote(url_password) or None,
         sentinel_username=query.get("sentinel_username"),
         sentinel_password=query.get("sentinel_password"),
-        tls=_tls_context(tls_ca_path, tls_cert_path, tls_key_path, tls_verify) if secure else None,
-        max_connections=max_connections,
-        timeout=timeout,
+        tls=_tls_context(*files, given.tls_verify) if secure else None,
+        max_connections=given.max_connections,
+        timeout=given.timeout,
     )
 
 
@@ -202,10 +185,9 @@ def _tls_context(ca: str | None, cert: str | None, key: str | None, verify: bool
             # a password of our own: without one, OpenSSL asks for it on the terminal
             context.load_cert_chain(cert, key, password="")
     except (OSError, ValueError) as exc:
-        context_facts = {"tls_ca_path": ca, "tls_cert_path": cert, "tls_key_path": key, "error": type(exc).__name__}
-        raise ConfigurationError(
-            "tls_ca_path, tls_cert_path or tls_key_path is not a readable PEM file", context_facts
-        ) from exc
+        facts = {"tls_ca_path": ca, "tls_cert_path": cert, "tls_key_path": key, "error": type(exc).__name__}
+        message = "tls_ca_path, tls_cert_path or tls_key_path is not a readable PEM file"
+        raise ConfigurationError(message, facts) from exc
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -235,13 +217,21 @@ def _library() -> dict[str, Any]:
     return {"driver_info": driver_info().add_upstream_driver("otcache", __version__)}
 
 
-def _settings(patience: float | None = None) -> dict[str, Any]:
-    """What every connection has in common.
+def _settings(
+    target: RedisTarget, tls_class: type[SSLConnection], tcp_class: type[Connection], patience: float | None = None
+) -> dict[str, Any]:
+    """What every connection has in common, by TLS or plain TCP.
 
     No retries and no time limits of its own: the caller's one deadline cancels, connect and DNS included. RESP2:
     nothing here needs RESP3, which costs a HELLO per connect and turns redis-py's maintenance pushes on.
     """
-    return {
+    plain = {"connection_class": tcp_class}
+    return (plain if target.tls is None else {"connection_class": tls_class, "tls": target.tls}) | {
+        "db": target.database,
+        "username": target.username,
+        "password": target.password,
+        "max_connections": target.max_connections,
+        "socket_keepalive": True,
         "socket_timeout": patience,
         "socket_connect_timeout": patience,
         "retry": Retry(NoBackoff(), 0),
@@ -252,15 +242,9 @@ def _settings(patience: float | None = None) -> dict[str, Any]:
     }
 
 
-def _transport(target: RedisTarget, tls_class: type[SSLConnection], tcp_class: type[Connection]) -> dict[str, Any]:
-    if target.tls is not None:
-        return {"connection_class": tls_class, "tls": target.tls, "socket_keepalive": True}
-    return {"connection_class": tcp_class, "socket_keepalive": True}
-
-
-def new_client(target: RedisTarget, address: Address | None = None) -> Redis:
+def new_client(target: RedisTarget, address: Address | None = None, patience: float | None = None) -> Redis:
     """redis-py's client of one server: `address`, or the one that `target` names."""
-    return Redis(connection_pool=_new_pool(target, address))
+    return Redis(connection_pool=_new_pool(target, address, patience))
 
 
 def new_connection(target: RedisTarget, address: Address) -> AbstractConnection:
@@ -269,19 +253,13 @@ def new_connection(target: RedisTarget, address: Address) -> AbstractConnection:
     return connection
 
 
-def _new_pool(target: RedisTarget, address: Address | None) -> ConnectionPool:
-    settings = _settings() | {
-        "db": target.database,
-        "username": target.username,
-        "password": target.password,
-        "max_connections": target.max_connections,
-    }
+def _new_pool(target: RedisTarget, address: Address | None, patience: float | None = None) -> ConnectionPool:
+    settings = _settings(target, _TLSConnection, Connection, patience)
     if target.kind == "unix":
-        settings |= {"connection_class": UnixDomainSocketConnection, "path": target.path}
-    else:
-        host, port = address or target.hosts[0]
-        settings |= {"host": host, "port": port, **_transport(target, _TLSConnection, Connection)}
-    return ConnectionPool(**settings)
+        del settings["socket_keepalive"]
+        return ConnectionPool(**settings | {"connection_class": UnixDomainSocketConnection, "path": target.path})
+    host, port = address or target.hosts[0]
+    return ConnectionPool(host=host, port=port, **settings)
 
 
 def new_sentinel_client(target: RedisTarget) -> tuple[Redis, list[ConnectionPool]]:
@@ -289,20 +267,14 @@ def new_sentinel_client(target: RedisTarget) -> tuple[Redis, list[ConnectionPool
 
     A sentinel that hangs gets only its share of a call's time, so that the next one can still be asked.
     """
+    user, password = target.sentinel_username, target.sentinel_password
+    asked = replace(target, kind="standalone", database=0, username=user, password=password)
     patience = target.timeout / (len(target.hosts) + 1)
-    sentinels = [_sentinel(target, address, patience) for address in target.hosts]
+    sentinels = [new_client(asked, address, patience) for address in target.hosts]
     manager = Sentinel([], sentinel_kwargs={})  # type: ignore[no-untyped-call]
     manager.sentinels = list(sentinels)
-    pool = SentinelConnectionPool(  # type: ignore[no-untyped-call]
-        target.service,
-        manager,
-        db=target.database,
-        username=target.username,
-        password=target.password,
-        max_connections=target.max_connections,
-        **_transport(target, _TLSSentinelConnection, SentinelManagedConnection),
-        **_settings(),
-    )
+    settings = _settings(target, _TLSSentinelConnection, SentinelManagedConnection)
+    pool = SentinelConnectionPool(target.service, manager, **settings)  # type: ignore[no-untyped-call]
     return Redis(connection_pool=pool), [pool, *(sentinel.connection_pool for sentinel in sentinels)]
 
 
@@ -311,20 +283,6 @@ async def master_address(client: Redis) -> Address:
     pool: Any = client.connection_pool
     host, port = await pool.sentinel_manager.discover_master(pool.service_name)
     return host, port
-
-
-def _sentinel(target: RedisTarget, address: Address, patience: float) -> Redis:
-    host, port = address
-    pool = ConnectionPool(
-        host=host,
-        port=port,
-        username=target.sentinel_username,
-        password=target.sentinel_password,
-        max_connections=target.max_connections,
-        **_transport(target, _TLSConnection, Connection),
-        **_settings(patience),
-    )
-    return Redis(connection_pool=pool)
 
 
 # --- inside redis-py's pools ----------------------------------------------------------------------------
