@@ -87,11 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def load() -> Folder:
-    """The dashboards, from the package or from the repository.
-
-    Raises:
-        DashboardsError: This installation has none.
-    """
+    """The dashboards, from the package or from the repository. Raises DashboardsError: this installation has none."""
     for place in PLACES:
         if (place / "parameters.json").is_file():
             return _read(place)

@@ -33,11 +33,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "--label", action="append", default=[], metavar="NAME", help="with --check: a label that a pipeline adds"
     )
     parser.add_argument(
-        "--timeout",
-        type=positive(3600, "s"),
-        default=30.0,
-        metavar="S",
-        help="with --check: for a URL (default: 30)",
+        "--timeout", type=positive(3600, "s"), default=30.0, metavar="S", help="with --check: for a URL (default: 30)"
     )
 
 

@@ -184,12 +184,7 @@ class Watch:
     """
 
     def __init__(
-        self,
-        source: Read,
-        verdicts: Verdicts,
-        plan: Plan,
-        state: StateFile,
-        clock: Callable[[], float] = time.time,
+        self, source: Read, verdicts: Verdicts, plan: Plan, state: StateFile, clock: Callable[[], float] = time.time
     ) -> None:
         self._source = source
         self._verdicts = verdicts

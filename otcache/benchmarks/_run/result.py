@@ -55,11 +55,7 @@ class BenchmarkResult:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BenchmarkResult:
-        """The result that `to_dict` wrote.
-
-        Raises:
-            ValidationError: A field is missing, unknown or of the wrong type.
-        """
+        """The result that `to_dict` wrote. Raises ValidationError: a field is missing, unknown or of the wrong type."""
         if not isinstance(values, Mapping):
             raise ValidationError(f"a result is {type(values).__name__}, not a mapping")
         for problem in _problems(values):

@@ -158,11 +158,7 @@ def is_possible(operation: str, cache: CacheInterface) -> bool:
 
 
 def require_possible(operation: str, cache: CacheInterface) -> None:
-    """Refuse an operation that `cache` has no method for.
-
-    Raises:
-        ValidationError: It has none.
-    """
+    """Refuse an operation that `cache` has no method for. Raises ValidationError: it has none."""
     if not is_possible(operation, cache):
         raise ValidationError(
             f"operation={operation!r} needs {', '.join(WORKLOADS[operation].needs)}, which {type(cache).__name__} "

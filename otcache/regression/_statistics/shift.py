@@ -78,11 +78,7 @@ def shift(baseline: Sequence[float], current: Sequence[float], levels: Levels = 
 
 
 def sign_interval(values: Sequence[float], levels: Levels = LEVELS) -> Interval:
-    """The median of `values`, bounds from the number of signs.
-
-    Raises:
-        ValueError: If there are none.
-    """
+    """The median of `values`, bounds from the number of signs. Raises ValueError: if there are none."""
     ordered = sorted(values)
     size = len(ordered)
     if size <= EXACT_SIGNS:

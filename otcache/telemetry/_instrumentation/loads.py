@@ -55,11 +55,7 @@ class OpenLoad:
 
 
 class LoadReports:
-    """What one cache reports of its loads.
-
-    Args:
-        signals: The cache's.
-    """
+    """What one cache reports of its loads."""
 
     def __init__(self, signals: Signals) -> None:
         self._signals = signals
@@ -199,11 +195,7 @@ class LoadReports:
 
     def stampede(self, outcome: Outcome, trigger: LoadTrigger, waiters: int) -> None:
         """`waiters` callers wait for one load."""
-        facts = {
-            catalog.CACHE.name: self._name,
-            catalog.TRIGGER.name: trigger,
-            catalog.COALESCE_WAITERS.name: waiters,
-        }
+        facts = {catalog.CACHE.name: self._name, catalog.TRIGGER.name: trigger, catalog.COALESCE_WAITERS.name: waiters}
         body = f"cache {self._name}: {waiters} callers wait for one load"
         self._signals.events.emit(catalog.STAMPEDE, body, facts, context=context_of(outcome.span))
 

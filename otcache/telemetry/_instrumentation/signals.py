@@ -182,17 +182,8 @@ class Tracing:
     """
 
     __slots__ = (
-        "_ask",
-        "_provider",
-        "_resolved_for",
-        "always",
-        "mask",
-        "operations",
-        "policy",
-        "redis",
-        "roots",
-        "unset",
-    )
+        "_ask", "_provider", "_resolved_for", "always", "mask", "operations", "policy", "redis", "roots", "unset",
+    )  # fmt: skip
 
     def __init__(self, provider: trace.TracerProvider | None, version: str, policy: SpanPolicy) -> None:
         self.policy: SpanPolicy = policy

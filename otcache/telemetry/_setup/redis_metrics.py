@@ -22,11 +22,7 @@ _log: Final = logging.getLogger("otcache.telemetry")
 
 
 def require() -> None:
-    """See that the installed redis-py has metrics for asyncio.
-
-    Raises:
-        ConfigurationError: It is older than 7.3.
-    """
+    """See that the installed redis-py has metrics for asyncio. Raises ConfigurationError: it is older than 7.3."""
     try:
         import redis.asyncio.observability.recorder  # noqa: F401
     except ImportError as exc:
