@@ -22,13 +22,7 @@ _SIGNALS: Final = frozenset((_METRICS, "resourceSpans", "resourceLogs", "resourc
 
 
 class Metric(NamedTuple):
-    """One metric of a request.
-
-    Attributes:
-        data: Its JSON.
-        scope: Name of the instrumentation scope; empty where there is none.
-        resource: Attributes of the process.
-    """
+    """The JSON of one metric, its scope (empty where there is none), and the attributes of its process."""
 
     data: Mapping[str, Any]
     scope: str

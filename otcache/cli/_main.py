@@ -29,14 +29,7 @@ BROKEN_PIPE: Final = 141
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One subcommand.
-
-    Attributes:
-        name: As it is typed.
-        brief: One line for `--help`.
-        declare: Adds its arguments.
-        run: Does it; the exit status.
-    """
+    """One subcommand: its name, one line for `--help`, what adds its arguments, what gives its exit status."""
 
     name: str
     brief: str

@@ -71,11 +71,8 @@ def _problems(values: Mapping[str, Any]) -> list[str]:
     names = [field.name for field in fields(BenchmarkResult)]
     missing = [f"{name} is missing" for name in names if name not in values]
     unknown = [f"{str(name)[:40]!r} is no field of it" for name in values if name not in names]
-    return missing + unknown or [_wrong(name, values[name]) for name in names if not _fits(name, values[name])]
-
-
-def _wrong(name: str, value: Any) -> str:
-    return f"{name} is {type(value).__name__}"
+    wrong = (name for name in names if name in values and not _fits(name, values[name]))
+    return missing + unknown or [f"{name} is {type(values[name]).__name__}" for name in wrong]
 
 
 def _fits(name: str, value: Any) -> bool:

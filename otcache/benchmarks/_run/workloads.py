@@ -21,14 +21,7 @@ _MIX: Final = ("get",) * 7 + ("set",) * 2 + ("delete",)
 
 
 class Call(NamedTuple):
-    """One operation, ready to be awaited.
-
-    Attributes:
-        method: What is called.
-        arguments: With what.
-        lookups: How many keys it looks up; 0 for what looks up nothing.
-        hits: How many of them an answer holds.
-    """
+    """One operation, ready to be awaited: how many keys it looks up, and how many of them an answer holds."""
 
     method: Callable[..., Awaitable[Any]]
     arguments: tuple[Any, ...]

@@ -20,13 +20,7 @@ _LONGEST: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A git checkout, or a directory in one.
-
-    Attributes:
-        directory: Where we are in the working tree.
-        top: The working tree.
-        git: Its git directory.
-    """
+    """A git checkout, or a directory in one: `top` is the working tree, `git` its git directory."""
 
     directory: Path
     top: Path

@@ -118,14 +118,7 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What both sides do.
-
-    Attributes:
-        target: What is measured.
-        bytecode: Where the bytecode of what they import goes.
-        environment: Their environment variables.
-        patience: Seconds that one answer may take.
-    """
+    """What both sides measure, where their bytecode goes, and the seconds that one answer may take."""
 
     target: str
     bytecode: str

@@ -74,14 +74,11 @@ class Verdicts:
         where = providers or Providers()
         self._target = target
         self._metrics: Metrics = metrics_for(where.meter_provider, __version__)
-        self._events = Events(__version__, where.logger_provider, dropped=self._dropped)
+        self._events = Events(__version__, where.logger_provider, dropped=self._metrics.log_dropped)
         self._shown: set[Place] = set()
         for indicator in catalog.INDICATOR.values or ():
             for verdict in catalog.VERDICT.values or ():
                 self._metrics.cell(catalog.EVALUATIONS, target, indicator, verdict, None)
-
-    def _dropped(self) -> None:
-        self._metrics.add(catalog.DROPPED, 1, "logs", "rate_limited")
 
     def restored(self, state: Mapping[str, Any]) -> None:
         """Show what was in force before a restart, until there is more to say."""
@@ -171,10 +168,8 @@ class Verdicts:
 
 
 def _facts(identified: Identity, transition: Transition) -> dict[str, Any]:
-    names, finding = (
-        (catalog.TARGET, catalog.INDICATOR, catalog.SERIES, catalog.CACHE, catalog.TIER),
-        transition.finding,
-    )
+    names = (catalog.TARGET, catalog.INDICATOR, catalog.SERIES, catalog.CACHE, catalog.TIER)
+    finding = transition.finding
     facts: dict[str, Any] = {each.name: said for each, said in zip(names, identified, strict=True)}
     facts |= {catalog.STATISTIC.name: finding.statistic, catalog.VERDICT.name: transition.after}
     bounds = {catalog.CHANGE: finding.change, catalog.CHANGE_LOW: finding.low, catalog.CHANGE_HIGH: finding.high}

@@ -104,12 +104,7 @@ class Bridge:
 
 
 class _News(NamedTuple):
-    """What has been counted since: of a hundred buckets a few, and only those are looked at.
-
-    Attributes:
-        counts: New counts by bucket, in the order of the buckets; none is 0.
-        total: What they add to the sum.
-    """
+    """What has been counted since: of a hundred buckets the few that are not 0, in order, and what the sum gained."""
 
     counts: dict[int, int]
     total: int

@@ -34,14 +34,7 @@ _PLACE: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 @dataclass(slots=True, eq=False)
 class OpenLoad:
-    """One run of a loader.
-
-    Attributes:
-        trigger: Why it runs.
-        started: When, by `perf_counter_ns`.
-        span: Its span, where one is wanted.
-        ended: When it returned, raised or was given up.
-    """
+    """One run of a loader, its times by `perf_counter_ns`; it has a span where one is wanted."""
 
     trigger: LoadTrigger
     started: int

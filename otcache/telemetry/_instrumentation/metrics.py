@@ -125,6 +125,10 @@ class Metrics:
         """Add to a counter."""
         self.cell(row, *values)[0] += amount
 
+    def log_dropped(self) -> None:
+        """Count an event that the rate limit refused."""
+        self.add(catalog.DROPPED, 1, "logs", "rate_limited")
+
     def set(self, row: Instrument, value: float, *values: str | None) -> None:
         """Let a gauge show `value`, in its unit, from now on."""
         self.cell(row, *values)[0] = round(value * row.scale)

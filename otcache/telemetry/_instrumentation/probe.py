@@ -38,12 +38,7 @@ _SKIPPED: Final = (
 
 
 class Extras(NamedTuple):
-    """What is reported only where it is asked for.
-
-    Attributes:
-        writer_links: Whether the span of a hit links to the span that stored the value.
-        callback_spans: Whether a run of an asynchronous callback gets a span.
-    """
+    """What is reported only where it is asked for: links from hits to the writing span, spans of async callbacks."""
 
     writer_links: bool = False
     callback_spans: bool = False
@@ -206,7 +201,7 @@ class Probe:
             self._count(outcome, duration)
         except Exception:  # noqa: BLE001
             self.signals.lost("metrics")
-        raised = self._call_back(outcome) if self.callbacks.active and error is None else 0
+        raised = self._fire(outcome) if self.callbacks.active and error is None else 0
         if error is not None:
             self._log_error(outcome, error)
         if outcome.span is not None:
@@ -259,22 +254,19 @@ class Probe:
             return []  # it ended before anything was looked up
         return [Lookup(key, "bypass" if outcome.result == "bypass" else "miss", "none", outcome.reason)]
 
-    def _call_back(self, outcome: Outcome) -> int:
-        with self._inside(outcome.span):
-            return self._fire(outcome)
-
     def _fire(self, outcome: Outcome) -> int:
         fire, errors = self.callbacks.fire, 0
-        for lookup in self._lookups(outcome):
-            if lookup.result in ("hit", "stale"):
-                errors += fire("get_success", lookup.key, lookup.value)
-                errors += fire("get_stale", lookup.key, lookup.value) if lookup.result == "stale" else 0
-            elif lookup.result == "miss":
-                errors += fire("get_miss", lookup.key)
-        for key, value in outcome.written:
-            errors += fire("set_success", key, value)
-        for key in outcome.removed:
-            errors += fire("delete_success", key)
+        with self._inside(outcome.span):
+            for lookup in self._lookups(outcome):
+                if lookup.result in ("hit", "stale"):
+                    errors += fire("get_success", lookup.key, lookup.value)
+                    errors += fire("get_stale", lookup.key, lookup.value) if lookup.result == "stale" else 0
+                elif lookup.result == "miss":
+                    errors += fire("get_miss", lookup.key)
+            for key, value in outcome.written:
+                errors += fire("set_success", key, value)
+            for key in outcome.removed:
+                errors += fire("delete_success", key)
         return errors
 
     def _end_span(self, outcome: Outcome, raised: int, now: int) -> None:

@@ -69,7 +69,7 @@ class Signals:
         self.backend = backend
         self.metrics: Metrics = metrics_for(providers.meter_provider, version)
         self.tracing = Tracing(providers.tracer_provider, version, policy)
-        self.events = Events(version, providers.logger_provider, dropped=self._dropped_log)
+        self.events = Events(version, providers.logger_provider, dropped=self.metrics.log_dropped)
         self.metrics.on_cap = self._capped
         self._guards = {signal: Guard(self, signal) for signal in ("traces", "metrics", "logs")}
         self._owners: dict[Attribute, str | None] = {catalog.CACHE: name, catalog.BACKEND: backend}
@@ -160,9 +160,6 @@ class Signals:
     def lost(self, signal: str) -> None:
         """Count what an observer has raised."""
         self.metrics.add(catalog.DROPPED, 1, signal, "recording_error")
-
-    def _dropped_log(self) -> None:
-        self.metrics.add(catalog.DROPPED, 1, "logs", "rate_limited")
 
     def _capped(self, attribute: Attribute) -> None:
         limit = attribute.cap or 0
