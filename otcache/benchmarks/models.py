@@ -85,8 +85,6 @@ class BenchmarkSuite:
             for each in self.results
         }
 
-    # --- files ------------------------------------------------------------------------------------------
-
     def to_dict(self) -> dict[str, Any]:
         """What `save` writes."""
         facts: Mapping[str, str] = next(
@@ -152,9 +150,6 @@ class BenchmarkSuite:
 def _size(result: BenchmarkResult) -> str:
     size = result.metadata.get("data_size")
     return "of unknown size" if size is None else f"{size} B"
-
-
-# --- comparing ------------------------------------------------------------------------------------------
 
 
 def _sort_into(found: ComparisonResult, old: BenchmarkResult, new: BenchmarkResult, thresholds: Thresholds) -> None:

@@ -131,9 +131,6 @@ def _refuse(error: CacheError, status: int) -> int:
     return status
 
 
-# --- what was found -------------------------------------------------------------------------------------
-
-
 def _show(suite: BenchmarkSuite, config: BenchmarkConfig, arguments: argparse.Namespace) -> None:
     if arguments.json:
         say(json.dumps(suite.to_dict(), indent=2))

@@ -79,9 +79,6 @@ def _load(module: str, extra: str) -> ModuleType | None:
         return None
 
 
-# --- demo -------------------------------------------------------------------------------------------
-
-
 def _declare_demo(parser: argparse.ArgumentParser) -> None:
     number = positive(1_000_000)
     parser.add_argument("--seconds", type=number, metavar="N", help="end after N seconds (default: at Ctrl-C)")
@@ -101,9 +98,6 @@ def _demo(arguments: argparse.Namespace) -> int:
         return USAGE
     status: int = command.run(arguments)
     return status
-
-
-# --- config -----------------------------------------------------------------------------------------
 
 
 def _declare_config(parser: argparse.ArgumentParser) -> None:

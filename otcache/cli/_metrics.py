@@ -52,9 +52,6 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-# --- the catalogue ------------------------------------------------------------------------------------
-
-
 def _text() -> Iterator[str]:
     """Three lines per metric, one per attribute of metrics."""
     yield f"otcache telemetry, schema {catalog.SCHEMA_VERSION}\n"
@@ -80,9 +77,6 @@ _SHOW: Final[dict[str, Callable[[], None]]] = {
     "markdown": lambda: say(tables.page()),
     "text": lambda: say("\n".join(_text())),
 }
-
-
-# --- the comparison -----------------------------------------------------------------------------------
 
 
 def _check(arguments: argparse.Namespace) -> int:

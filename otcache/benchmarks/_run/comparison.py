@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
+from otcache.regression._model import Verdict
 from otcache.regression._reporting.report import Case, junit_suites
 from otcache.telemetry.catalog.tables import table
 
@@ -74,7 +75,7 @@ class ComparisonResult:
         """JUnit XML: a suite per metric, a case per operation; critical fails, inconclusive is skipped."""
         suites: dict[str, list[Case]] = {}
         for each in (*self.regressions, *self.minor, *self.inconclusive, *self.improvements, *self.unchanged):
-            verdict = "ok" if each["severity"] in ("minor", "improved") else each["severity"]
+            verdict: Verdict = "ok" if each["severity"] in ("minor", "improved") else each["severity"]
             suites.setdefault(each["metric"], []).append((each["operation"], verdict, each["message"]))
         return junit_suites("otcache benchmarks", suites, "critical")
 

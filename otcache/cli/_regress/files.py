@@ -40,12 +40,9 @@ def declare_compare(parser: argparse.ArgumentParser) -> None:
             f"--{side}", nargs="+", required=True, metavar="FILE", help="OTLP JSON, or a saved benchmark"
         )
     parser.add_argument(
-        "--step",
-        type=types.between("1s", "1d"),
-        default=60.0,
-        metavar="T",
+        "--step", type=types.between("1s", "1d"), default=60.0, metavar="T",
         help="length of a window of OTLP JSON (default: 60s)",
-    )
+    )  # fmt: skip
     options.declare_outputs(parser)
 
 

@@ -228,16 +228,11 @@ def _escaped(words: str) -> str:
 def to_dict(report: Report) -> dict[str, Any]:
     """As plain data; infinite and unknown numbers are `None`."""
     return {
-        "schema_version": SCHEMA_VERSION,
-        "verdict": report.verdict,
-        "baseline": report.baseline,
-        "current": report.current,
-        "started": report.started,
-        "findings": [_plain(each) for each in worst_first(report.findings)],
-        "skipped": dict(report.skipped),
-        "notes": list(report.notes),
-        "facts": dict(report.facts),
-    }
+        "schema_version": SCHEMA_VERSION, "verdict": report.verdict, "baseline": report.baseline,
+        "current": report.current, "started": report.started,
+        "findings": [_plain(each) for each in worst_first(report.findings)], "skipped": dict(report.skipped),
+        "notes": list(report.notes), "facts": dict(report.facts),
+    }  # fmt: skip
 
 
 def _plain(finding: Finding) -> dict[str, Any]:

@@ -128,9 +128,6 @@ class _Process(NamedTuple):
     identity: frozenset[tuple[str, str]]
 
 
-# --- parts of a point -----------------------------------------------------------------------------------
-
-
 class _Times(NamedTuple):
     born: float
     at: float

@@ -207,10 +207,8 @@ class _Metric:
             points = native(found.natives) if found.natives else classic(found.buckets, found.sums, found.counts)
             total = len(found.natives) or len({at for each in found.buckets.values() for at, _ in each})
         else:
-            points, total = (
-                [(at, value) for at, value in sorted(found.counts) if math.isfinite(value)],
-                len(found.counts),
-            )
+            points = [(at, value) for at, value in sorted(found.counts) if math.isfinite(value)]
+            total = len(found.counts)
         self._gaps += total - len(points)
         found.buckets, found.sums, found.counts, found.natives = {}, [], [], []
         return [(at, value) for at, value in points if at > found.latest]

@@ -136,9 +136,6 @@ def _spread_with_ties(baseline: Sequence[float], current: Sequence[float]) -> fl
     return math.sqrt(len(baseline) * len(current) / 12 * (total + 1 - ties / (total * (total - 1))))
 
 
-# --- distributions counted out ------------------------------------------------------------------------
-
-
 def _cumulated(ways: Iterable[int]) -> tuple[float, ...]:
     sums = list(accumulate(ways))
     return tuple(value / sums[-1] for value in sums)

@@ -271,16 +271,11 @@ def lookup_stats(metrics: Metrics, cache: str) -> dict[str, Any]:
         elif name == cache and result == "miss" and count:
             misses[str(reason)] = misses.get(str(reason), 0) + count
     found, missed = sum(hits.values()), sum(misses.values())
-    evictions = {
-        str(why): count for (name, _, why), count in metrics.totals(catalog.EVICTIONS).items() if name == cache
-    }
+    evicted = metrics.totals(catalog.EVICTIONS).items()
     return {
-        "hits": hits,
-        "misses": misses,
-        "hit_ratio": found / (found + missed) if found + missed else None,
-        "stale": stale,
-        "evictions": evictions,
-    }
+        "hits": hits, "misses": misses, "hit_ratio": found / (found + missed) if found + missed else None,
+        "stale": stale, "evictions": {str(why): count for (name, _, why), count in evicted if name == cache},
+    }  # fmt: skip
 
 
 def load_stats(metrics: Metrics, cache: str) -> dict[str, Any]:

@@ -53,11 +53,8 @@ class RedisMetrics:
             _log.warning("the application has turned redis-py's metrics on: they stay as they are")
             return
         groups = [
-            MetricGroup.COMMAND,
-            MetricGroup.CONNECTION_BASIC,
-            MetricGroup.CONNECTION_ADVANCED,
-            MetricGroup.RESILIENCY,
-        ]
+            MetricGroup.COMMAND, MetricGroup.CONNECTION_BASIC, MetricGroup.CONNECTION_ADVANCED, MetricGroup.RESILIENCY,
+        ]  # fmt: skip
         _forget_instruments()
         self._switch.init(OTelConfig(metric_groups=groups))
         self._manager = self._switch.get_provider_manager()

@@ -79,9 +79,6 @@ def page() -> str:
     return "\n\n".join(f"## {title}\n\n{table()}" for title, table in parts)
 
 
-# --- as data ------------------------------------------------------------------------------------------
-
-
 def registry() -> dict[str, Any]:
     """All of it as plain data, for JSON: what dashboards, linters and other languages read."""
     return {
