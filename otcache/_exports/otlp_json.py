@@ -93,10 +93,7 @@ _KINDS: Final = {
 
 
 def samples(lines: Iterator[tuple[int, str]]) -> Iterator[Sample]:
-    """Every data point of a metric of otcache's.
-
-    Args:
-        lines: The lines that are not blank, and their numbers.
+    """Every data point of a metric of otcache's; `lines` are those that are not blank, with their numbers.
 
     Raises:
         SourceError: It is not JSON, not OTLP, cut off, or has no metrics at all.

@@ -85,14 +85,9 @@ def _row(each: dict[str, Any]) -> tuple[str, ...]:
     interval = f"{low:+.1f} to {high:+.1f} %" if low is not None and high is not None else "-"
     change = each["change_percent"]
     return (
-        each["operation"],
-        each["metric"],
-        _figure(each["old_value"]),
-        _figure(each["new_value"]),
-        "-" if change is None else f"{change:+.1f} %",
-        interval,
-        each["severity"],
-    )
+        each["operation"], each["metric"], _figure(each["old_value"]), _figure(each["new_value"]),
+        "-" if change is None else f"{change:+.1f} %", interval, each["severity"],
+    )  # fmt: skip
 
 
 def _figure(value: float | None) -> str:

@@ -14,12 +14,7 @@ from otcache.version import __version__
 
 
 def emit(results: Iterable[BenchmarkResult], providers: Providers | None = None) -> None:
-    """Report results.
-
-    Args:
-        results: What was found.
-        providers: Where to report; the global providers by default.
-    """
+    """Report results; to the global providers by default."""
     where = providers or Providers()
     metrics = metrics_for(where.meter_provider, __version__)
     events = Events(__version__, where.logger_provider, dropped=metrics.log_dropped)

@@ -87,14 +87,7 @@ class Verdicts:
     def evaluated(
         self, report: Report, state: Mapping[str, Any], transitions: Iterable[Transition], seconds: float
     ) -> None:
-        """Report one pass.
-
-        Args:
-            report: What it found.
-            state: What is in force after it (`hysteresis.step`).
-            transitions: What came into force or went.
-            seconds: How long it took.
-        """
+        """Report one pass: what it found, what is in force after it (`hysteresis.step`), what came or went."""
         self._metrics.record(catalog.EVALUATION_DURATION, round(seconds * catalog.NS), self._target)
         latest = series_verdicts(report.findings)
         for key, verdict in latest.items():
@@ -107,12 +100,7 @@ class Verdicts:
             self._report_transition(transition)
 
     def failed(self, error: str, seconds: float) -> None:
-        """A pass that could not be made; what is in force stays.
-
-        Args:
-            error: `error.type` of what went wrong.
-            seconds: How long it took.
-        """
+        """A pass of so many seconds that could not be made, by `error.type`; what is in force stays."""
         self._metrics.record(catalog.EVALUATION_DURATION, round(seconds * catalog.NS), self._target)
         for indicator in catalog.INDICATOR.values or ():
             self._metrics.add(catalog.EVALUATIONS, 1, self._target, indicator, "inconclusive", error)

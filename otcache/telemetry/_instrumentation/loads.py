@@ -86,12 +86,8 @@ class LoadReports:
     ) -> None:
         """The loader has returned or raised, or was given up, at `load.ended`.
 
-        Args:
-            load: The run.
-            error: What it raised.
-            stale: Why a stale value is given instead, if there is one.
-            key: What must not be shown.
-            detached: Whether the call that began it does not wait for it any more.
+        `stale` is why a stale value is given instead, if there is one; `detached`, whether the call that began the load
+        does not wait for it any more. The `key` must not be shown.
         """
         duration = load.ended - load.started
         raised = error_type(error)
@@ -137,19 +133,13 @@ class LoadReports:
         links: tuple[trace.Link, ...] = (),
     ) -> trace.Span | None:
         with self._signals.guard("traces"):
+            named = {catalog.CACHE.name: self._name, catalog.TRIGGER.name: trigger}
+            named[catalog.LOADER.name] = function_name(loader)
             return self._signals.tracing.operations.start_span(
                 f"cache.{what} {self._name}",
-                context=context,
-                attributes={
-                    catalog.CACHE.name: self._name,
-                    catalog.TRIGGER.name: trigger,
-                    catalog.LOADER.name: function_name(loader),
-                },
-                links=links,
-                start_time=wall(started),
-                record_exception=False,
-                set_status_on_exception=False,
-            )
+                context=context, attributes=named, links=links, start_time=wall(started),
+                record_exception=False, set_status_on_exception=False,
+            )  # fmt: skip
         return None
 
     def _end_span(

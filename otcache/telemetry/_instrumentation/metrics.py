@@ -70,8 +70,7 @@ class Gauges(Protocol):
 class Metrics:
     """The cells and instruments of one meter provider, shared by every cache that reports to it.
 
-    Args:
-        provider: `None` for the global one, which may be set later.
+    Without a provider it is the global one, which may be set later.
     """
 
     def __init__(self, provider: metrics.MeterProvider | None, version: str) -> None:

@@ -47,23 +47,9 @@ class Extras(NamedTuple):
 class Probe:
     """What one cache reports through.
 
-    Args:
-        name: The cache's name, `otcache.cache.name`.
-        backend: The name of L2.
-        privacy: How keys appear in spans.
-        providers: Where to report; the global providers by default.
-        policy: Which operations get a span.
-        version: The package's version.
-        options: What else is reported.
-
-    Attributes:
-        signals: What everything below is written to.
-        callbacks: The application's.
-        loads: What is reported of loads.
-        trips: What is reported of remote calls.
-        coherence: What is reported of invalidations and of the backplane.
-        hits: The cell of L1 hits by `get`, for the hit path.
-        load_hits: The same for `get_or_set`.
+    `backend` is the name of L2, `privacy` how keys appear in spans, `policy` which operations get one. `signals` is
+    what everything below is written to; `hits` and `load_hits` are the cells of L1 hits by `get` and by `get_or_set`,
+    for the hit path.
     """
 
     def __init__(
@@ -133,13 +119,10 @@ class Probe:
     ) -> trace.Span | None:
         try:
             span = self.tracing.operations.start_span(
-                series.span_name,
-                attributes={**series.attributes, **shown},
-                links=self._writer_links(facts),
+                series.span_name, attributes={**series.attributes, **shown}, links=self._writer_links(facts),
                 start_time=wall(started),
-                record_exception=False,
-                set_status_on_exception=False,
-            )
+                record_exception=False, set_status_on_exception=False,
+            )  # fmt: skip
             if span.get_span_context().trace_flags & 1:
                 self.metrics.exemplar(catalog.OPERATION_DURATION, series.values, ended - started, context_of(span))
         except Exception:  # noqa: BLE001  an SDK's sampler or processor
@@ -157,13 +140,10 @@ class Probe:
         with self.signals.guard("traces"):
             attributes = {catalog.CACHE.name: self.name, catalog.OPERATION.name: outcome.operation}
             outcome.span = self.tracing.operations.start_span(
-                f"cache.{outcome.operation} {self.name}",
-                kind=SpanKind.INTERNAL,
-                attributes=attributes,
+                f"cache.{outcome.operation} {self.name}", kind=SpanKind.INTERNAL, attributes=attributes,
                 start_time=wall(outcome.started),
-                record_exception=False,
-                set_status_on_exception=False,
-            )
+                record_exception=False, set_status_on_exception=False,
+            )  # fmt: skip
 
     def with_writer(self, outcome: Outcome, facts: Facts | None) -> Facts | None:
         """`facts`, and where it is wanted the span that writes the entry."""
@@ -400,13 +380,10 @@ class Probe:
         named = {catalog.CACHE.name: self.name, catalog.CALLBACK_EVENT.name: event, catalog.CALLBACK_NAME.name: name}
         with self.signals.guard("traces"):
             return self.tracing.operations.start_span(
-                f"cache.callback {event}",
-                context=otel_context.Context(),
-                attributes=named,
+                f"cache.callback {event}", context=otel_context.Context(), attributes=named,
                 links=(trace.Link(operation, {catalog.LINK_TYPE.name: "callback_trigger"}),),
-                record_exception=False,
-                set_status_on_exception=False,
-            )
+                record_exception=False, set_status_on_exception=False,
+            )  # fmt: skip
         return None
 
     def callback_quarantined(self, event: str, name: str) -> None:

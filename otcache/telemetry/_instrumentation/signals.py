@@ -51,17 +51,10 @@ class Guard:
 
 
 class Signals:
-    """The tracers, metrics and events of one cache.
+    """The tracers, metrics and events of one cache; `backend` is the name of L2.
 
     Writers name a row of the catalogue and the values of its attributes after the cache's or the backend's name,
     which is added here: `count(catalog.WRITES, "l1", "set")`. Absent values at the end may be left out.
-
-    Args:
-        name: The cache's name, `otcache.cache.name`.
-        backend: The name of L2.
-        providers: Where to report; the global providers by default.
-        policy: Which operations get a span.
-        version: The package's version.
     """
 
     def __init__(self, name: str, backend: str, providers: Providers, policy: SpanPolicy, version: str) -> None:

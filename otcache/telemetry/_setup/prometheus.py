@@ -223,13 +223,7 @@ def _answer(page: Any, scope: Scope) -> tuple[int, list[tuple[bytes, bytes]], by
 
 
 class PageServer:
-    """The page on a port of 127.0.0.1, answered by threads of its own.
-
-    Args:
-        port: 0 takes any free one.
-
-    Attributes:
-        port: The one it listens on.
+    """The page on a port of 127.0.0.1 (0: any free one; `port` says which), answered by threads of its own.
 
     Raises:
         ConfigurationError: The extra is missing, or the port can't be had.

@@ -35,9 +35,6 @@ def require() -> None:
 class RedisMetrics:
     """redis-py's metrics of this process, reported to one meter provider. What the application turned on stays.
 
-    Args:
-        meters: The provider.
-
     Raises:
         ConfigurationError: redis-py is older than 7.3, or can't report to a provider that is not the global one.
     """
