@@ -219,7 +219,7 @@ def test_a_server_that_never_ends_is_left_in_time(serve: Serve, slow: Answer) ->
 def test_what_is_no_url_is_refused_without_its_password(url: str) -> None:
     reason = refused(url)
 
-    assert reason.startswith(("it is not a URL that can be asked", "it can't be read: "))
+    assert reason.startswith(("it is not a URL that can be fetched", "it can't be read: "))
     assert "hunter2" not in reason
 
 
