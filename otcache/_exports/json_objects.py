@@ -13,11 +13,9 @@ _OTHERS: Final = {"<": "HTML or XML", "#": "a /metrics page"}
 
 
 def objects(lines: Iterator[tuple[int, str]], *, constants: bool = True) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects, each with the number of the line that it begins in.
+    """The objects in lines that are not blank, each with the number of the line that it begins in.
 
-    Args:
-        lines: The lines that are not blank, and their numbers.
-        constants: Whether NaN and Infinity are numbers; JSON itself has none.
+    `constants` is whether NaN and Infinity are numbers; JSON itself has none.
 
     Raises:
         SourceError: The text is empty, cut off, or no JSON, or holds something else than objects.

@@ -22,13 +22,7 @@ _SIGNALS: Final = frozenset((_METRICS, "resourceSpans", "resourceLogs", "resourc
 
 
 class Metric(NamedTuple):
-    """One metric of a request.
-
-    Attributes:
-        data: Its JSON.
-        scope: Name of the instrumentation scope; empty where there is none.
-        resource: Attributes of the process.
-    """
+    """The JSON of one metric, its scope (empty where there is none), and the attributes of its process."""
 
     data: Mapping[str, Any]
     scope: str
@@ -99,10 +93,7 @@ _KINDS: Final = {
 
 
 def samples(lines: Iterator[tuple[int, str]]) -> Iterator[Sample]:
-    """Every data point of a metric of otcache's.
-
-    Args:
-        lines: The lines that are not blank, and their numbers.
+    """Every data point of a metric of otcache's; `lines` are those that are not blank, with their numbers.
 
     Raises:
         SourceError: It is not JSON, not OTLP, cut off, or has no metrics at all.

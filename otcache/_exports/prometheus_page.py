@@ -32,10 +32,7 @@ _CARRIED: Final = re.compile(
 
 
 def samples(lines: Iterable[tuple[int, str]]) -> Iterator[Sample]:
-    """Every sample of a metric of otcache's.
-
-    Args:
-        lines: The lines that are not blank, and their numbers.
+    """Every sample of a metric of otcache's; `lines` are those that are not blank, with their numbers.
 
     Raises:
         SourceError: A line is no such text, or the end is missing.

@@ -44,7 +44,8 @@ class BenchmarkSuite:
 
         An operation that was measured with several data sizes has an entry for each: `get 100 B`.
         """
-        return {name: _brief(each) for name, each in self._named().items()}
+        plain = {name: each.to_dict() for name, each in self._named().items()}
+        return {name: {key: each[key] for key in each if key not in _NOT_BRIEF} for name, each in plain.items()}
 
     def compare_with(
         self, other: BenchmarkSuite, warning_threshold: float = 10.0, critical_threshold: float = 25.0
@@ -83,8 +84,6 @@ class BenchmarkSuite:
             each.operation if len(sizes[each.operation]) == 1 else f"{each.operation} {_size(each)}": each
             for each in self.results
         }
-
-    # --- files ------------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
         """What `save` writes."""
@@ -151,13 +150,6 @@ class BenchmarkSuite:
 def _size(result: BenchmarkResult) -> str:
     size = result.metadata.get("data_size")
     return "of unknown size" if size is None else f"{size} B"
-
-
-def _brief(result: BenchmarkResult) -> dict[str, Any]:
-    return {name: value for name, value in result.to_dict().items() if name not in _NOT_BRIEF}
-
-
-# --- comparing ------------------------------------------------------------------------------------------
 
 
 def _sort_into(found: ComparisonResult, old: BenchmarkResult, new: BenchmarkResult, thresholds: Thresholds) -> None:

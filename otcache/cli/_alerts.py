@@ -39,18 +39,14 @@ def _declare_export(parser: argparse.ArgumentParser) -> None:
         "--detector-job", default="", metavar="REGEX", help="the regression detector's job: missed even if never seen"
     )
     parser.add_argument(
-        "--short-job",
-        default=DEFAULT.short_job,
-        metavar="REGEX",
+        "--short-job", default=DEFAULT.short_job, metavar="REGEX",
         help=f"programs that end: never missed (default: {DEFAULT.short_job})",
-    )
+    )  # fmt: skip
     parser.add_argument("--label", action="append", default=[], metavar="NAME", help="a label of targets to group by")
     parser.add_argument(
-        "--runbook-url",
-        default=DEFAULT.runbook_url,
-        metavar="URL",
+        "--runbook-url", default=DEFAULT.runbook_url, metavar="URL",
         help=f"where the runbooks are published (default: {DEFAULT.runbook_url})",
-    )
+    )  # fmt: skip
     parser.add_argument(
         "--for-scale", type=float, default=1.0, metavar="X", help="factor on every `for` and window; 0.01 for a trial"
     )
@@ -77,15 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _parameters(arguments: argparse.Namespace) -> Parameters:
     given: dict[str, Any] = dict(thresholds.parsed(text, thresholds.ALERTS) for text in arguments.threshold)
     return Parameters(
-        job=arguments.job,
-        cache=arguments.cache,
-        detector_job=arguments.detector_job,
-        short_job=arguments.short_job,
-        labels=tuple(arguments.label),
-        runbook_url=arguments.runbook_url,
-        scale=arguments.for_scale,
-        **given,
-    )
+        job=arguments.job, cache=arguments.cache, detector_job=arguments.detector_job, short_job=arguments.short_job,
+        labels=tuple(arguments.label), runbook_url=arguments.runbook_url, scale=arguments.for_scale, **given,
+    )  # fmt: skip
 
 
 def _write(target: str, text: str) -> int:

@@ -131,9 +131,6 @@ def _refuse(error: CacheError, status: int) -> int:
     return status
 
 
-# --- what was found -------------------------------------------------------------------------------------
-
-
 def _show(suite: BenchmarkSuite, config: BenchmarkConfig, arguments: argparse.Namespace) -> None:
     if arguments.json:
         say(json.dumps(suite.to_dict(), indent=2))
@@ -147,16 +144,10 @@ def _show(suite: BenchmarkSuite, config: BenchmarkConfig, arguments: argparse.Na
 def _row(result: BenchmarkResult) -> tuple[str, ...]:
     rate = result.cache_hit_rate
     return (
-        result.operation,
-        str(result.iterations),
-        _time(result.avg_duration_ms),
-        _time(result.p95_duration_ms),
-        _time(result.p99_duration_ms),
-        f"{result.operations_per_second:,.0f}",
-        "-" if rate is None else f"{rate:.1%}",
-        f"{result.memory_peak_mb:.2f} MB",
-        str(result.error_count),
-    )
+        result.operation, str(result.iterations), _time(result.avg_duration_ms), _time(result.p95_duration_ms),
+        _time(result.p99_duration_ms), f"{result.operations_per_second:,.0f}", "-" if rate is None else f"{rate:.1%}",
+        f"{result.memory_peak_mb:.2f} MB", str(result.error_count),
+    )  # fmt: skip
 
 
 def _time(ms: float) -> str:

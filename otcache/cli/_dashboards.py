@@ -33,14 +33,7 @@ class Variable(NamedTuple):
 
 
 class Folder(NamedTuple):
-    """The dashboards that come with otcache.
-
-    Attributes:
-        files: Their JSON, by file name.
-        thresholds: By name.
-        places: Where each threshold is: JSON pointers, by file.
-        variables: By name.
-    """
+    """The dashboards: their JSON by file name, and where thresholds are in it, as JSON pointers by file."""
 
     files: Mapping[str, dict[str, Any]]
     thresholds: Mapping[str, Threshold]
@@ -87,11 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def load() -> Folder:
-    """The dashboards, from the package or from the repository.
-
-    Raises:
-        DashboardsError: This installation has none.
-    """
+    """The dashboards, from the package or from the repository. Raises DashboardsError: this installation has none."""
     for place in PLACES:
         if (place / "parameters.json").is_file():
             return _read(place)

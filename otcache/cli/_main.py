@@ -29,14 +29,7 @@ BROKEN_PIPE: Final = 141
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One subcommand.
-
-    Attributes:
-        name: As it is typed.
-        brief: One line for `--help`.
-        declare: Adds its arguments.
-        run: Does it; the exit status.
-    """
+    """One subcommand: its name, one line for `--help`, what adds its arguments, what gives its exit status."""
 
     name: str
     brief: str
@@ -86,9 +79,6 @@ def _load(module: str, extra: str) -> ModuleType | None:
         return None
 
 
-# --- demo -------------------------------------------------------------------------------------------
-
-
 def _declare_demo(parser: argparse.ArgumentParser) -> None:
     number = positive(1_000_000)
     parser.add_argument("--seconds", type=number, metavar="N", help="end after N seconds (default: at Ctrl-C)")
@@ -108,9 +98,6 @@ def _demo(arguments: argparse.Namespace) -> int:
         return USAGE
     status: int = command.run(arguments)
     return status
-
-
-# --- config -----------------------------------------------------------------------------------------
 
 
 def _declare_config(parser: argparse.ArgumentParser) -> None:

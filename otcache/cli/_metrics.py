@@ -33,11 +33,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         "--label", action="append", default=[], metavar="NAME", help="with --check: a label that a pipeline adds"
     )
     parser.add_argument(
-        "--timeout",
-        type=positive(3600, "s"),
-        default=30.0,
-        metavar="S",
-        help="with --check: for a URL (default: 30)",
+        "--timeout", type=positive(3600, "s"), default=30.0, metavar="S", help="with --check: for a URL (default: 30)"
     )
 
 
@@ -54,9 +50,6 @@ def run(arguments: argparse.Namespace) -> int:
         return USAGE
     _SHOW[arguments.format]()
     return 0
-
-
-# --- the catalogue ------------------------------------------------------------------------------------
 
 
 def _text() -> Iterator[str]:
@@ -84,9 +77,6 @@ _SHOW: Final[dict[str, Callable[[], None]]] = {
     "markdown": lambda: say(tables.page()),
     "text": lambda: say("\n".join(_text())),
 }
-
-
-# --- the comparison -----------------------------------------------------------------------------------
 
 
 def _check(arguments: argparse.Namespace) -> int:

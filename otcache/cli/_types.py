@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeVar
 
 MOST_PERCENT: Final = 1000
 LONGEST: Final = 366 * 86_400.0
@@ -16,13 +16,7 @@ LAST: Final = 253_402_300_799.0
 
 def percent(text: str) -> float:
     """A share in percent."""
-    try:
-        number = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of percent, 0..{MOST_PERCENT}") from None
-    if not 0 < number <= MOST_PERCENT:
-        raise argparse.ArgumentTypeError(f"{text} is outside 0..{MOST_PERCENT} %, 0 excluded")
-    return number / 100
+    return _percent(text) / 100
 
 
 def seconds(text: str) -> float:
@@ -53,17 +47,34 @@ def between(low: str, high: str) -> Callable[[str], float]:
 
 def whole(low: int, high: int) -> Callable[[str], int]:
     """Takes whole numbers of a range."""
+    return _taking(int, lambda number: low <= number <= high, "whole number", f"{low}..{high}")
 
-    def take(text: str) -> int:
+
+def positive(most: float, unit: str = "") -> Callable[[str], float]:
+    """Takes numbers above 0, up to `most`."""
+    allowed = f"0..{most:.0f}{f' {unit}' if unit else ''}, 0 excluded"
+    return _taking(float, lambda number: 0 < number <= most, "number", allowed)
+
+
+Number = TypeVar("Number", int, float)
+
+
+def _taking(
+    read: Callable[[str], Number], fits: Callable[[Number], bool], what: str, allowed: str
+) -> Callable[[str], Number]:
+    def take(text: str) -> Number:
         try:
-            number = int(text)
+            number = read(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of {low}..{high}") from None
-        if not low <= number <= high:
-            raise argparse.ArgumentTypeError(f"{text} is outside {low}..{high}")
+            raise argparse.ArgumentTypeError(f"{text!r} is no {what} of {allowed}") from None
+        if not fits(number):
+            raise argparse.ArgumentTypeError(f"{text} is outside {allowed}")
         return number
 
     return take
+
+
+_percent: Final = positive(MOST_PERCENT, "%")
 
 
 def moment(text: str) -> float:
@@ -83,19 +94,3 @@ def _iso(text: str) -> float:
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-11-24T20:00:00Z") from None
-
-
-def positive(most: float, unit: str = "") -> Callable[[str], float]:
-    """Takes numbers above 0, up to `most`."""
-    allowed = f"0..{most:.0f}{f' {unit}' if unit else ''}, 0 excluded"
-
-    def take(text: str) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is no number of {allowed}") from None
-        if not 0 < number <= most:
-            raise argparse.ArgumentTypeError(f"{text} is outside {allowed}")
-        return number
-
-    return take

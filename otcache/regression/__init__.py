@@ -55,39 +55,11 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "BENCHMARK",
-    "DEFAULT_SPECS",
-    "Access",
-    "ChangePoint",
-    "CounterWindow",
-    "Evaluation",
-    "Explicit",
-    "Exponential",
-    "Finding",
-    "GaugeWindow",
-    "HistogramWindow",
-    "Matcher",
-    "MetricSpec",
-    "Plan",
-    "Prometheus",
-    "Reading",
-    "Report",
-    "Run",
-    "Selection",
-    "SeriesKey",
-    "SourceError",
-    "StateFile",
-    "Transition",
-    "Verdicts",
-    "Watch",
-    "WindowReader",
-    "compare",
-    "compare_runs",
-    "compare_values",
-    "find_steps",
-    "open_source",
-    "step",
-]
+    "BENCHMARK", "DEFAULT_SPECS", "Access", "ChangePoint", "CounterWindow", "Evaluation", "Explicit", "Exponential",
+    "Finding", "GaugeWindow", "HistogramWindow", "Matcher", "MetricSpec", "Plan", "Prometheus", "Reading", "Report",
+    "Run", "Selection", "SeriesKey", "SourceError", "StateFile", "Transition", "Verdicts", "Watch", "WindowReader",
+    "compare", "compare_runs", "compare_values", "find_steps", "open_source", "step",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

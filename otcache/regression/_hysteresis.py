@@ -78,11 +78,7 @@ def alarms(state: Mapping[str, Any]) -> dict[SeriesKey, Level]:
 
 
 def checked(found: object) -> State:
-    """A state that was read from somewhere.
-
-    Raises:
-        ValueError: It is none.
-    """
+    """A state that was read from somewhere. Raises ValueError: it is none."""
     if not isinstance(found, dict) or not all(_is_known(*item) for item in found.items()):
         raise ValueError("it is no state of alarms")
     return found

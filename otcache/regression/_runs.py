@@ -28,13 +28,9 @@ BENCHMARK: Final = MetricSpec("benchmark", "histogram", ("p50", "p25", "min"))
 _RANK: Final[Sequence[Verdict]] = ("critical", "warning", "improved", "minor", "ok", "inconclusive")
 
 
-def _lower_quartile(rounds: Sequence[float]) -> float:
-    return quantile(sorted(rounds), 0.25)
-
-
 ESTIMATORS: Final[Mapping[Statistic, Callable[[Sequence[float]], float]]] = {
     "p50": statistics.median,
-    "p25": _lower_quartile,
+    "p25": lambda rounds: quantile(sorted(rounds), 0.25),
     "min": min,
 }
 """What one process says by its rounds. The lower ones bear a noisy neighbour; the median sees a slow path."""
@@ -199,9 +195,10 @@ def _paired(bouts: Sequence[_Bout], spec: MetricSpec, key: SeriesKey) -> Finding
     if size < FEWEST_BOUTS:
         reason = f"too little data: {size} bouts of fresh processes, {FEWEST_BOUTS} are needed"
         return Finding(key, "p50", "inconclusive", method="paired", reason=reason, n_baseline=size, n_current=size)
+    lowest = [math.log(min(bout.new) / min(bout.old)) for bout in bouts]
     opinions = [
         _by_turns("p50", _paired_change(bouts), bouts, spec, statistics.median),
-        _by_turns("min", signed_rank_interval([_lowest_change(bout) for bout in bouts]), bouts, spec, min),
+        _by_turns("min", signed_rank_interval(lowest), bouts, spec, min),
     ]
     deciding = _loudest(opinions) if _is_settled([opinions[0].verdict]) else _loudest_alarm(opinions)
     return _finding(key, deciding, spec, "paired")
@@ -212,10 +209,6 @@ def _paired_change(bouts: Sequence[_Bout]) -> Interval:
     pairs = sign_interval([change for bout in bouts for change in bout.changes])
     medians = signed_rank_interval([statistics.median(bout.changes) for bout in bouts])
     return pairs._replace(high=max(pairs.high, medians.high))
-
-
-def _lowest_change(bout: _Bout) -> float:
-    return math.log(min(bout.new) / min(bout.old))
 
 
 def _by_turns(

@@ -5,21 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from otcache.regression._model import MetricSpec, Statistic
-from otcache.telemetry.catalog import (
-    CACHE,
-    DB_OPERATION,
-    IO_DIRECTION,
-    L2_DURATION,
-    LOOKUPS,
-    MISS_REASON,
-    OPERATION,
-    OPERATION_DURATION,
-    OPERATIONS,
-    PAYLOAD_SIZE,
-    RESULT,
-    TIER,
-    Attribute,
-)
+from otcache.telemetry import catalog
 from otcache.telemetry.record import Operation, Result
 
 TIMES: Final[tuple[Statistic, ...]] = ("mean", "p50", "p95", "p99")
@@ -29,40 +15,44 @@ L2_FLOOR: Final = 2e-5
 """The same for whatever went over the network."""
 
 
-def _names(*attributes: Attribute) -> tuple[str, ...]:
+def _names(*attributes: catalog.Attribute) -> tuple[str, ...]:
     return tuple(attribute.name for attribute in attributes)
 
 
 _LOADING: Final[Operation] = "get_or_set"
 _IN_VAIN: Final[tuple[Result, ...]] = ("miss", "bypass", "stale", "error", "cancelled")
 _LOADS: Final = (
-    frozenset({(TIER.name, "loader")}),
-    *(frozenset({(OPERATION.name, _LOADING), (RESULT.name, result)}) for result in _IN_VAIN),
+    frozenset({(catalog.TIER.name, "loader")}),
+    *(frozenset({(catalog.OPERATION.name, _LOADING), (catalog.RESULT.name, result)}) for result in _IN_VAIN),
 )
 """Calls whose time has a loader's in it. That is the application's own, and so is what a loader raises."""
-_OPERATION_SERIES: Final = _names(CACHE, OPERATION, RESULT, TIER)
+_OPERATION_SERIES: Final = _names(catalog.CACHE, catalog.OPERATION, catalog.RESULT, catalog.TIER)
 L2_OPERATION_TIME: Final = MetricSpec(
-    OPERATION_DURATION.name, "histogram", TIMES, min_abs=L2_FLOOR,
-    where=frozenset({(TIER.name, "l2")}), but=_LOADS, per=_OPERATION_SERIES,
+    catalog.OPERATION_DURATION.name, "histogram", TIMES, min_abs=L2_FLOOR,
+    where=frozenset({(catalog.TIER.name, "l2")}), but=_LOADS, per=_OPERATION_SERIES,
 )  # fmt: skip
 OPERATION_TIME: Final = MetricSpec(
-    OPERATION_DURATION.name, "histogram", TIMES, min_abs=L1_FLOOR, but=_LOADS, per=_OPERATION_SERIES
+    catalog.OPERATION_DURATION.name, "histogram", TIMES, min_abs=L1_FLOOR, but=_LOADS, per=_OPERATION_SERIES
 )  # fmt: skip
 """What L1 answered, and what no tier did: an embedded cache misses within microseconds. Of `get_or_set` only hits."""
 ROUND_TRIP_TIME: Final = MetricSpec(
-    L2_DURATION.name, "histogram", TIMES, min_abs=L2_FLOOR, per=_names(CACHE, DB_OPERATION)
+    catalog.L2_DURATION.name, "histogram", TIMES, min_abs=L2_FLOOR, per=_names(catalog.CACHE, catalog.DB_OPERATION)
 )  # fmt: skip
 HIT_RATIO: Final = MetricSpec(
-    LOOKUPS.name, "ratio", ("ratio",), worse="lower", numerator=("hit", "stale"), denominator=("hit", "stale", "miss"),
-    leave_out=("miss/backend_unavailable",), per=_names(CACHE), by=_names(RESULT, MISS_REASON),
+    catalog.LOOKUPS.name, "ratio", ("ratio",), worse="lower", numerator=("hit", "stale"),
+    denominator=("hit", "stale", "miss"), leave_out=("miss/backend_unavailable",), per=_names(catalog.CACHE),
+    by=_names(catalog.RESULT, catalog.MISS_REASON),
 )  # fmt: skip
 """Compared by its relative fall. An outage is not a worse hit ratio, and a bypass is no lookup."""
 ERROR_RATIO: Final = MetricSpec(
-    OPERATIONS.name, "ratio", ("ratio",), warning=0.01, critical=0.05, scale="points", numerator=("error",),
-    but=(frozenset({(OPERATION.name, _LOADING)}),), per=_names(CACHE, OPERATION), by=_names(RESULT),
+    catalog.OPERATIONS.name, "ratio", ("ratio",), warning=0.01, critical=0.05, scale="points", numerator=("error",),
+    but=(frozenset({(catalog.OPERATION.name, _LOADING)}),), per=_names(catalog.CACHE, catalog.OPERATION),
+    by=_names(catalog.RESULT),
 )  # fmt: skip
 """In points: a relative rule on 0.1 % of errors flags every other quiet day. `get_or_set` raises what loaders do."""
-PAYLOAD: Final = MetricSpec(PAYLOAD_SIZE.name, "histogram", ("mean",), per=_names(CACHE, IO_DIRECTION))
+PAYLOAD: Final = MetricSpec(
+    catalog.PAYLOAD_SIZE.name, "histogram", ("mean",), per=_names(catalog.CACHE, catalog.IO_DIRECTION)
+)
 """The mean only: its default buckets are four times as wide as they are high."""
 MEMORY: Final = MetricSpec("process.memory.usage", "gauge", ("level",), min_abs=5e6)
 """Not ours: what the process metrics of OpenTelemetry call resident memory, where they are exported."""

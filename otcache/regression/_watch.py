@@ -74,12 +74,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Memory:
-    """What is kept over restarts.
-
-    Attributes:
-        pinned: Where the baseline ends, seconds since the epoch; 0 where it has to be pinned again.
-        alarms: The state of `hysteresis.step`.
-    """
+    """What is kept over restarts: where the baseline ends (0 pins it again), and the state of `hysteresis.step`."""
 
     pinned: float = 0.0
     alarms: dict[str, Any] = field(default_factory=dict)
@@ -184,12 +179,7 @@ class Watch:
     """
 
     def __init__(
-        self,
-        source: Read,
-        verdicts: Verdicts,
-        plan: Plan,
-        state: StateFile,
-        clock: Callable[[], float] = time.time,
+        self, source: Read, verdicts: Verdicts, plan: Plan, state: StateFile, clock: Callable[[], float] = time.time
     ) -> None:
         self._source = source
         self._verdicts = verdicts

@@ -16,13 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["Providers", "TelemetryHandle", "add_trace_context", "configure_logging", "setup", "views"]
 
 _HOMES = {
-    "Providers": "providers",
-    "TelemetryHandle": "_setup.sdk",
-    "setup": "_setup.sdk",
-    "views": "_setup.sdk",
-    "add_trace_context": "_setup.logs",
-    "configure_logging": "_setup.logs",
-}
+    "Providers": "providers", "TelemetryHandle": "_setup.sdk", "setup": "_setup.sdk", "views": "_setup.sdk",
+    "add_trace_context": "_setup.logs", "configure_logging": "_setup.logs",
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
-from xml.etree import ElementTree  # writes only
+
+from otcache.regression._model import Verdict
+from otcache.regression._reporting.report import Case, junit_suites
+from otcache.telemetry.catalog.tables import table
 
 Entries = list[dict[str, Any]]
 Overall = Literal["ok", "warning", "critical", "inconclusive"]
@@ -51,11 +54,15 @@ class ComparisonResult:
     def to_markdown(self) -> str:
         """The verdict, what changed as a table, and what did not as a folded one."""
         shown = [*self.regressions, *self.minor, *self.inconclusive, *self.improvements]
-        parts = [f"**Benchmarks: {self.verdict}**", *_table(shown), *self._notes()]
+        parts = [f"**Benchmarks: {self.verdict}**", *self._table(shown), *self._notes()]
         if self.unchanged:
-            parts += [f"<details><summary>{len(self.unchanged)} unchanged</summary>", *_table(self.unchanged)]
-            parts += ["</details>"]
+            summary = f"<summary>{len(self.unchanged)} unchanged</summary>"
+            parts += [f"<details>{summary}", *self._table(self.unchanged), "</details>"]
         return "\n\n".join(parts) + "\n"
+
+    @staticmethod
+    def _table(entries: Entries) -> list[str]:
+        return [table(_COLUMNS, map(_row, entries))] if entries else []
 
     def _notes(self) -> Iterator[str]:
         for each in self.inconclusive:
@@ -66,39 +73,11 @@ class ComparisonResult:
 
     def to_junit(self) -> str:
         """JUnit XML: a suite per metric, a case per operation; critical fails, inconclusive is skipped."""
-        root = ElementTree.Element("testsuites", name="otcache benchmarks")
-        for metric, entries in self._by_metric().items():
-            kinds = [each["severity"] for each in entries]
-            counts = {"tests": len(kinds), "failures": kinds.count("critical"), "skipped": kinds.count("inconclusive")}
-            suite = ElementTree.SubElement(root, "testsuite", {"name": metric} | {k: str(v) for k, v in counts.items()})
-            for each in entries:
-                _case(suite, each)
-        return ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
-
-    def _by_metric(self) -> dict[str, Entries]:
-        found: dict[str, Entries] = {}
+        suites: dict[str, list[Case]] = {}
         for each in (*self.regressions, *self.minor, *self.inconclusive, *self.improvements, *self.unchanged):
-            found.setdefault(each["metric"], []).append(each)
-        return found
-
-
-def _case(suite: ElementTree.Element, each: dict[str, Any]) -> None:
-    case = ElementTree.SubElement(suite, "testcase", name=each["operation"], classname=each["metric"])
-    message = each["message"]
-    match each["severity"]:
-        case "critical":
-            ElementTree.SubElement(case, "failure", message=message)
-        case "inconclusive":
-            ElementTree.SubElement(case, "skipped", message=message)
-        case "warning":
-            ElementTree.SubElement(case, "system-out").text = message
-
-
-def _table(entries: Sequence[dict[str, Any]]) -> Iterator[str]:
-    if not entries:
-        return
-    rows = [_COLUMNS, ("---",) * len(_COLUMNS), *map(_row, entries)]
-    yield "\n".join(f"| {' | '.join(row)} |" for row in rows)
+            verdict: Verdict = "ok" if each["severity"] in ("minor", "improved") else each["severity"]
+            suites.setdefault(each["metric"], []).append((each["operation"], verdict, each["message"]))
+        return junit_suites("otcache benchmarks", suites, "critical")
 
 
 def _row(each: dict[str, Any]) -> tuple[str, ...]:
@@ -106,14 +85,9 @@ def _row(each: dict[str, Any]) -> tuple[str, ...]:
     interval = f"{low:+.1f} to {high:+.1f} %" if low is not None and high is not None else "-"
     change = each["change_percent"]
     return (
-        each["operation"],
-        each["metric"],
-        _figure(each["old_value"]),
-        _figure(each["new_value"]),
-        "-" if change is None else f"{change:+.1f} %",
-        interval,
-        each["severity"],
-    )
+        each["operation"], each["metric"], _figure(each["old_value"]), _figure(each["new_value"]),
+        "-" if change is None else f"{change:+.1f} %", interval, each["severity"],
+    )  # fmt: skip
 
 
 def _figure(value: float | None) -> str:

@@ -18,16 +18,7 @@ from math import ceil
 from typing import Final, TypeVar
 
 from otcache.base import CacheInterface
-from otcache.benchmarks._run.workloads import (
-    WORKLOADS,
-    Call,
-    Space,
-    Workload,
-    in_parts,
-    load_own,
-    load_working,
-    remove_all,
-)
+from otcache.benchmarks._run import workloads as work
 from otcache.benchmarks.config import BenchmarkConfig
 from otcache.exceptions import InfrastructureError
 
@@ -90,7 +81,7 @@ async def measure(
         InfrastructureError: Too many operations raised, or it took longer than `config.timeout`.
     """
     found = Measurement(operation, data_size, iterations)
-    workload = WORKLOADS[operation]
+    workload = work.WORKLOADS[operation]
     try:
         async with asyncio.timeout(config.timeout) as limit:
             async with _space(cache, config, found, workload) as space:
@@ -111,26 +102,28 @@ async def measure(
 
 @asynccontextmanager
 async def _space(
-    cache: CacheInterface, config: BenchmarkConfig, found: Measurement, workload: Workload
-) -> AsyncIterator[Space]:
+    cache: CacheInterface, config: BenchmarkConfig, found: Measurement, workload: work.Workload
+) -> AsyncIterator[work.Space]:
     """The keys of one pass; every one that may be left is removed afterwards, however it ends."""
-    space = Space(config, found.data_size)
+    space = work.Space(config, found.data_size)
     try:
         yield space
     finally:
         numbers = range(found.iterations + config.warmup_iterations)
         most = _CLEAN_SECONDS + _CLEAN_SECONDS_PER_KEY * len(numbers)
         with suppress(TimeoutError):  # what is left expires
-            removing = remove_all(cache, space, workload, numbers)
+            removing = work.remove_all(cache, space, workload, numbers)
             found.preparation_errors += await asyncio.wait_for(removing, most)
 
 
 # --- time -----------------------------------------------------------------------------------------------
 
 
-async def _time(cache: CacheInterface, space: Space, found: Measurement, config: BenchmarkConfig, step: Step) -> None:
-    workload = WORKLOADS[found.operation]
-    found.preparation_errors += await load_working(cache, space, workload)
+async def _time(
+    cache: CacheInterface, space: work.Space, found: Measurement, config: BenchmarkConfig, step: Step
+) -> None:
+    workload = work.WORKLOADS[found.operation]
+    found.preparation_errors += await work.load_working(cache, space, workload)
     async for calls in _calls(cache, space, found, config, _warm_up(found, config)):
         await _only_run(calls)
     gc.collect()
@@ -143,7 +136,7 @@ async def _time(cache: CacheInterface, space: Space, found: Measurement, config:
 
 
 async def _round(
-    cache: CacheInterface, space: Space, found: Measurement, config: BenchmarkConfig, numbers: Sequence[int]
+    cache: CacheInterface, space: work.Space, found: Measurement, config: BenchmarkConfig, numbers: Sequence[int]
 ) -> None:
     before = len(found.durations)
     with _collector_off():
@@ -160,7 +153,7 @@ def at_share(ordered: Sequence[Value], share: float) -> Value:
     return ordered[max(0, ceil(share * len(ordered)) - 1)]
 
 
-async def _run(calls: Sequence[Call], found: Measurement, config: BenchmarkConfig) -> None:
+async def _run(calls: Sequence[work.Call], found: Measurement, config: BenchmarkConfig) -> None:
     clock, add = time.perf_counter_ns, found.durations.append
     for method, arguments, lookups, hits in calls:
         started = clock()
@@ -203,12 +196,12 @@ def _rounds(iterations: int, rounds: int) -> list[range]:
 
 
 async def _calls(
-    cache: CacheInterface, space: Space, found: Measurement, config: BenchmarkConfig, numbers: Sequence[int]
-) -> AsyncIterator[list[Call]]:
+    cache: CacheInterface, space: work.Space, found: Measurement, config: BenchmarkConfig, numbers: Sequence[int]
+) -> AsyncIterator[list[work.Call]]:
     """The calls of `numbers`, a part at a time, so that what they work on fits into a small L1."""
-    workload = WORKLOADS[found.operation]
-    for part in in_parts(numbers, config.key_count):
-        found.preparation_errors += await load_own(cache, space, workload, part)
+    workload = work.WORKLOADS[found.operation]
+    for part in work.in_parts(numbers, config.key_count):
+        found.preparation_errors += await work.load_own(cache, space, workload, part)
         yield workload.plan(cache, space, part)
 
 
@@ -228,10 +221,10 @@ def _collector_off() -> Iterator[None]:
 # --- memory ---------------------------------------------------------------------------------------------
 
 
-async def _weigh(cache: CacheInterface, space: Space, found: Measurement, config: BenchmarkConfig) -> None:
+async def _weigh(cache: CacheInterface, space: work.Space, found: Measurement, config: BenchmarkConfig) -> None:
     """Run all operations once more while Python's allocations are traced, which makes them several times slower."""
     with _tracing():
-        found.preparation_errors += await load_working(cache, space, WORKLOADS[found.operation])
+        found.preparation_errors += await work.load_working(cache, space, work.WORKLOADS[found.operation])
         gc.collect()
         tracemalloc.reset_peak()
         start, _ = tracemalloc.get_traced_memory()
@@ -256,7 +249,7 @@ def _tracing() -> Iterator[None]:
             tracemalloc.stop()
 
 
-async def _only_run(calls: Sequence[Call]) -> None:
+async def _only_run(calls: Sequence[work.Call]) -> None:
     for method, arguments, _, _ in calls:
         with suppress(Exception):  # counted where it is timed
             await method(*arguments)

@@ -14,19 +14,10 @@ from otcache.version import __version__
 
 
 def emit(results: Iterable[BenchmarkResult], providers: Providers | None = None) -> None:
-    """Report results.
-
-    Args:
-        results: What was found.
-        providers: Where to report; the global providers by default.
-    """
+    """Report results; to the global providers by default."""
     where = providers or Providers()
     metrics = metrics_for(where.meter_provider, __version__)
-
-    def dropped() -> None:
-        metrics.add(catalog.DROPPED, 1, "logs", "rate_limited")
-
-    events = Events(__version__, where.logger_provider, dropped=dropped)
+    events = Events(__version__, where.logger_provider, dropped=metrics.log_dropped)
     for result in results:
         name = _name(result)
         for statistic, milliseconds in _durations(result).items():
@@ -45,12 +36,9 @@ def _name(result: BenchmarkResult) -> str:
 
 def _durations(result: BenchmarkResult) -> dict[str, float]:
     return {
-        "mean": result.avg_duration_ms,
-        "min": result.min_duration_ms,
-        "max": result.max_duration_ms,
-        "p95": result.p95_duration_ms,
-        "p99": result.p99_duration_ms,
-    }
+        "mean": result.avg_duration_ms, "min": result.min_duration_ms, "max": result.max_duration_ms,
+        "p95": result.p95_duration_ms, "p99": result.p99_duration_ms,
+    }  # fmt: skip
 
 
 def _facts(result: BenchmarkResult, name: str) -> dict[str, Any]:

@@ -26,15 +26,10 @@ _ENDING_SECONDS: Final = 10.0
 def run_in_processes(
     operations: tuple[str, ...], config: BenchmarkConfig, redis_url: str | None, step: Callable[[], None]
 ) -> BenchmarkSuite:
-    """Measure each operation in `config.processes` processes of its own, in turns; one result per operation.
+    """Measure each operation in `config.processes` processes of its own; one result per operation.
 
-    The operations take turns, so that a machine that slows down does so for all of them.
-
-    Args:
-        operations: What is measured.
-        config: How.
-        redis_url: Where; `None` is in memory.
-        step: Called after each process.
+    The operations take turns, so that a machine that slows down does so for all of them. Without a `redis_url` it is
+    in memory; `step` is called after each process.
 
     Raises:
         InfrastructureError: A process failed, or did not end in time.

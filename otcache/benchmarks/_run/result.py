@@ -55,11 +55,7 @@ class BenchmarkResult:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BenchmarkResult:
-        """The result that `to_dict` wrote.
-
-        Raises:
-            ValidationError: A field is missing, unknown or of the wrong type.
-        """
+        """The result that `to_dict` wrote. Raises ValidationError: a field is missing, unknown or of the wrong type."""
         if not isinstance(values, Mapping):
             raise ValidationError(f"a result is {type(values).__name__}, not a mapping")
         for problem in _problems(values):
@@ -75,11 +71,8 @@ def _problems(values: Mapping[str, Any]) -> list[str]:
     names = [field.name for field in fields(BenchmarkResult)]
     missing = [f"{name} is missing" for name in names if name not in values]
     unknown = [f"{str(name)[:40]!r} is no field of it" for name in values if name not in names]
-    return missing + unknown or [_wrong(name, values[name]) for name in names if not _fits(name, values[name])]
-
-
-def _wrong(name: str, value: Any) -> str:
-    return f"{name} is {type(value).__name__}"
+    wrong = (name for name in names if name in values and not _fits(name, values[name]))
+    return missing + unknown or [f"{name} is {type(values[name]).__name__}" for name in wrong]
 
 
 def _fits(name: str, value: Any) -> bool:

@@ -86,36 +86,18 @@ def compare(old: BenchmarkResult, new: BenchmarkResult, metric: Metric, threshol
         ValidationError: The raw rounds in the metadata are not what docs/benchmarks.md says.
     """
     key = SeriesKey(metric.field, frozenset({("operation", new.operation)}))
+    before, after = getattr(old, metric.field), getattr(new, metric.field)
     empty = Finding(
-        key,
-        metric.statistic,
-        "inconclusive",
-        baseline=_value(old, metric),
-        current=_value(new, metric),
-        method="none",
-        n_baseline=1,
-        n_current=1,
+        key, metric.statistic, "inconclusive", baseline=before, current=after, method="none", n_baseline=1, n_current=1
     )
     if reason := _incomparable(old, new):
         return replace(empty, reason=reason)
     sides = (_runs(old, metric.raw), _runs(new, metric.raw))
     if metric.raw and all(sides):
-        return _named(decide(*sides, thresholds), empty)
-    return _by_threshold(empty, metric, thresholds, _why_bare(metric))
-
-
-def _value(result: BenchmarkResult, metric: Metric) -> float | None:
-    value: float | None = getattr(result, metric.field)
-    return value
-
-
-def _named(finding: Finding, empty: Finding) -> Finding:
-    """A finding under the names, and with the values, of the results it is about."""
-    return replace(finding, key=empty.key, statistic=empty.statistic, baseline=empty.baseline, current=empty.current)
-
-
-def _why_bare(metric: Metric) -> str:
-    return "the results carry no raw rounds" if metric.raw else "there is one figure a side"
+        found = decide(*sides, thresholds)
+        return replace(found, key=key, statistic=empty.statistic, baseline=empty.baseline, current=empty.current)
+    why = "the results carry no raw rounds" if metric.raw else "there is one figure a side"
+    return _by_threshold(empty, metric, thresholds, why)
 
 
 def _incomparable(old: BenchmarkResult, new: BenchmarkResult) -> str:

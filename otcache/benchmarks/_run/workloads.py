@@ -21,14 +21,7 @@ _MIX: Final = ("get",) * 7 + ("set",) * 2 + ("delete",)
 
 
 class Call(NamedTuple):
-    """One operation, ready to be awaited.
-
-    Attributes:
-        method: What is called.
-        arguments: With what.
-        lookups: How many keys it looks up; 0 for what looks up nothing.
-        hits: How many of them an answer holds.
-    """
+    """One operation, ready to be awaited: how many keys it looks up, and how many of them an answer holds."""
 
     method: Callable[..., Awaitable[Any]]
     arguments: tuple[Any, ...]
@@ -158,11 +151,7 @@ def is_possible(operation: str, cache: CacheInterface) -> bool:
 
 
 def require_possible(operation: str, cache: CacheInterface) -> None:
-    """Refuse an operation that `cache` has no method for.
-
-    Raises:
-        ValidationError: It has none.
-    """
+    """Refuse an operation that `cache` has no method for. Raises ValidationError: it has none."""
     if not is_possible(operation, cache):
         raise ValidationError(
             f"operation={operation!r} needs {', '.join(WORKLOADS[operation].needs)}, which {type(cache).__name__} "

@@ -71,9 +71,6 @@ def _finding(arguments: argparse.Namespace, target: str, baseline: Side, current
     return compare_runs(old, new, files.benchmark_spec(arguments), files.benchmark_key(target))
 
 
-# --- sides --------------------------------------------------------------------------------------------
-
-
 def _sides(arguments: argparse.Namespace, stack: ExitStack) -> tuple[Side, Side]:
     pythons = [_interpreter(arguments.baseline_python), _interpreter(arguments.current_python)]
     if arguments.baseline is None:

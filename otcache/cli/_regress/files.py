@@ -40,12 +40,9 @@ def declare_compare(parser: argparse.ArgumentParser) -> None:
             f"--{side}", nargs="+", required=True, metavar="FILE", help="OTLP JSON, or a saved benchmark"
         )
     parser.add_argument(
-        "--step",
-        type=types.between("1s", "1d"),
-        default=60.0,
-        metavar="T",
+        "--step", type=types.between("1s", "1d"), default=60.0, metavar="T",
         help="length of a window of OTLP JSON (default: 60s)",
-    )
+    )  # fmt: skip
     options.declare_outputs(parser)
 
 
@@ -61,7 +58,8 @@ def compare(arguments: argparse.Namespace) -> int:
         raise ConfigurationError("one side is telemetry and the other a benchmark: they can't be compared")
     else:
         found = _of_benchmarks(old, new, arguments)
-    return options.finish(_named(found, arguments), arguments)
+    sides = " ".join(arguments.baseline), " ".join(arguments.current)
+    return options.finish(replace(found, baseline=sides[0], current=sides[1]), arguments)
 
 
 def _of_benchmarks(old: Benchmark, new: Benchmark, arguments: argparse.Namespace) -> Report:
@@ -89,10 +87,6 @@ def benchmark_spec(arguments: argparse.Namespace) -> MetricSpec:
 def benchmark_key(name: str) -> SeriesKey:
     """The series that a benchmark is."""
     return SeriesKey(BENCHMARK.metric, frozenset({(catalog.BENCHMARK.name, name)}))
-
-
-def _named(found: Report, arguments: argparse.Namespace) -> Report:
-    return replace(found, baseline=" ".join(arguments.baseline), current=" ".join(arguments.current))
 
 
 # --- series -------------------------------------------------------------------------------------------

@@ -58,13 +58,9 @@ def declare_source(parser: argparse.ArgumentParser) -> None:
 def reader(arguments: argparse.Namespace) -> Read:
     """Reads windows of the target from one time to another; a token is taken from the environment."""
     access = Access(
-        user=arguments.user,
-        password=os.environ.get(_PASSWORD),
-        token=os.environ.get(_TOKEN),
-        tenant=arguments.tenant,
-        ca_file=arguments.ca_file,
-        timeout=arguments.timeout,
-    )
+        user=arguments.user, password=os.environ.get(_PASSWORD), token=os.environ.get(_TOKEN),
+        tenant=arguments.tenant, ca_file=arguments.ca_file, timeout=arguments.timeout,
+    )  # fmt: skip
     prometheus = Prometheus(arguments.prometheus, access)
     match = (Matcher("job", "=", arguments.target), *map(Matcher.parse, arguments.match))
     selection = Selection(step=arguments.step, match=match)
@@ -233,14 +229,9 @@ def watch(arguments: argparse.Namespace) -> int:
 def _plan(arguments: argparse.Namespace) -> Plan:
     names = [each for each in arguments.reference or _REFERENCES if each != "none"]
     return Plan(
-        window=arguments.window,
-        baseline=arguments.baseline,
-        step=arguments.every,
-        confirm=arguments.confirm,
-        repin=arguments.repin,
-        references=dict(_REFERENCES[name] for name in names),
-        specs=options.specs(arguments),
-    )
+        window=arguments.window, baseline=arguments.baseline, step=arguments.every, confirm=arguments.confirm,
+        repin=arguments.repin, references=dict(_REFERENCES[name] for name in names), specs=options.specs(arguments),
+    )  # fmt: skip
 
 
 def _run(watching: Watch, looks: int | None) -> int:

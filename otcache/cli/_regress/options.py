@@ -80,11 +80,7 @@ def check(arguments: argparse.Namespace) -> None:
 
 
 def check_thresholds(arguments: argparse.Namespace) -> None:
-    """Refuse thresholds that are out of order.
-
-    Raises:
-        ConfigurationError: They are.
-    """
+    """Refuse thresholds that are out of order. Raises ConfigurationError: they are."""
     if arguments.warning >= arguments.critical:
         raise ConfigurationError(
             f"--warning {arguments.warning * 100:g} is not below --critical {arguments.critical * 100:g}"
@@ -137,11 +133,7 @@ def status(found: Report, arguments: argparse.Namespace) -> int:
 
 
 def write(text: str, file: str | None) -> None:
-    """To a file, or to standard output.
-
-    Raises:
-        ConfigurationError: The file can't be written.
-    """
+    """To a file, or to standard output. Raises ConfigurationError: the file can't be written."""
     if file is None:
         say(text.rstrip("\n"))
         return

@@ -20,13 +20,7 @@ _LONGEST: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A git checkout, or a directory in one.
-
-    Attributes:
-        directory: Where we are in the working tree.
-        top: The working tree.
-        git: Its git directory.
-    """
+    """A git checkout, or a directory in one: `top` is the working tree, `git` its git directory."""
 
     directory: Path
     top: Path
@@ -34,11 +28,7 @@ class Repository:
 
     @classmethod
     def at(cls, directory: Path) -> Repository:
-        """The one that `directory` is in.
-
-        Raises:
-            ConfigurationError: There is none, or no git.
-        """
+        """The one that `directory` is in. Raises ConfigurationError: there is none, or no git."""
         said = _git(["-C", str(directory), "rev-parse", "--show-toplevel", "--absolute-git-dir"])
         top, git = said.splitlines()
         return cls(directory.resolve(), Path(top), Path(git))
@@ -71,11 +61,7 @@ class Repository:
 
 
 def directory(root: Path, inside: str) -> Path:
-    """A directory below `root`.
-
-    Raises:
-        ConfigurationError: It is not there.
-    """
+    """A directory below `root`. Raises ConfigurationError: it is not there."""
     found = root / inside
     if not found.is_dir():
         raise ConfigurationError(f"there is no directory {inside!r} in {root}")

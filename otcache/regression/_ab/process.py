@@ -63,11 +63,7 @@ class Worker:
         self._input, self._output = _pipe(process.stdin), _pipe(process.stdout)
 
     def ask(self, command: str) -> dict[str, Any]:
-        """Its answer to a command.
-
-        Raises:
-            SourceError: It has failed, or does not answer in time.
-        """
+        """Its answer to a command. Raises SourceError: it has failed, or does not answer in time."""
         try:
             self._input.write(command.encode() + b"\n")
             self._input.flush()
@@ -76,11 +72,7 @@ class Worker:
         return self.hear()
 
     def hear(self) -> dict[str, Any]:
-        """What it says next.
-
-        Raises:
-            SourceError: It has failed, or says nothing in time.
-        """
+        """What it says next. Raises SourceError: it has failed, or says nothing in time."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._output, selectors.EVENT_READ)
             if not selector.select(self._patience):
@@ -126,14 +118,7 @@ def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What both sides do.
-
-    Attributes:
-        target: What is measured.
-        bytecode: Where the bytecode of what they import goes.
-        environment: Their environment variables.
-        patience: Seconds that one answer may take.
-    """
+    """What both sides measure, where their bytecode goes, and the seconds that one answer may take."""
 
     target: str
     bytecode: str
@@ -143,11 +128,7 @@ class Task:
 
 @contextmanager
 def worker(side: Side, task: Task) -> Iterator[Worker]:
-    """A process that has imported the target.
-
-    Raises:
-        SourceError: It can't be started, or the target can't be had.
-    """
+    """A process that has imported the target. Raises SourceError: it can't be started, or the target can't be had."""
     order = side.order() | {"target": task.target, "bytecode": task.bytecode}
     with tempfile.TemporaryFile() as errors:
         try:

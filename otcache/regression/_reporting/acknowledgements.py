@@ -98,11 +98,7 @@ def _most(found: Any, where: str) -> float | None:
 
 
 def save(path: str | Path, acks: Iterable[Ack]) -> None:
-    """Write them; what was in the file stays if that fails.
-
-    Raises:
-        ConfigurationError: The file can't be written.
-    """
+    """Write them; what was in the file stays if that fails. Raises ConfigurationError: the file can't be written."""
     rows = [{name: said for name, said in asdict(ack).items() if said} | {"until": str(ack.until)} for ack in acks]
     try:
         write_whole(Path(path), json.dumps(rows, indent=2) + "\n")

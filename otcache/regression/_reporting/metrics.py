@@ -74,14 +74,11 @@ class Verdicts:
         where = providers or Providers()
         self._target = target
         self._metrics: Metrics = metrics_for(where.meter_provider, __version__)
-        self._events = Events(__version__, where.logger_provider, dropped=self._dropped)
+        self._events = Events(__version__, where.logger_provider, dropped=self._metrics.log_dropped)
         self._shown: set[Place] = set()
         for indicator in catalog.INDICATOR.values or ():
             for verdict in catalog.VERDICT.values or ():
                 self._metrics.cell(catalog.EVALUATIONS, target, indicator, verdict, None)
-
-    def _dropped(self) -> None:
-        self._metrics.add(catalog.DROPPED, 1, "logs", "rate_limited")
 
     def restored(self, state: Mapping[str, Any]) -> None:
         """Show what was in force before a restart, until there is more to say."""
@@ -90,14 +87,7 @@ class Verdicts:
     def evaluated(
         self, report: Report, state: Mapping[str, Any], transitions: Iterable[Transition], seconds: float
     ) -> None:
-        """Report one pass.
-
-        Args:
-            report: What it found.
-            state: What is in force after it (`hysteresis.step`).
-            transitions: What came into force or went.
-            seconds: How long it took.
-        """
+        """Report one pass: what it found, what is in force after it (`hysteresis.step`), what came or went."""
         self._metrics.record(catalog.EVALUATION_DURATION, round(seconds * catalog.NS), self._target)
         latest = series_verdicts(report.findings)
         for key, verdict in latest.items():
@@ -110,12 +100,7 @@ class Verdicts:
             self._report_transition(transition)
 
     def failed(self, error: str, seconds: float) -> None:
-        """A pass that could not be made; what is in force stays.
-
-        Args:
-            error: `error.type` of what went wrong.
-            seconds: How long it took.
-        """
+        """A pass of so many seconds that could not be made, by `error.type`; what is in force stays."""
         self._metrics.record(catalog.EVALUATION_DURATION, round(seconds * catalog.NS), self._target)
         for indicator in catalog.INDICATOR.values or ():
             self._metrics.add(catalog.EVALUATIONS, 1, self._target, indicator, "inconclusive", error)
@@ -171,10 +156,8 @@ class Verdicts:
 
 
 def _facts(identified: Identity, transition: Transition) -> dict[str, Any]:
-    names, finding = (
-        (catalog.TARGET, catalog.INDICATOR, catalog.SERIES, catalog.CACHE, catalog.TIER),
-        transition.finding,
-    )
+    names = (catalog.TARGET, catalog.INDICATOR, catalog.SERIES, catalog.CACHE, catalog.TIER)
+    finding = transition.finding
     facts: dict[str, Any] = {each.name: said for each, said in zip(names, identified, strict=True)}
     facts |= {catalog.STATISTIC.name: finding.statistic, catalog.VERDICT.name: transition.after}
     bounds = {catalog.CHANGE: finding.change, catalog.CHANGE_LOW: finding.low, catalog.CHANGE_HIGH: finding.high}

@@ -228,16 +228,11 @@ def _escaped(words: str) -> str:
 def to_dict(report: Report) -> dict[str, Any]:
     """As plain data; infinite and unknown numbers are `None`."""
     return {
-        "schema_version": SCHEMA_VERSION,
-        "verdict": report.verdict,
-        "baseline": report.baseline,
-        "current": report.current,
-        "started": report.started,
-        "findings": [_plain(each) for each in worst_first(report.findings)],
-        "skipped": dict(report.skipped),
-        "notes": list(report.notes),
-        "facts": dict(report.facts),
-    }
+        "schema_version": SCHEMA_VERSION, "verdict": report.verdict, "baseline": report.baseline,
+        "current": report.current, "started": report.started,
+        "findings": [_plain(each) for each in worst_first(report.findings)], "skipped": dict(report.skipped),
+        "notes": list(report.notes), "facts": dict(report.facts),
+    }  # fmt: skip
 
 
 def _plain(finding: Finding) -> dict[str, Any]:
@@ -276,18 +271,27 @@ def junit(report: Report, *, fail_on: FailOn = "critical") -> str:
         report: What was found.
         fail_on: From which verdict on a test has failed.
     """
-    root = ElementTree.Element("testsuites", name=_ALL)
-    for metric in sorted({each.key.metric for each in report.findings}):
-        found = [each for each in worst_first(report.findings) if each.key.metric == metric]
-        names = [f"{series(each.key)} {each.statistic}" for each in found]
-        said = [f"{each.verdict}: {change(each)} ({interval(each)}); {each.reason}" for each in found]
-        _suite(root, metric, list(zip(names, (each.verdict for each in found), said, strict=True)), fail_on)
-    _suite(root, _ALL, [("verdict", report.verdict, headline(report))], fail_on)
+    suites: dict[str, list[Case]] = {metric: [] for metric in sorted({each.key.metric for each in report.findings})}
+    for each in worst_first(report.findings):
+        said = f"{each.verdict}: {change(each)} ({interval(each)}); {each.reason}"
+        suites[each.key.metric].append((f"{series(each.key)} {each.statistic}", each.verdict, said))
+    return junit_suites(_ALL, {**suites, _ALL: [("verdict", report.verdict, headline(report))]}, fail_on)
+
+
+Case = tuple[str, Verdict, str]
+"""A test by its name, its verdict, and what there is to say."""
+
+
+def junit_suites(title: str, suites: Mapping[str, Sequence[Case]], fail_on: FailOn) -> str:
+    """JUnit XML of test cases by the suite that they are in."""
+    root = ElementTree.Element("testsuites", name=title)
+    for name, cases in suites.items():
+        _suite(root, name, cases, fail_on)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
 
 
-def _suite(root: ElementTree.Element, name: str, cases: Sequence[tuple[str, Verdict, str]], fail_on: FailOn) -> None:
+def _suite(root: ElementTree.Element, name: str, cases: Sequence[Case], fail_on: FailOn) -> None:
     tags = [_tag(verdict, fail_on) for _, verdict, _ in cases]
     counts = {"tests": len(cases), "failures": tags.count("failure"), "skipped": tags.count("skipped")}
     facts = {"name": printable(name)} | {each: str(number) for each, number in counts.items()}

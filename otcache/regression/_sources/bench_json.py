@@ -43,11 +43,7 @@ def is_benchmark(document: Mapping[str, Any]) -> bool:
 
 
 def benchmark(where: str, documents: Iterator[tuple[int, dict[str, Any]]]) -> Benchmark:
-    """The same for a document that has been opened.
-
-    Raises:
-        SourceError: See `read`.
-    """
+    """The same for a document that has been opened. Raises SourceError: see `read`."""
     with named(where):
         return _benchmark(documents)
 

@@ -19,15 +19,7 @@ _SINGLE: Final = Explicit(())
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """A histogram without a time.
-
-    Attributes:
-        count: Values.
-        sum: Their sum.
-        layout: How they are bucketed.
-        counts: Values per bucket index.
-        zero: Values in the zero bucket.
-    """
+    """A histogram without a time; `counts` are by bucket index, `zero` is the zero bucket."""
 
     count: float
     sum: float

@@ -20,16 +20,13 @@ def found(where: str) -> list[str]:
     if where == "-" or not Path(where).is_dir():
         return [where]
     try:
-        files = sorted(str(path) for path in Path(where).iterdir() if path.is_file() and _is_json(path.name))
+        named = (path for path in Path(where).iterdir() if ".json" in path.name or ".ndjson" in path.name)
+        files = sorted(str(path) for path in named if path.is_file())
     except OSError as exc:
         raise SourceError(f"{where}: it can't be read: {exc.strerror}") from exc
     if not files:
         raise SourceError(f"{where} holds no files with .json, .jsonl or .ndjson in their name")
     return files
-
-
-def _is_json(name: str) -> bool:
-    return ".json" in name or ".ndjson" in name
 
 
 def objects(where: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -46,11 +46,7 @@ class OtlpReader:
         self._notes: dict[str, None] = {}
 
     def read(self, where: str, requests: Iterable[tuple[int, dict[str, Any]]]) -> None:
-        """Take a file's requests in.
-
-        Raises:
-            SourceError: One is no OTLP, or there are no metrics.
-        """
+        """Take a file's requests in. Raises SourceError: one is no OTLP, or there are no metrics."""
         with named(where):
             for number, request in otlp.requests(requests):
                 with otlp.line(number):
@@ -130,9 +126,6 @@ class _Process(NamedTuple):
 
     attributes: Mapping[str, str]
     identity: frozenset[tuple[str, str]]
-
-
-# --- parts of a point -----------------------------------------------------------------------------------
 
 
 class _Times(NamedTuple):

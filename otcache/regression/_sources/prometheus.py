@@ -78,7 +78,7 @@ class Prometheus:
         self, row: Instrument, selection: Selection, start: float, end: float, notes: dict[str, None]
     ) -> Iterator[Any]:
         """The series between two times, in the order of time; in two halves if that is too much at once."""
-        raw = self._is_raw(selection)
+        raw = selection.high - selection.low <= self._raw_up_to
         selector = selector_of(row, selection.match)
         try:
             if raw:
@@ -99,9 +99,6 @@ class Prometheus:
         if answer.data.get("resultType") != "matrix" or not isinstance(result, list):
             raise SourceError(f"{self._api} answers another type than a matrix")
         yield from result
-
-    def _is_raw(self, selection: Selection) -> bool:
-        return selection.high - selection.low <= self._raw_up_to
 
 
 def _pieces(selection: Selection, raw_up_to: float) -> Iterator[tuple[float, float]]:
@@ -129,11 +126,7 @@ def _quoted(text: str) -> str:
 
 @dataclass(slots=True)
 class _Found:
-    """One series of one process, with what has been answered of it and was not handed on yet.
-
-    Attributes:
-        latest: Time of the last sample that was handed on.
-    """
+    """One series of one process: what was answered and not handed on yet, and the time of the last that was."""
 
     labels: Mapping[str, str]
     buckets: dict[float, list[Point]] = field(default_factory=dict)
@@ -214,10 +207,8 @@ class _Metric:
             points = native(found.natives) if found.natives else classic(found.buckets, found.sums, found.counts)
             total = len(found.natives) or len({at for each in found.buckets.values() for at, _ in each})
         else:
-            points, total = (
-                [(at, value) for at, value in sorted(found.counts) if math.isfinite(value)],
-                len(found.counts),
-            )
+            points = [(at, value) for at, value in sorted(found.counts) if math.isfinite(value)]
+            total = len(found.counts)
         self._gaps += total - len(points)
         found.buckets, found.sums, found.counts, found.natives = {}, [], [], []
         return [(at, value) for at, value in points if at > found.latest]

@@ -62,12 +62,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What it said.
-
-    Attributes:
-        data: The field `data`.
-        notes: Its warnings and infos.
-    """
+    """The field `data` of an answer, and its warnings and infos."""
 
     data: Mapping[str, Any]
     notes: tuple[str, ...] = ()

@@ -17,11 +17,7 @@ _BOTH_CLOSED: Final = 3
 
 
 def numbers(values: Iterable[Any]) -> list[Point]:
-    """Pairs of a time and a number as text.
-
-    Raises:
-        ValueError: A time is no number, or they are not in order.
-    """
+    """Pairs of a time and a number as text. Raises ValueError: a time is no number, or they are not in order."""
     points = [(float(at), float(value)) for at, value in values]
     if any(later[0] <= earlier[0] for earlier, later in pairwise(points)):
         raise ValueError("the times are not in order")

@@ -137,12 +137,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Where a point belongs.
-
-    Attributes:
-        key: The series of the answer.
-        about: Values of the attributes that a counter's ratio is about, joined by `/`.
-    """
+    """Where a point belongs; `about` is the values that a counter's ratio is about, joined by `/`."""
 
     key: SeriesKey
     about: str = ""

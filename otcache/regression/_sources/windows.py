@@ -101,11 +101,7 @@ def _level(shown: dict[Hashable, list[tuple[float, float]]]) -> tuple[float, ...
 
 @dataclass(slots=True)
 class _Held:
-    """What is kept of the points of one life in one window.
-
-    Attributes:
-        risen: From the first to the last, falls taken for restarts.
-    """
+    """The points of one life in one window; `risen` is from the first to the last, falls taken for restarts."""
 
     first_at: float
     first: Value | Packed

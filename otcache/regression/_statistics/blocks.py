@@ -96,9 +96,6 @@ def sample(windows: Sequence[Window], spec: MetricSpec, layout: Layout | None = 
     return {"level": _level_sample([window for window in windows if isinstance(window, GaugeWindow)])}
 
 
-# --- histograms ---------------------------------------------------------------------------------------
-
-
 def _histogram_samples(
     windows: Sequence[HistogramWindow], wanted: Sequence[Statistic], layout: Layout | None
 ) -> Samples:
@@ -135,9 +132,6 @@ def _logarithms(values: Iterable[float], need: float, *, coarse: bool = False) -
     """Values that have no logarithm are left out: they are zero, negative or not a number."""
     logs = tuple(math.log(value) for value in values if value > 0 and math.isfinite(value))
     return Sample(logs, math.exp(statistics.median(logs)) if logs else None, coarse=coarse, need=need)
-
-
-# --- ratios and levels --------------------------------------------------------------------------------
 
 
 def _ratio_sample(windows: Sequence[CounterWindow], spec: MetricSpec) -> Sample:

@@ -16,21 +16,9 @@ SIDE: Final = 5
 SMALLEST: Final = 0.05
 """Jumps below this are not reported."""
 CRITICAL: Final[tuple[tuple[int, float], ...]] = (
-    (14, 3.130),
-    (15, 3.240),
-    (16, 3.255),
-    (18, 3.311),
-    (20, 3.394),
-    (25, 3.503),
-    (30, 3.629),
-    (40, 3.701),
-    (60, 3.837),
-    (90, 3.930),
-    (140, 4.071),
-    (250, 4.126),
-    (500, 4.188),
-    (1000, 4.277),
-)
+    (14, 3.130), (15, 3.240), (16, 3.255), (18, 3.311), (20, 3.394), (25, 3.503), (30, 3.629), (40, 3.701),
+    (60, 3.837), (90, 3.930), (140, 4.071), (250, 4.126), (500, 4.188), (1000, 4.277),
+)  # fmt: skip
 """Length of a series, and the standardised rank sum that chance exceeds in one of 1000 stable series.
 
 The largest over all splits, from its permutation distribution: `python -m benchmarks.changepoint_table` prints it.

@@ -78,11 +78,7 @@ def shift(baseline: Sequence[float], current: Sequence[float], levels: Levels = 
 
 
 def sign_interval(values: Sequence[float], levels: Levels = LEVELS) -> Interval:
-    """The median of `values`, bounds from the number of signs.
-
-    Raises:
-        ValueError: If there are none.
-    """
+    """The median of `values`, bounds from the number of signs. Raises ValueError: if there are none."""
     ordered = sorted(values)
     size = len(ordered)
     if size <= EXACT_SIGNS:
@@ -138,9 +134,6 @@ def _spread_with_ties(baseline: Sequence[float], current: Sequence[float]) -> fl
     total = len(baseline) + len(current)
     ties = sum(count**3 - count for count in Counter([*baseline, *current]).values())
     return math.sqrt(len(baseline) * len(current) / 12 * (total + 1 - ties / (total * (total - 1))))
-
-
-# --- distributions counted out ------------------------------------------------------------------------
 
 
 def _cumulated(ways: Iterable[int]) -> tuple[float, ...]:

@@ -19,11 +19,7 @@ _NANO_PER_MILLION: Final = 1000
 
 
 class Savings:
-    """Counts what the AI operations of one cache used up and saved.
-
-    Args:
-        signals: The cache's.
-    """
+    """Counts what the AI operations of one cache used up and saved."""
 
     def __init__(self, signals: Signals) -> None:
         self._signals = signals

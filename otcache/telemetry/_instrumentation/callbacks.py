@@ -69,15 +69,7 @@ class _Registered:
 
 
 class Callbacks:
-    """The callbacks of one cache.
-
-    Args:
-        observer: Told of every run.
-        clock: ns, monotonic.
-
-    Attributes:
-        active: Whether there is any.
-    """
+    """The callbacks of one cache; the observer is told of every run, the clock is ns, monotonic."""
 
     def __init__(self, observer: Observer, clock: Callable[[], int] = time.perf_counter_ns) -> None:
         self.active = False

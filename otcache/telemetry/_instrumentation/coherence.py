@@ -8,11 +8,7 @@ from otcache.telemetry._instrumentation.signals import Signals, error_type
 
 
 class CoherenceReport:
-    """The metrics and events of one cache's coherence.
-
-    Args:
-        signals: The cache's.
-    """
+    """The metrics and events of one cache's coherence."""
 
     def __init__(self, signals: Signals) -> None:
         self._signals = signals

@@ -64,11 +64,7 @@ class _Bucket:
 class Events:
     """Emits events; never raises, never waits.
 
-    Args:
-        version: The package's version.
-        provider: `None` for the global one.
-        dropped: Called for each event that the rate limit refused.
-        clock: Seconds, monotonic.
+    `dropped` is called for each event that the rate limit refused; `clock` gives seconds and is monotonic.
     """
 
     def __init__(
@@ -98,14 +94,8 @@ class Events:
     ) -> None:
         """Emit one event.
 
-        Args:
-            event: Its row in the catalogue.
-            body: One sentence for people.
-            attributes: Its facts.
-            severity: Instead of the row's.
-            exception: What was raised; its class is kept, and the redacted message of one of our own.
-            context: The context whose span it belongs to; the current one by default.
-            key: The operation's key, which a message must not show.
+        `body` is one sentence for people, `key` is what no message may show. Of an exception the class is kept, and the
+        redacted message of one of our own. `context` is that of the span it belongs to; the current one by default.
         """
         bucket = self._buckets.setdefault(event.name, _Bucket(self._clock()))
         if not bucket.takes(self._clock()):
@@ -159,15 +149,9 @@ def emit_record(
     """One record through the Logs API, in the trace of `context`."""
     now = time.time_ns()
     record = otel_logs.LogRecord(
-        timestamp=now,
-        observed_timestamp=now,
-        context=context or otel_context.get_current(),
-        severity_text=severity_text,
-        severity_number=severity,
-        body=body,
-        attributes=dict(facts),
-        event_name=name,
-    )
+        timestamp=now, observed_timestamp=now, context=context or otel_context.get_current(), body=body,
+        severity_text=severity_text, severity_number=severity, attributes=dict(facts), event_name=name,
+    )  # fmt: skip
     logger.emit(record)
 
 

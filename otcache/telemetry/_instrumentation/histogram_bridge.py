@@ -25,13 +25,10 @@ MOST_REPLAYED: Final = 20_000
 
 @dataclass(slots=True, eq=False)
 class Series:
-    """One series: its cell, its attributes, and what the SDK has been given of it.
+    """One series: its cell, its attributes as exported, and what the SDK has been given of it.
 
-    Attributes:
-        cell: For a histogram, counts per grid bucket and the sum; for a counter, its total.
-        attributes: As they are exported.
-        exemplar: The last sampled value and its context, until it is handed over.
-        given: The histogram's cell as of the last hand-over.
+    A histogram's cell holds the counts per grid bucket and the sum, a counter's its total. `exemplar` is the last
+    sampled value and its context, until it is handed over; `given` the cell as of the last hand-over.
     """
 
     cell: list[int]
@@ -41,13 +38,7 @@ class Series:
 
 
 class Bridge:
-    """Hands the cells of one histogram to the SDK.
-
-    Args:
-        handle: The instrument, real or the API's proxy.
-        grid: Upper bounds of the cells' buckets.
-        scale: What a cell's unit is divided by to give the instrument's.
-    """
+    """Hands the cells of one histogram to the SDK; a cell's unit divided by `scale` is the instrument's."""
 
     def __init__(self, handle: Histogram, grid: tuple[int, ...], scale: float) -> None:
         self._handle = handle
@@ -104,12 +95,7 @@ class Bridge:
 
 
 class _News(NamedTuple):
-    """What has been counted since: of a hundred buckets a few, and only those are looked at.
-
-    Attributes:
-        counts: New counts by bucket, in the order of the buckets; none is 0.
-        total: What they add to the sum.
-    """
+    """What has been counted since: of a hundred buckets the few that are not 0, in order, and what the sum gained."""
 
     counts: dict[int, int]
     total: int

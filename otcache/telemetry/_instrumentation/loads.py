@@ -34,14 +34,7 @@ _PLACE: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 @dataclass(slots=True, eq=False)
 class OpenLoad:
-    """One run of a loader.
-
-    Attributes:
-        trigger: Why it runs.
-        started: When, by `perf_counter_ns`.
-        span: Its span, where one is wanted.
-        ended: When it returned, raised or was given up.
-    """
+    """One run of a loader, its times by `perf_counter_ns`; it has a span where one is wanted."""
 
     trigger: LoadTrigger
     started: int
@@ -55,11 +48,7 @@ class OpenLoad:
 
 
 class LoadReports:
-    """What one cache reports of its loads.
-
-    Args:
-        signals: The cache's.
-    """
+    """What one cache reports of its loads."""
 
     def __init__(self, signals: Signals) -> None:
         self._signals = signals
@@ -97,12 +86,8 @@ class LoadReports:
     ) -> None:
         """The loader has returned or raised, or was given up, at `load.ended`.
 
-        Args:
-            load: The run.
-            error: What it raised.
-            stale: Why a stale value is given instead, if there is one.
-            key: What must not be shown.
-            detached: Whether the call that began it does not wait for it any more.
+        `stale` is why a stale value is given instead, if there is one; `detached`, whether the call that began the load
+        does not wait for it any more. The `key` must not be shown.
         """
         duration = load.ended - load.started
         raised = error_type(error)
@@ -148,19 +133,13 @@ class LoadReports:
         links: tuple[trace.Link, ...] = (),
     ) -> trace.Span | None:
         with self._signals.guard("traces"):
+            named = {catalog.CACHE.name: self._name, catalog.TRIGGER.name: trigger}
+            named[catalog.LOADER.name] = function_name(loader)
             return self._signals.tracing.operations.start_span(
                 f"cache.{what} {self._name}",
-                context=context,
-                attributes={
-                    catalog.CACHE.name: self._name,
-                    catalog.TRIGGER.name: trigger,
-                    catalog.LOADER.name: function_name(loader),
-                },
-                links=links,
-                start_time=wall(started),
-                record_exception=False,
-                set_status_on_exception=False,
-            )
+                context=context, attributes=named, links=links, start_time=wall(started),
+                record_exception=False, set_status_on_exception=False,
+            )  # fmt: skip
         return None
 
     def _end_span(
@@ -199,11 +178,7 @@ class LoadReports:
 
     def stampede(self, outcome: Outcome, trigger: LoadTrigger, waiters: int) -> None:
         """`waiters` callers wait for one load."""
-        facts = {
-            catalog.CACHE.name: self._name,
-            catalog.TRIGGER.name: trigger,
-            catalog.COALESCE_WAITERS.name: waiters,
-        }
+        facts = {catalog.CACHE.name: self._name, catalog.TRIGGER.name: trigger, catalog.COALESCE_WAITERS.name: waiters}
         body = f"cache {self._name}: {waiters} callers wait for one load"
         self._signals.events.emit(catalog.STAMPEDE, body, facts, context=context_of(outcome.span))
 

@@ -70,8 +70,7 @@ class Gauges(Protocol):
 class Metrics:
     """The cells and instruments of one meter provider, shared by every cache that reports to it.
 
-    Args:
-        provider: `None` for the global one, which may be set later.
+    Without a provider it is the global one, which may be set later.
     """
 
     def __init__(self, provider: metrics.MeterProvider | None, version: str) -> None:
@@ -124,6 +123,10 @@ class Metrics:
     def add(self, row: Instrument, amount: int, *values: str | None) -> None:
         """Add to a counter."""
         self.cell(row, *values)[0] += amount
+
+    def log_dropped(self) -> None:
+        """Count an event that the rate limit refused."""
+        self.add(catalog.DROPPED, 1, "logs", "rate_limited")
 
     def set(self, row: Instrument, value: float, *values: str | None) -> None:
         """Let a gauge show `value`, in its unit, from now on."""
@@ -267,16 +270,11 @@ def lookup_stats(metrics: Metrics, cache: str) -> dict[str, Any]:
         elif name == cache and result == "miss" and count:
             misses[str(reason)] = misses.get(str(reason), 0) + count
     found, missed = sum(hits.values()), sum(misses.values())
-    evictions = {
-        str(why): count for (name, _, why), count in metrics.totals(catalog.EVICTIONS).items() if name == cache
-    }
+    evicted = metrics.totals(catalog.EVICTIONS).items()
     return {
-        "hits": hits,
-        "misses": misses,
-        "hit_ratio": found / (found + missed) if found + missed else None,
-        "stale": stale,
-        "evictions": evictions,
-    }
+        "hits": hits, "misses": misses, "hit_ratio": found / (found + missed) if found + missed else None,
+        "stale": stale, "evictions": {str(why): count for (name, _, why), count in evicted if name == cache},
+    }  # fmt: skip
 
 
 def load_stats(metrics: Metrics, cache: str) -> dict[str, Any]:

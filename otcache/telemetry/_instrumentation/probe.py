@@ -26,22 +26,9 @@ from otcache.telemetry._instrumentation.metrics import GRID, HIT_OPERATIONS, Met
 from otcache.telemetry._instrumentation.privacy import KeyPrivacy, redact
 from otcache.telemetry._instrumentation.remote_calls import RemoteCalls
 from otcache.telemetry._instrumentation.sampling import SpanPolicy
-from otcache.telemetry._instrumentation.signals import (
-    Signals,
-    clock,
-    context_of,
-    error_type,
-    set_status,
-    wall,
-)
+from otcache.telemetry._instrumentation.signals import Signals, clock, context_of, error_type, set_status, wall
 from otcache.telemetry.providers import Providers
-from otcache.telemetry.record import (
-    AIFacts,
-    DegradedReason,
-    Lookup,
-    Operation,
-    Outcome,
-)
+from otcache.telemetry.record import AIFacts, DegradedReason, Lookup, Operation, Outcome
 
 _LOOKING: Final = frozenset(("get", "get_many", "get_or_set"))
 _SKIPPED: Final = (
@@ -51,12 +38,7 @@ _SKIPPED: Final = (
 
 
 class Extras(NamedTuple):
-    """What is reported only where it is asked for.
-
-    Attributes:
-        writer_links: Whether the span of a hit links to the span that stored the value.
-        callback_spans: Whether a run of an asynchronous callback gets a span.
-    """
+    """What is reported only where it is asked for: links from hits to the writing span, spans of async callbacks."""
 
     writer_links: bool = False
     callback_spans: bool = False
@@ -65,23 +47,9 @@ class Extras(NamedTuple):
 class Probe:
     """What one cache reports through.
 
-    Args:
-        name: The cache's name, `otcache.cache.name`.
-        backend: The name of L2.
-        privacy: How keys appear in spans.
-        providers: Where to report; the global providers by default.
-        policy: Which operations get a span.
-        version: The package's version.
-        options: What else is reported.
-
-    Attributes:
-        signals: What everything below is written to.
-        callbacks: The application's.
-        loads: What is reported of loads.
-        trips: What is reported of remote calls.
-        coherence: What is reported of invalidations and of the backplane.
-        hits: The cell of L1 hits by `get`, for the hit path.
-        load_hits: The same for `get_or_set`.
+    `backend` is the name of L2, `privacy` how keys appear in spans, `policy` which operations get one. `signals` is
+    what everything below is written to; `hits` and `load_hits` are the cells of L1 hits by `get` and by `get_or_set`,
+    for the hit path.
     """
 
     def __init__(
@@ -151,13 +119,10 @@ class Probe:
     ) -> trace.Span | None:
         try:
             span = self.tracing.operations.start_span(
-                series.span_name,
-                attributes={**series.attributes, **shown},
-                links=self._writer_links(facts),
+                series.span_name, attributes={**series.attributes, **shown}, links=self._writer_links(facts),
                 start_time=wall(started),
-                record_exception=False,
-                set_status_on_exception=False,
-            )
+                record_exception=False, set_status_on_exception=False,
+            )  # fmt: skip
             if span.get_span_context().trace_flags & 1:
                 self.metrics.exemplar(catalog.OPERATION_DURATION, series.values, ended - started, context_of(span))
         except Exception:  # noqa: BLE001  an SDK's sampler or processor
@@ -175,13 +140,10 @@ class Probe:
         with self.signals.guard("traces"):
             attributes = {catalog.CACHE.name: self.name, catalog.OPERATION.name: outcome.operation}
             outcome.span = self.tracing.operations.start_span(
-                f"cache.{outcome.operation} {self.name}",
-                kind=SpanKind.INTERNAL,
-                attributes=attributes,
+                f"cache.{outcome.operation} {self.name}", kind=SpanKind.INTERNAL, attributes=attributes,
                 start_time=wall(outcome.started),
-                record_exception=False,
-                set_status_on_exception=False,
-            )
+                record_exception=False, set_status_on_exception=False,
+            )  # fmt: skip
 
     def with_writer(self, outcome: Outcome, facts: Facts | None) -> Facts | None:
         """`facts`, and where it is wanted the span that writes the entry."""
@@ -219,7 +181,7 @@ class Probe:
             self._count(outcome, duration)
         except Exception:  # noqa: BLE001
             self.signals.lost("metrics")
-        raised = self._call_back(outcome) if self.callbacks.active and error is None else 0
+        raised = self._fire(outcome) if self.callbacks.active and error is None else 0
         if error is not None:
             self._log_error(outcome, error)
         if outcome.span is not None:
@@ -272,22 +234,19 @@ class Probe:
             return []  # it ended before anything was looked up
         return [Lookup(key, "bypass" if outcome.result == "bypass" else "miss", "none", outcome.reason)]
 
-    def _call_back(self, outcome: Outcome) -> int:
-        with self._inside(outcome.span):
-            return self._fire(outcome)
-
     def _fire(self, outcome: Outcome) -> int:
         fire, errors = self.callbacks.fire, 0
-        for lookup in self._lookups(outcome):
-            if lookup.result in ("hit", "stale"):
-                errors += fire("get_success", lookup.key, lookup.value)
-                errors += fire("get_stale", lookup.key, lookup.value) if lookup.result == "stale" else 0
-            elif lookup.result == "miss":
-                errors += fire("get_miss", lookup.key)
-        for key, value in outcome.written:
-            errors += fire("set_success", key, value)
-        for key in outcome.removed:
-            errors += fire("delete_success", key)
+        with self._inside(outcome.span):
+            for lookup in self._lookups(outcome):
+                if lookup.result in ("hit", "stale"):
+                    errors += fire("get_success", lookup.key, lookup.value)
+                    errors += fire("get_stale", lookup.key, lookup.value) if lookup.result == "stale" else 0
+                elif lookup.result == "miss":
+                    errors += fire("get_miss", lookup.key)
+            for key, value in outcome.written:
+                errors += fire("set_success", key, value)
+            for key in outcome.removed:
+                errors += fire("delete_success", key)
         return errors
 
     def _end_span(self, outcome: Outcome, raised: int, now: int) -> None:
@@ -421,13 +380,10 @@ class Probe:
         named = {catalog.CACHE.name: self.name, catalog.CALLBACK_EVENT.name: event, catalog.CALLBACK_NAME.name: name}
         with self.signals.guard("traces"):
             return self.tracing.operations.start_span(
-                f"cache.callback {event}",
-                context=otel_context.Context(),
-                attributes=named,
+                f"cache.callback {event}", context=otel_context.Context(), attributes=named,
                 links=(trace.Link(operation, {catalog.LINK_TYPE.name: "callback_trigger"}),),
-                record_exception=False,
-                set_status_on_exception=False,
-            )
+                record_exception=False, set_status_on_exception=False,
+            )  # fmt: skip
         return None
 
     def callback_quarantined(self, event: str, name: str) -> None:

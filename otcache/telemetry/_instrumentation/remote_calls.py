@@ -31,9 +31,7 @@ MOST_LINKS: Final = 127
 class RemoteCalls:
     """What one cache reports of its calls to L2.
 
-    Args:
-        signals: The cache's.
-        start_operation: Starts the span of an operation that has none yet (span policy `io`).
+    `start_operation` starts the span of an operation that has none yet (span policy `io`).
     """
 
     def __init__(self, signals: Signals, start_operation: Callable[[Outcome], None]) -> None:
@@ -82,14 +80,10 @@ class RemoteCalls:
         if trip.batch is not None and trip.batch > 1:
             attributes[catalog.DB_BATCH_SIZE.name] = trip.batch
         return self._signals.tracing.redis.start_span(
-            trip.command,
-            context=trace.set_span_in_context(parent),
-            kind=SpanKind.CLIENT,
-            attributes=attributes,
+            trip.command, context=trace.set_span_in_context(parent), kind=SpanKind.CLIENT, attributes=attributes,
             start_time=wall(trip.started),
-            record_exception=False,
-            set_status_on_exception=False,
-        )
+            record_exception=False, set_status_on_exception=False,
+        )  # fmt: skip
 
     def set_server(self, system: str, address: str, port: int | None, database: str | None) -> None:
         """What L2 is and where, for CLIENT spans."""

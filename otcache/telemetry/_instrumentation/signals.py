@@ -51,17 +51,10 @@ class Guard:
 
 
 class Signals:
-    """The tracers, metrics and events of one cache.
+    """The tracers, metrics and events of one cache; `backend` is the name of L2.
 
     Writers name a row of the catalogue and the values of its attributes after the cache's or the backend's name,
     which is added here: `count(catalog.WRITES, "l1", "set")`. Absent values at the end may be left out.
-
-    Args:
-        name: The cache's name, `otcache.cache.name`.
-        backend: The name of L2.
-        providers: Where to report; the global providers by default.
-        policy: Which operations get a span.
-        version: The package's version.
     """
 
     def __init__(self, name: str, backend: str, providers: Providers, policy: SpanPolicy, version: str) -> None:
@@ -69,7 +62,7 @@ class Signals:
         self.backend = backend
         self.metrics: Metrics = metrics_for(providers.meter_provider, version)
         self.tracing = Tracing(providers.tracer_provider, version, policy)
-        self.events = Events(version, providers.logger_provider, dropped=self._dropped_log)
+        self.events = Events(version, providers.logger_provider, dropped=self.metrics.log_dropped)
         self.metrics.on_cap = self._capped
         self._guards = {signal: Guard(self, signal) for signal in ("traces", "metrics", "logs")}
         self._owners: dict[Attribute, str | None] = {catalog.CACHE: name, catalog.BACKEND: backend}
@@ -161,9 +154,6 @@ class Signals:
         """Count what an observer has raised."""
         self.metrics.add(catalog.DROPPED, 1, signal, "recording_error")
 
-    def _dropped_log(self) -> None:
-        self.metrics.add(catalog.DROPPED, 1, "logs", "rate_limited")
-
     def _capped(self, attribute: Attribute) -> None:
         limit = attribute.cap or 0
         body = f"{attribute.name} has over {limit} values; further ones are {catalog.OTHER}"
@@ -182,17 +172,8 @@ class Tracing:
     """
 
     __slots__ = (
-        "_ask",
-        "_provider",
-        "_resolved_for",
-        "always",
-        "mask",
-        "operations",
-        "policy",
-        "redis",
-        "roots",
-        "unset",
-    )
+        "_ask", "_provider", "_resolved_for", "always", "mask", "operations", "policy", "redis", "roots", "unset",
+    )  # fmt: skip
 
     def __init__(self, provider: trace.TracerProvider | None, version: str, policy: SpanPolicy) -> None:
         self.policy: SpanPolicy = policy

@@ -19,17 +19,7 @@ from socketserver import ThreadingMixIn
 from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from opentelemetry.sdk.metrics.export import (
-    Gauge,
-    Histogram,
-    HistogramDataPoint,
-    Metric,
-    MetricReader,
-    MetricsData,
-    ResourceMetrics,
-    ScopeMetrics,
-    Sum,
-)
+from opentelemetry.sdk.metrics import export as sdk
 
 from otcache.exceptions import ConfigurationError
 
@@ -46,7 +36,7 @@ _log: Final = logging.getLogger("otcache.telemetry")
 # --- the reader -------------------------------------------------------------------------------------
 
 
-def page_reader() -> MetricReader:
+def page_reader() -> sdk.MetricReader:
     """A reader whose metrics are on the page, until it is shut down.
 
     Raises:
@@ -58,7 +48,9 @@ def page_reader() -> MetricReader:
     sieve = _Sieve()
 
     class PageReader(PrometheusMetricReader):  # here, because its base may not be installed
-        def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+        def _receive_metrics(
+            self, metrics_data: sdk.MetricsData, timeout_millis: float = 10_000, **kwargs: Any
+        ) -> None:
             super()._receive_metrics(sieve.shown(metrics_data), timeout_millis, **kwargs)
 
     reader = PageReader()
@@ -127,7 +119,7 @@ class _Sieve:
         self._skipped: set[str] = set()
         self._last: dict[Any, dict[int, Any]] = {}
 
-    def shown(self, data: MetricsData | None) -> Any:
+    def shown(self, data: sdk.MetricsData | None) -> Any:
         """What the exporter gets; all of it where the SDK's data are not as expected."""
         try:
             return data and replace(data, resource_metrics=[self._resource(each) for each in data.resource_metrics])
@@ -135,25 +127,25 @@ class _Sieve:
             self._say("everything", f"the SDK's data are not known ({exc}): the page is the exporter's own")
             return data
 
-    def _resource(self, resource: ResourceMetrics) -> ResourceMetrics:
+    def _resource(self, resource: sdk.ResourceMetrics) -> sdk.ResourceMetrics:
         return replace(resource, scope_metrics=[self._scope(each) for each in resource.scope_metrics])
 
-    def _scope(self, scope: ScopeMetrics) -> ScopeMetrics:
+    def _scope(self, scope: sdk.ScopeMetrics) -> sdk.ScopeMetrics:
         found = [self._metric(metric, scope.scope.name) for metric in scope.metrics]
         return replace(scope, metrics=[metric for metric in found if metric.data.data_points])
 
-    def _metric(self, metric: Metric, scope: str) -> Metric:
+    def _metric(self, metric: sdk.Metric, scope: str) -> sdk.Metric:
         """The metric with those points that a page can show."""
         data: Any = metric.data
         points = [point for point in data.data_points if _can_be_shown(data, point)]
         if len(points) < len(data.data_points):
             reason = f"the Prometheus page leaves out what it can't show of {metric.name} ({type(data).__name__})"
             self._say(metric.name, reason)
-        if isinstance(data, Histogram):
+        if isinstance(data, sdk.Histogram):
             points = [self._with_exemplars(point, (scope, metric.name)) for point in points]
         return replace(metric, data=replace(data, data_points=points))
 
-    def _with_exemplars(self, point: HistogramDataPoint, metric: tuple[str, str]) -> HistogramDataPoint:
+    def _with_exemplars(self, point: sdk.HistogramDataPoint, metric: tuple[str, str]) -> sdk.HistogramDataPoint:
         series = (*metric, repr(sorted((point.attributes or {}).items())))
         sampled = [each for each in point.exemplars or () if each.trace_id and each.span_id]
         for each in sorted(sampled, key=lambda each: each.time_unix_nano):  # the last one of a bucket is shown
@@ -182,9 +174,9 @@ def _can_be_shown(data: Any, point: Any) -> bool:
     """Whether the exporter can write the point; one that it can't makes the whole page fail."""
     if not all(_is_text(value) for value in (point.attributes or {}).values()):
         return False
-    if isinstance(data, Histogram):
-        return isinstance(point, HistogramDataPoint)
-    return isinstance(data, (Sum, Gauge)) and isinstance(point.value, (int, float))
+    if isinstance(data, sdk.Histogram):
+        return isinstance(point, sdk.HistogramDataPoint)
+    return isinstance(data, (sdk.Sum, sdk.Gauge)) and isinstance(point.value, (int, float))
 
 
 def _is_text(value: Any) -> bool:
@@ -231,13 +223,7 @@ def _answer(page: Any, scope: Scope) -> tuple[int, list[tuple[bytes, bytes]], by
 
 
 class PageServer:
-    """The page on a port of 127.0.0.1, answered by threads of its own.
-
-    Args:
-        port: 0 takes any free one.
-
-    Attributes:
-        port: The one it listens on.
+    """The page on a port of 127.0.0.1 (0: any free one; `port` says which), answered by threads of its own.
 
     Raises:
         ConfigurationError: The extra is missing, or the port can't be had.

@@ -22,11 +22,7 @@ _log: Final = logging.getLogger("otcache.telemetry")
 
 
 def require() -> None:
-    """See that the installed redis-py has metrics for asyncio.
-
-    Raises:
-        ConfigurationError: It is older than 7.3.
-    """
+    """See that the installed redis-py has metrics for asyncio. Raises ConfigurationError: it is older than 7.3."""
     try:
         import redis.asyncio.observability.recorder  # noqa: F401
     except ImportError as exc:
@@ -38,9 +34,6 @@ def require() -> None:
 
 class RedisMetrics:
     """redis-py's metrics of this process, reported to one meter provider. What the application turned on stays.
-
-    Args:
-        meters: The provider.
 
     Raises:
         ConfigurationError: redis-py is older than 7.3, or can't report to a provider that is not the global one.
@@ -57,11 +50,8 @@ class RedisMetrics:
             _log.warning("the application has turned redis-py's metrics on: they stay as they are")
             return
         groups = [
-            MetricGroup.COMMAND,
-            MetricGroup.CONNECTION_BASIC,
-            MetricGroup.CONNECTION_ADVANCED,
-            MetricGroup.RESILIENCY,
-        ]
+            MetricGroup.COMMAND, MetricGroup.CONNECTION_BASIC, MetricGroup.CONNECTION_ADVANCED, MetricGroup.RESILIENCY,
+        ]  # fmt: skip
         _forget_instruments()
         self._switch.init(OTelConfig(metric_groups=groups))
         self._manager = self._switch.get_provider_manager()

@@ -40,6 +40,8 @@ except ImportError as exc:  # pragma: no cover  tests/shape/test_import.py shows
 
 Exporter = Literal["otlp", "prometheus", "console", "none"]
 Protocol = Literal["grpc", "http/protobuf"]
+_Trio = tuple[Any, Any, Any]
+"""Of traces, metrics and logs."""
 
 SHUTDOWN_WITHIN: Final = 5.0
 """Seconds for everything at the end, also with nobody listening at the other end."""
@@ -61,7 +63,7 @@ class TelemetryHandle:
 
     def __init__(
         self,
-        providers: tuple[Any, Any, Any],
+        providers: _Trio,
         owned: Iterable[Any],
         server: PageServer | None = None,
         redis_metrics: RedisMetrics | None = None,
@@ -199,20 +201,13 @@ def setup(
         tracers.add_span_processor(BatchSpanProcessor(exporters["traces"]))
     if "logs" in exporters:
         loggers.add_log_record_processor(BatchLogRecordProcessor(exporters["logs"]))
-    providers, owned = (_install if set_global else _keep)(tracers, meters, loggers)
+    made: _Trio = (tracers, meters, loggers)
+    providers, owned = _install(*made) if set_global else (made, [*made])
     handle = TelemetryHandle(providers, owned, server, RedisMetrics(providers[1]) if redis_metrics else None)
     if configure_logging:
         logs.configure_logging()
     atexit.register(handle.shutdown)
     return handle
-
-
-_Found = tuple[tuple[Any, Any, Any], list[Any]]
-"""The providers in use (traces, metrics, logs), and those of them that were made here."""
-
-
-def _keep(tracers: TracerProvider, meters: MeterProvider, loggers: LoggerProvider) -> _Found:
-    return (tracers, meters, loggers), [tracers, meters, loggers]
 
 
 def _protocol() -> Protocol:
@@ -272,9 +267,7 @@ def _exporters(exporter: Exporter, endpoint: str | None, protocol: Protocol) -> 
 
 def _otlp(endpoint: str | None, protocol: Protocol) -> dict[str, Any]:
     try:
-        if protocol == "grpc":
-            return _grpc(endpoint)
-        return _http(endpoint)
+        return _grpc(endpoint) if protocol == "grpc" else _http(endpoint)
     except ImportError as exc:
         raise ConfigurationError('exporter="otlp" needs its exporters: pip install "otcache[otlp]"') from exc
 
@@ -284,12 +277,8 @@ def _grpc(endpoint: str | None) -> dict[str, Any]:
     from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
     from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
-    given: dict[str, Any] = {} if endpoint is None else {"endpoint": endpoint}
-    return {
-        "traces": OTLPSpanExporter(**given),
-        "metrics": OTLPMetricExporter(**given),
-        "logs": OTLPLogExporter(**given),
-    }
+    kinds = {"traces": OTLPSpanExporter, "metrics": OTLPMetricExporter, "logs": OTLPLogExporter}
+    return {name: kind(endpoint=endpoint) for name, kind in kinds.items()}
 
 
 def _http(endpoint: str | None) -> dict[str, Any]:
@@ -297,14 +286,9 @@ def _http(endpoint: str | None) -> dict[str, Any]:
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-    def given(signal: str) -> dict[str, Any]:
-        return {} if endpoint is None else {"endpoint": f"{endpoint.rstrip('/')}/v1/{signal}"}
-
-    return {
-        "traces": OTLPSpanExporter(**given("traces")),
-        "metrics": OTLPMetricExporter(**given("metrics")),
-        "logs": OTLPLogExporter(**given("logs")),
-    }
+    kinds = {"traces": OTLPSpanExporter, "metrics": OTLPMetricExporter, "logs": OTLPLogExporter}
+    base = None if endpoint is None else endpoint.rstrip("/")
+    return {name: kind(endpoint=None if base is None else f"{base}/v1/{name}") for name, kind in kinds.items()}
 
 
 def _readers(exporter: Exporter, metric_exporter: Any, interval: float | None) -> list[MetricReader]:
@@ -315,8 +299,8 @@ def _readers(exporter: Exporter, metric_exporter: Any, interval: float | None) -
     return [PeriodicExportingMetricReader(metric_exporter, None if interval is None else interval * 1000)]
 
 
-def _install(tracers: TracerProvider, meters: MeterProvider, loggers: LoggerProvider) -> _Found:
-    """Set those global providers that are not set; the application's own stay."""
+def _install(tracers: TracerProvider, meters: MeterProvider, loggers: LoggerProvider) -> tuple[_Trio, list[Any]]:
+    """Set those global providers that are not set; the ones in use, and those of them that were made here."""
     owned: list[Any] = []
     own_tracers = isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
     own_meters = type(metrics.get_meter_provider()).__name__ == "_ProxyMeterProvider"

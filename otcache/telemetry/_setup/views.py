@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, Literal, get_args
 
-from opentelemetry.sdk.metrics.view import (
-    DropAggregation,
-    ExplicitBucketHistogramAggregation,
-    ExponentialBucketHistogramAggregation,
-    View,
-)
+from opentelemetry.sdk.metrics import view
+from opentelemetry.sdk.metrics.view import View
 
 from otcache.exceptions import ConfigurationError
 from otcache.telemetry import catalog
@@ -69,9 +65,9 @@ def _keys(row: Instrument, profile: Profile) -> set[str] | None:
 def _aggregation(row: Instrument, histograms: Histograms, profile: Profile) -> Any:
     """`None` for the instrument's own boundaries."""
     if profile == "counters" or (profile == "lean" and row.lean == "dropped"):
-        return DropAggregation()
+        return view.DropAggregation()
     if row.scale != catalog.NS or histograms == "default":
         return None
     if histograms == "fine":
-        return ExplicitBucketHistogramAggregation([bound / 1e9 for bound in GRID])
-    return ExponentialBucketHistogramAggregation()
+        return view.ExplicitBucketHistogramAggregation([bound / 1e9 for bound in GRID])
+    return view.ExponentialBucketHistogramAggregation()

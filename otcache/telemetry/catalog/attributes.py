@@ -4,40 +4,27 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
+from otcache.telemetry import record as r
 from otcache.telemetry.catalog.kinds import Attribute
-from otcache.telemetry.record import (
-    CoalesceOutcome,
-    CoalesceRole,
-    CoalesceScope,
-    DegradedReason,
-    LoadTrigger,
-    MissReason,
-    Operation,
-    Purpose,
-    Result,
-    StaleReason,
-    Tier,
-    WriteReason,
-)
 
 CACHE = Attribute("otcache.cache.name", "string", "The cache's name.", cap=200)
-OPERATION = Attribute("otcache.operation.name", "string", "The operation.", values=get_args(Operation))
-RESULT = Attribute("otcache.result", "string", "How it ended.", values=get_args(Result))
-TIER = Attribute("otcache.tier", "string", "The tier that answered.", values=get_args(Tier))
+OPERATION = Attribute("otcache.operation.name", "string", "The operation.", values=get_args(r.Operation))
+RESULT = Attribute("otcache.result", "string", "How it ended.", values=get_args(r.Result))
+TIER = Attribute("otcache.tier", "string", "The tier that answered.", values=get_args(r.Tier))
 MISS_REASON = Attribute("otcache.miss.reason", "string", "Why a lookup missed; `none` unless it did.",
-                        values=get_args(MissReason))  # fmt: skip
+                        values=get_args(r.MissReason))  # fmt: skip
 STALE_REASON = Attribute("otcache.stale.reason", "string", "Why a stale value was served.",
-                         values=get_args(StaleReason))  # fmt: skip
-TRIGGER = Attribute("otcache.loader.trigger", "string", "Why a loader ran.", values=get_args(LoadTrigger))
+                         values=get_args(r.StaleReason))  # fmt: skip
+TRIGGER = Attribute("otcache.loader.trigger", "string", "Why a loader ran.", values=get_args(r.LoadTrigger))
 LOADER = Attribute("code.function.name", "string", "The loader's full name.")
 DETACHED = Attribute("otcache.loader.detached", "boolean", "True when the call that started it did not wait for it.")
 NEGATIVE = Attribute("otcache.entry.negative", "boolean", "True when the value that was found is `None`.")
 COALESCE_ROLE = Attribute("otcache.coalesce.role", "string", "Its part where calls shared a load.",
-                          values=get_args(CoalesceRole))  # fmt: skip
+                          values=get_args(r.CoalesceRole))  # fmt: skip
 COALESCE_SCOPE = Attribute("otcache.coalesce.scope", "string", "Whether the load was this process's.",
-                           values=get_args(CoalesceScope))  # fmt: skip
+                           values=get_args(r.CoalesceScope))  # fmt: skip
 COALESCE_OUTCOME = Attribute("otcache.coalesce.outcome", "string", "What waiting for another's load came to.",
-                             values=get_args(CoalesceOutcome))  # fmt: skip
+                             values=get_args(r.CoalesceOutcome))  # fmt: skip
 COALESCE_WAITERS = Attribute("otcache.coalesce.waiters", "int", "Other calls that its load served.")
 COALESCE_WAIT = Attribute("otcache.coalesce.wait", "double", "Seconds that it waited for another call's load.")
 ERROR_TYPE = Attribute("error.type", "string", "What was raised, or what the server answered; absent on success.",
@@ -56,10 +43,10 @@ SIZE = Attribute("otcache.entry.size", "int", "Stored bytes of the value.")
 BATCH_SIZE = Attribute("otcache.operation.batch.size", "int", "Keys in a batch call.")
 BATCH_HITS = Attribute("otcache.operation.batch.hits", "int", "Keys of a batch read that were answered.")
 DEGRADED = Attribute("otcache.degraded", "boolean", "True when a tier that should have taken part did not.")
-DEGRADED_REASON = Attribute("otcache.degraded.reason", "string", "Why it did not.", values=get_args(DegradedReason))
+DEGRADED_REASON = Attribute("otcache.degraded.reason", "string", "Why it did not.", values=get_args(r.DegradedReason))
 CALLBACK_ERRORS = Attribute("otcache.callback.errors", "int", "User callbacks that raised during the operation.")
 WRITE_REASON = Attribute("otcache.write.reason", "string", "Why an entry was stored: by `set`, copied up on a hit, or "
-                         "loaded.", values=get_args(WriteReason))  # fmt: skip
+                         "loaded.", values=get_args(r.WriteReason))  # fmt: skip
 EVICTION_REASON = Attribute("otcache.eviction.reason", "string", "Why an entry left unasked.",
                             values=("capacity", "expired"))  # fmt: skip
 IO_DIRECTION = Attribute("otcache.io.direction", "string", "Seen from the cache.", values=("read", "write"))
@@ -85,8 +72,7 @@ CIRCUIT_STATE = Attribute("otcache.circuit.state", "string", "The breaker's stat
 CIRCUIT_PREVIOUS = Attribute("otcache.circuit.previous_state", "string", "The state it left.",
                              values=("closed", "open", "half_open"))  # fmt: skip
 CALLBACK_EVENT = Attribute("otcache.callback.event", "string", "The event a callback was called for.",
-                           values=("get_success", "get_miss", "get_stale", "set_success", "delete_success", "load",
-                                   "load_error"))  # fmt: skip
+    values=("get_success", "get_miss", "get_stale", "set_success", "delete_success", "load", "load_error"))  # fmt: skip
 CALLBACK_NAME = Attribute("otcache.callback.name", "string", "The callback's qualified name.", cap=32)
 SIGNAL = Attribute("otcache.telemetry.signal", "string", "The signal concerned.", values=("traces", "metrics", "logs"))
 DROP_REASON = Attribute("otcache.telemetry.drop.reason", "string", "Why it was dropped.",
@@ -98,7 +84,7 @@ VERSION = Attribute("otcache.version", "string", "The package's version.")
 SCHEMA = Attribute("otcache.schema.version", "string", "The version of this contract.")
 PYTHON_VERSION = Attribute("otcache.python.version", "string", "The interpreter's version.")
 REDIS_CLIENT_VERSION = Attribute("otcache.redis_client.version", "string", "The version of redis-py.")
-PURPOSE = Attribute("otcache.l2.purpose", "string", "What a call to L2 was for.", values=get_args(Purpose))
+PURPOSE = Attribute("otcache.l2.purpose", "string", "What a call to L2 was for.", values=get_args(r.Purpose))
 CODEC_OPERATION = Attribute("otcache.codec.operation", "string", "What was done to the bytes.",
                             values=("serialize", "compress", "decompress", "deserialize"))  # fmt: skip
 CODEC_NAME = Attribute("otcache.codec.name", "string", "By which codec; `unknown` where the bytes could not be read.",
@@ -106,9 +92,8 @@ CODEC_NAME = Attribute("otcache.codec.name", "string", "By which codec; `unknown
 CONNECTION_STATE = Attribute("db.client.connection.state", "string", "Whether a connection is in use.",
                              values=("used", "idle"))  # fmt: skip
 EXCEPTION_TYPE = Attribute("exception.type", "string", "The exception's class.")
-EXCEPTION_MESSAGE = Attribute(
-    "exception.message", "string", "What one of our own says, redacted; never the words of the application's."
-)
+EXCEPTION_MESSAGE = Attribute("exception.message", "string",
+    "What one of our own says, redacted; never the words of the application's.")  # fmt: skip
 HTTP_ROUTE = Attribute("http.route", "string", "The route's path with its parameters in braces.", cap=200)
 AI_OPERATION = Attribute("otcache.ai.operation", "string", "The application's name for the AI operation.", cap=32)
 AI_TEXT_TIER = Attribute("otcache.ai.text.tier", "string", "The text's size class.",
@@ -122,8 +107,7 @@ TOKEN_TYPE = Attribute("gen_ai.token.type", "string", "Which tokens: input, outp
 
 TARGET = Attribute("otcache.regression.target", "string", "The service that is judged.", cap=32)
 INDICATOR = Attribute("otcache.regression.indicator", "string", "What of it is judged.",
-                      values=("operation_duration", "l2_duration", "hit_ratio", "error_ratio",
-                              "payload_size"))  # fmt: skip
+    values=("operation_duration", "l2_duration", "hit_ratio", "error_ratio", "payload_size"))  # fmt: skip
 SERIES = Attribute("otcache.regression.series", "string", "Which series of the indicator: `get hit`, `GET`, `read`; "
                    "`all` where there is but one.", cap=200)  # fmt: skip
 STATISTIC = Attribute("otcache.regression.statistic", "string", "By which number.",

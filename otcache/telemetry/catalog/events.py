@@ -27,8 +27,7 @@ INVALIDATED = Event("otcache.invalidation.applied", "INFO", "A tag, a prefix or 
 JOURNAL_FULL = Event("otcache.journal.full", "WARN", "The repair journal is full; all entries become invalid when L2 "
                      "is back.", (a.CACHE, a.LIMIT))  # fmt: skip
 CALLBACK_EXCEPTION = Event("otcache.callback.exception", "WARN", "A user callback raised.",
-                           (a.CALLBACK_EVENT, a.CALLBACK_NAME, a.ERROR_TYPE, a.EXCEPTION_TYPE,
-                            a.EXCEPTION_MESSAGE))  # fmt: skip
+    (a.CALLBACK_EVENT, a.CALLBACK_NAME, a.ERROR_TYPE, a.EXCEPTION_TYPE, a.EXCEPTION_MESSAGE))  # fmt: skip
 CALLBACK_QUARANTINED = Event("otcache.callback.quarantined", "WARN", "A user callback failed or was slow too often; it "
                              "is skipped for 60 s.", (a.CALLBACK_EVENT, a.CALLBACK_NAME))  # fmt: skip
 CAPPED = Event("otcache.telemetry.capped", "WARN", "An attribute reached its cap; further values are `_OTHER`.",

@@ -79,9 +79,6 @@ def page() -> str:
     return "\n\n".join(f"## {title}\n\n{table()}" for title, table in parts)
 
 
-# --- as data ------------------------------------------------------------------------------------------
-
-
 def registry() -> dict[str, Any]:
     """All of it as plain data, for JSON: what dashboards, linters and other languages read."""
     return {
@@ -100,48 +97,27 @@ def _plain(attributes: Iterable[Attribute]) -> list[str]:
 
 def _attribute_data(each: Attribute) -> dict[str, Any]:
     return {
-        "name": each.name,
-        "type": each.type,
-        "brief": each.brief,
-        "values": None if each.values is None else list(each.values),
-        "cap": each.cap,
-        "opt_in": each.opt_in,
+        "name": each.name, "type": each.type, "brief": each.brief,
+        "values": None if each.values is None else list(each.values), "cap": each.cap, "opt_in": each.opt_in,
         "prometheus": each.name.replace(".", "_"),
-    }
+    }  # fmt: skip
 
 
 def _instrument_data(each: Instrument) -> dict[str, Any]:
     return {
-        "name": each.name,
-        "kind": each.kind,
-        "unit": each.unit,
-        "brief": each.brief,
-        "scope": each.scope,
-        "attributes": _plain(each.attributes),
-        "conditional_attributes": _plain(each.conditional),
-        "buckets": list(each.buckets),
-        "present": each.present,
-        "prometheus": each.prometheus,
-    }
+        "name": each.name, "kind": each.kind, "unit": each.unit, "brief": each.brief, "scope": each.scope,
+        "attributes": _plain(each.attributes), "conditional_attributes": _plain(each.conditional),
+        "buckets": list(each.buckets), "present": each.present, "prometheus": each.prometheus,
+    }  # fmt: skip
 
 
 def _span_data(each: SpanType) -> dict[str, Any]:
     return {
-        "id": each.id,
-        "name": each.name,
-        "kind": each.kind,
-        "brief": each.brief,
-        "scope": each.scope,
-        "attributes_at_start": _plain(each.at_start),
-        "attributes": _plain(each.attributes),
+        "id": each.id, "name": each.name, "kind": each.kind, "brief": each.brief, "scope": each.scope,
+        "attributes_at_start": _plain(each.at_start), "attributes": _plain(each.attributes),
         "link_attributes": _plain(each.links),
-    }
+    }  # fmt: skip
 
 
 def _event_data(each: Event) -> dict[str, Any]:
-    return {
-        "name": each.name,
-        "severity": each.severity,
-        "brief": each.brief,
-        "attributes": _plain(each.attributes),
-    }
+    return {"name": each.name, "severity": each.severity, "brief": each.brief, "attributes": _plain(each.attributes)}

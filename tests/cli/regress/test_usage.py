@@ -32,7 +32,7 @@ def sides(tmp_path: Path) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--warning", "x"], "argument --warning: 'x' is no number of percent, 0..1000"),
+        (["--warning", "x"], "argument --warning: 'x' is no number of 0..1000 %, 0 excluded"),
         (["--warning", "0"], "argument --warning: 0 is outside 0..1000 %, 0 excluded"),
         (["--critical", "nan"], "argument --critical: nan is outside 0..1000 %"),
         (["--warning", "30"], "--warning 30 is not below --critical 25"),
