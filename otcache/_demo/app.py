@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import lru_cache, partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, HTTPException
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Body, Depends, FastAPI, HTTPException
 
 from otcache import (
     AIMemoryCache,
     AIResponseCache,
-    CacheInterface,
     GenericRedisCache,
     InMemoryCache,
     cached,
@@ -22,15 +21,12 @@ from otcache import (
     get_cache_service,
     install_cache,
 )
-from otcache._demo.backends import BEST_SELLERS, Database, Model
+from otcache._demo.backends import BEST_SELLERS, MODEL, Database, summarize
 from otcache.http import cache_response
 
 router = APIRouter()
 
-# --- dependencies -----------------------------------------------------------------------------------
-
-Cache = Annotated[CacheInterface, Depends(get_cache_service)]
-BatchCache = Annotated[GenericRedisCache | InMemoryCache, Depends(get_cache_service)]
+Cache = Annotated[GenericRedisCache | InMemoryCache, Depends(get_cache_service)]
 AICache = Annotated[AIResponseCache | AIMemoryCache, Depends(get_ai_cache_service)]
 
 
@@ -45,15 +41,7 @@ async def get_database() -> Database:
     return open_database()
 
 
-async def get_model() -> Model:
-    """The application's model."""
-    return Model()
-
-
 Products = Annotated[Database, Depends(get_database)]
-Summarizer = Annotated[Model, Depends(get_model)]
-
-# --- products: a slow function, cached ---------------------------------------------------------------
 
 
 @cached(
@@ -65,7 +53,8 @@ async def product_of(product_id: int, database: Database) -> dict[str, Any] | No
     return await database.product(product_id)
 
 
-async def found_product(product_id: int, database: Products) -> dict[str, Any]:
+@router.get("/products/{product_id}")
+async def read_product(product_id: int, database: Products) -> dict[str, Any]:
     """One product, or 404."""
     product: dict[str, Any] | None = await product_of(product_id, database)
     if product is None:
@@ -73,25 +62,12 @@ async def found_product(product_id: int, database: Products) -> dict[str, Any]:
     return product
 
 
-Product = Annotated[dict[str, Any], Depends(found_product)]
-
-
-@router.get("/products/{product_id}")
-async def read_product(product: Product) -> dict[str, Any]:
-    """One product."""
-    return product
-
-
-class Price(BaseModel):
-    """A new price."""
-
-    price: float = Field(gt=0)
-
-
 @router.put("/products/{product_id}/price", status_code=204)
-async def change_price(product_id: int, body: Price, cache: Cache, database: Products) -> None:
+async def change_price(
+    product_id: int, price: Annotated[float, Body(embed=True, gt=0)], cache: Cache, database: Products
+) -> None:
     """Change a price: first the database, then every process forgets all that was made of the product."""
-    await database.set_price(product_id, body.price)
+    await database.set_price(product_id, price)
     await cache.invalidate_tag(f"product:{product_id}")
 
 
@@ -102,14 +78,11 @@ async def read_stock(product_id: int, cache: Cache, database: Products) -> dict[
     return {"id": product_id, "left": left}
 
 
-# --- pages and reports: whole responses --------------------------------------------------------------
-
-
 @router.get("/pages/{product_id}")
 @cache_response(ttl=10, stale_ttl=60, tags=("product:{product_id}",), cache=get_cache_service)
-async def read_page(product_id: int, cache: BatchCache, database: Products) -> dict[str, Any]:
+async def read_page(product_id: int, cache: Cache, database: Products) -> dict[str, Any]:
     """A product with the best sellers beside it."""
-    product = await found_product(product_id, database)
+    product = await read_product(product_id, database)
     return {**product, "best_sellers": await cards(cache, database)}
 
 
@@ -133,27 +106,19 @@ async def read_report(number: int, database: Products) -> dict[str, int]:
     return await database.report(number)
 
 
-# --- summaries: an AI response by text, operation and options ---------------------------------------
-
-
-class Text(BaseModel):
-    """What to summarize, and in how many words."""
-
-    text: str = Field(min_length=1)
-    words: int = Field(default=12, ge=1, le=200)
-
-
 @router.post("/summaries")
-async def summarize(body: Text, cache: AICache, model: Summarizer) -> dict[str, Any]:
+async def read_summary(
+    text: Annotated[str, Body()], cache: AICache, words: Annotated[int, Body(ge=1)] = 12
+) -> dict[str, Any]:
     """A summary. The same text with the same options is paid for once."""
-    options = {"words": body.words}
-    kept: dict[str, Any] | None = await cache.get_cached_response(body.text, "summarize", options)
+    options = {"words": words}
+    kept: dict[str, Any] | None = await cache.get_cached_response(text, "summarize", options)
     if kept is not None:
         return kept
-    made = await model.summarize(body.text, body.words)
-    response = {"summary": made.text, "usage": made.usage}
-    paid: dict[str, Any] = {"usage": made.usage, "generation_seconds": made.seconds, "model": model.name}
-    await cache.cache_response(body.text, "summarize", options, response, **paid)
+    began = time.perf_counter()
+    response = await summarize(text, words)
+    paid: dict[str, Any] = {"usage": response["usage"], "generation_seconds": time.perf_counter() - began}
+    await cache.cache_response(text, "summarize", options, response, model=MODEL, **paid)
     return response
 
 

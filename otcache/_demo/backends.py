@@ -1,4 +1,4 @@
-"""What the demo's cache stands in front of: a slow database, several processes' own, and a slower model."""
+"""What the demo's cache stands in front of: a slow database and a slower model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import random
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 PRODUCTS: Final = 250
@@ -14,8 +13,6 @@ BEST_SELLERS: Final = 6
 """The first few products; every page shows them."""
 _ADJECTIVES: Final = ("Quiet", "Small", "Blue", "Folding", "Heavy", "Round", "Plain", "Northern")
 _NOUNS: Final = ("lamp", "chair", "kettle", "notebook", "radio", "basket", "clock", "blanket")
-
-
 REPORT_SECONDS: Final = 1.5
 """What a report takes: long enough for a crowd to come for it."""
 _TABLES: Final = """
@@ -25,12 +22,9 @@ _TABLES: Final = """
 
 
 class Database:
-    """Products by number, 20 to 80 ms per query.
+    """Products by number, 20 to 80 ms per query, in a file that several processes may share.
 
     What a query answers is read when it begins: a price that is changed meanwhile is not in it, as in real life.
-
-    Args:
-        path: Its file, which several processes may share.
     """
 
     def __init__(self, path: str = ":memory:") -> None:
@@ -85,41 +79,16 @@ def _latency(product_id: int) -> float:
     return 0.020 + product_id * 37 % 61 / 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """What a model answers.
-
-    Attributes:
-        text: The answer.
-        usage: Tokens by type.
-        seconds: How long it took.
-    """
-
-    text: str
-    usage: dict[str, int]
-    seconds: float
-
-
-class Model:
-    """A language model that is none: the first words of the text, after the time a real one would take.
-
-    Attributes:
-        name: Whose prices hold.
-    """
-
-    name = "demo-model"
-
-    async def summarize(self, text: str, words: int) -> Completion:
-        """The first `words` words of `text`, in 0.1 to 0.5 s."""
-        tokens = len(text) // 4
-        seconds = min(0.5, 0.1 + tokens / 20_000)
-        await asyncio.sleep(seconds)
-        answer = " ".join(text.split()[:words])
-        return Completion(answer, {"input": tokens, "output": words}, seconds)
-
-
-PRICES: Final = {f"{Model.name}:input": 2.5, f"{Model.name}:output": 10.0}
+MODEL: Final = "demo-model"
+PRICES: Final = {f"{MODEL}:input": 2.5, f"{MODEL}:output": 10.0}
 """US dollars per million tokens, as a mid-sized model costs."""
+
+
+async def summarize(text: str, words: int) -> dict[str, Any]:
+    """What a language model would answer, and when: the first words of the text, after 0.1 to 0.5 s."""
+    tokens = len(text) // 4
+    await asyncio.sleep(min(0.5, 0.1 + tokens / 20_000))
+    return {"summary": " ".join(text.split()[:words]), "usage": {"input": tokens, "output": words}}
 
 
 def article(number: int) -> str:

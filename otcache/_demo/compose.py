@@ -10,6 +10,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import httpx
@@ -59,16 +60,16 @@ def _app(arguments: argparse.Namespace) -> int:
 
 
 def _traffic(arguments: argparse.Namespace) -> int:
-    asyncio.run(_ask(arguments.url, arguments.rate))
-    return 0
+    return asyncio.run(_ask(arguments.url, arguments.rate))
 
 
-async def _ask(url: str, rate: float) -> None:
+async def _ask(url: str, rate: float) -> int:
     async with httpx.AsyncClient(base_url=url, timeout=10, trust_env=False) as http:
         traffic = Traffic(http, rate)
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, traffic.stop)
         await traffic.run()
+    return 0
 
 
 def _ready(arguments: argparse.Namespace) -> int:
@@ -83,13 +84,10 @@ async def _wait_for(urls: Sequence[str], seconds: float) -> list[str]:
     """Those that did not answer in time."""
     left = list(urls)
     async with httpx.AsyncClient(timeout=2, trust_env=False) as http:
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while left:
-                    left = [url for url in left if not await _answers(http, url)]
-                    await asyncio.sleep(0.2 if left else 0)
-        except TimeoutError:
-            return left
+                while left := [url for url in left if not await _answers(http, url)]:  # noqa: ASYNC110  other processes
+                    await asyncio.sleep(0.2)
     return left
 
 

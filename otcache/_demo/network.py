@@ -11,14 +11,10 @@ _CHUNK: Final = 65_536
 
 
 class Network:
-    """A proxy on a loopback port of its own.
-
-    Args:
-        port: Of the server behind it.
-        delay: Seconds by which answers are late, 0 or more.
+    """A proxy on a loopback port of its own, before the server on `port`.
 
     Attributes:
-        delay: The same; it may be changed at any time.
+        delay: Seconds by which answers are late, 0 or more; it may be changed at any time.
     """
 
     def __init__(self, port: int, delay: float) -> None:

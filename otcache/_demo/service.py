@@ -11,14 +11,13 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
-from pydantic import BaseModel
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from otcache._demo.app import create_app
 from otcache._demo.detector import Detector, Found
 from otcache._demo.snapshot import Snapshot, take
-from otcache._demo.traces import Span, TraceBook
+from otcache._demo.traces import TraceBook
 from otcache.regression._sources.sdk import WindowReader
 from otcache.telemetry import setup
 from otcache.telemetry._instrumentation.metrics import metrics_for
@@ -30,15 +29,8 @@ KEPT: Final = 700
 """Windows of a second that the reader keeps."""
 
 
-class Lengths(BaseModel):
-    """Seconds of what is compared, and of its baseline."""
-
-    window: float
-    baseline: float
-
-
-def observe(app: FastAPI, book: TraceBook) -> None:
-    """Add what the demo reads: the counts so far, and the spans of one trace."""
+def observe(app: FastAPI, book: TraceBook, detector: Detector | None = None) -> None:
+    """Add what the demo reads: the counts so far, the tree of one trace, and what the detector has found."""
     metrics = metrics_for(None, __version__)
 
     @app.get("/demo/state", include_in_schema=False)
@@ -46,16 +38,15 @@ def observe(app: FastAPI, book: TraceBook) -> None:
         return take(metrics)
 
     @app.get("/demo/traces/{trace_id}", include_in_schema=False)
-    async def read_trace(trace_id: str) -> list[Span]:
-        return book.spans(trace_id)
+    async def read_trace(trace_id: str) -> str:
+        return book.tree(trace_id)
 
-
-def add_detector(app: FastAPI, detector: Detector) -> None:
-    """Add the routes of `--regression`: one starts the detector, one reads what it has found."""
+    if detector is None:
+        return
 
     @app.post("/demo/detector", include_in_schema=False, status_code=204)
-    async def begin(body: Lengths) -> None:
-        detector.begin(body.window, body.baseline)
+    async def begin(window: float, baseline: float) -> None:
+        detector.begin(window, baseline)
 
     @app.get("/demo/detector", include_in_schema=False)
     async def read_found() -> Found:
@@ -94,9 +85,7 @@ def main() -> None:
     telemetry.tracer_provider.add_span_processor(book)
     app = create_app()
     app.router.routes.append(Route("/metrics", Page(telemetry.metrics_app()), include_in_schema=False))
-    observe(app, book)
-    for reader in readers:
-        add_detector(app, Detector(reader.read))
+    observe(app, book, Detector(readers[0].read) if readers else None)
     FastAPIInstrumentor.instrument_app(app, excluded_urls="/demo/,/metrics,/health", exclude_spans=["receive", "send"])
     asyncio.run(_serve(app, int(sys.argv[1])))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import httpx
@@ -19,11 +19,9 @@ USUAL: Final = 0.050
 SLOW: Final = 0.100
 SHORTEST: Final = 60.0
 USUAL_LENGTH: Final = 75.0
-LONGEST: Final = 600.0
-"""Seconds of a demo that shows it all."""
-SLOWEST_RATE: Final = 100.0
-"""Requests per second below which a window of a second holds too little for a verdict."""
-_POLL: Final = 0.5
+LONGEST: Final = 600.0  # seconds of a demo that shows it all
+SLOWEST_RATE: Final = 100.0  # requests per second, for enough of them in a window of a second
+_NOT_YET: Final = "not before the end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,89 +51,55 @@ class Script:
         return cls(baseline, window, start, slow, slow + max(14.0, 0.22 * seconds))
 
 
-@dataclass(slots=True)
 class SlowDown:
-    """What came of it.
-
-    Attributes:
-        began: When it began, seconds since the epoch; 0: not yet.
-        ended: When it ended; 0: not yet.
-        found: What the detector has found.
-    """
-
-    began: float = 0.0
-    ended: float = 0.0
-    found: Found = field(default_factory=Found)
-
-    @property
-    def is_on(self) -> bool:
-        """Whether the network is slow."""
-        return self.began > self.ended
-
-    @property
-    def _meant(self) -> list[Change]:
-        """Alarms that came, changed or went after it began."""
-        return [change for change in self.found.changes if 0 < self.began <= change.at]
-
-    @property
-    def raised(self) -> Change | None:
-        """The first alarm after it began."""
-        return next((change for change in self._meant if change.before == "ok"), None)
-
-    @property
-    def worst(self) -> Change | None:
-        """The most severe alarm after it began."""
-        return max(self._meant, key=lambda change: SEVERITY[change.after], default=None)
-
-    @property
-    def cleared(self) -> Change | None:
-        """The end of the last alarm, if none is in force."""
-        return self._meant[-1] if self.raised is not None and self.found.level == "ok" else None
-
-    @property
-    def early(self) -> int:
-        """Alarms before it began."""
-        return sum(change.before == "ok" and change not in self._meant for change in self.found.changes)
-
-
-class Slowing:
-    """Plays the script.
-
-    Args:
-        script: When what happens.
-        link: The network to Redis.
-        http: How the application is reached.
-    """
+    """Plays `script` on the network `link`, and asks the application by `http` what its detector has found."""
 
     def __init__(self, script: Script, link: Link, http: httpx.AsyncClient) -> None:
         self._script = script
         self._link = link
         self._http = http
-        self.slow_down = SlowDown()
+        self.began = self.ended = 0.0  # seconds since the epoch; 0: not yet
+        self.found = Found()
 
     async def run(self, say: Callable[[str], None]) -> None:
         """Play it, from the first request on."""
         script, began = self._script, asyncio.get_running_loop().time()
         await _until(began + script.start)
         lengths = {"window": script.window, "baseline": script.baseline}
-        (await self._http.post("/demo/detector", json=lengths)).raise_for_status()
+        (await self._http.post("/demo/detector", params=lengths)).raise_for_status()
         say("the baseline is known; the detector evaluates once a second")
         await _until(began + script.slow)
         self._link.slow_down(SLOW)
-        self.slow_down.began = time.time()
+        self.began = time.time()
         say(f"the network to Redis is slower: {SLOW * 1000:g} ms instead of {USUAL * 1000:g} ms")
         await _until(began + script.well)
         self._link.slow_down(USUAL)
-        self.slow_down.ended = time.time()
+        self.ended = time.time()
         say(f"the network to Redis takes {USUAL * 1000:g} ms again")
 
-    async def follow(self) -> None:
-        """Poll what the detector has found."""
+    async def follow(self, say: Callable[[str], None]) -> None:
+        """Tell what the detector finds, as it does."""
         while True:
-            answer = (await self._http.get("/demo/detector")).raise_for_status().json()
-            changes = tuple(Change(**each) for each in answer.pop("changes"))
-            self.slow_down.found = Found(**answer, changes=changes)
-            await asyncio.sleep(_POLL)
+            answer, known = (await self._http.get("/demo/detector")).raise_for_status().json(), self.found
+            changes = tuple(Change(**each) for each in answer["changes"])
+            self.found = Found(answer["evaluations"], changes)
+            for change in changes[len(known.changes) :]:
+                level = "no alarm any more" if change.level == "ok" else change.level
+                say(f"detector: {level}: {change.text}")
+            await asyncio.sleep(0.5)
+
+    def summary(self) -> dict[str, str]:
+        """How long the alarm took to come and to go."""
+        alarms = [each for each in self.found.changes if each.level != "ok" and 0 < self.began <= each.at]
+        lasted, raised, cleared = [_NOT_YET] * 3
+        if self.ended:
+            lasted = f"{self.ended - self.began:.1f} s of {SLOW * 1000:g} ms to Redis instead of {USUAL * 1000:g}"
+        if alarms:
+            worst = max(alarms, key=lambda change: SEVERITY[change.level])
+            raised = f"{alarms[0].at - self.began:.1f} s after it began; at worst {worst.level}: {worst.text}"
+        if alarms and self.ended and self.found.level == "ok":
+            cleared = f"{self.found.changes[-1].at - self.ended:.1f} s after it ended"
+        return {"slow-down": lasted, "alarm raised": raised, "alarm cleared": cleared}
 
 
 async def _until(moment: float) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, Final
 
 from otcache.telemetry import catalog
-from otcache.telemetry._instrumentation.metrics import GRID, Metrics, grid_of
+from otcache.telemetry._instrumentation.metrics import GRID, Metrics
 
-TIERS: Final = ("l1", "l2", "loader", "none")
 _READS: Final = ("get", "get_many", "get_or_set")
-_WORST_FIRST: Final = ("open", "half_open", "closed"), ("unavailable", "degraded", "available")
+_COUNTED: Final = {
+    "loads": (catalog.LOADS, 1), "waited": (catalog.COALESCE_REQUESTS, 1), "invalidations": (catalog.INVALIDATIONS, -1),
+    "messages": (catalog.NEWS, 1), "dollars": (catalog.AI_COST, 3), "breakers": (catalog.CIRCUIT_STATUS, -1),
+}  # fmt: skip
+"""What is counted by one attribute of its metric: which metric, and where the attribute stands."""
 
 Counts = dict[str, int]
 
@@ -24,113 +28,65 @@ class Snapshot:
 
     Attributes:
         at: Seconds of the monotonic clock.
-        counts: Per subject its counts by a closed set of names: `hits` by tier, `misses` by reason, `loads` by
-            trigger, `waited` by scope, `stale` by reason, `responses` by result, `invalidations` by source,
-            `messages` by direction, `operations` (`all`, `degraded`), `dollars` by disposition, scaled.
-        levels: The same for what rises and falls: `breakers` and `backplanes` by state, `l1` (`entries`, `limit`),
-            `waiting`.
-        reads: Per tier, the histogram of the durations of reads; `none` are misses that were not loaded.
-        lag: The histogram of the time until invalidation messages arrived.
-        requests: The histogram of the durations of requests, as clients see them.
+        counts: Per subject its counts by a closed set of names: those of `_COUNTED`, `hits` by tier, `misses` and
+            `stale` by reason, `backplanes` by state, `operations` (`all`, `degraded`).
+        cells: Histograms of durations: of reads by tier, and `requests` as the clients see them.
     """
 
     at: float
     counts: dict[str, Counts] = field(default_factory=dict)
-    levels: dict[str, Counts] = field(default_factory=dict)
-    reads: dict[str, list[int]] = field(default_factory=dict)
-    lag: list[int] = field(default_factory=list)
-    requests: list[int] = field(default_factory=list)
-
-    def level(self, subject: str, name: str) -> int:
-        """One level; 0 where there is none."""
-        return self.levels.get(subject, {}).get(name, 0)
+    cells: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def breaker(self) -> str:
         """The worst state of any breaker; `none` without L2."""
-        return self._worst("breakers", _WORST_FIRST[0])
-
-    @property
-    def backplane(self) -> str:
-        """The worst state of any backplane; `none` without L2."""
-        return self._worst("backplanes", _WORST_FIRST[1])
-
-    def _worst(self, subject: str, states: Sequence[str]) -> str:
-        return next((state for state in states if self.level(subject, state)), "none")
+        states = self.counts.get("breakers", {})
+        return next((state for state in ("open", "half_open", "closed") if states.get(state)), "none")
 
     @property
     def is_whole(self) -> bool:
         """Whether every cache uses L2, and its backplane is up."""
-        return self.breaker == "closed" and self.backplane == "available"
+        backplanes = {state for state, n in self.counts.get("backplanes", {}).items() if n}
+        return self.breaker == "closed" and backplanes == {"available"}
 
 
 def take(metrics: Metrics) -> Snapshot:
     """What `metrics` have counted so far."""
-    lookups, states = metrics.totals(catalog.LOOKUPS), metrics.totals(catalog.COMPONENT_STATUS)
+    lookups, parts = metrics.totals(catalog.LOOKUPS), metrics.totals(catalog.COMPONENT_STATUS)
+    operations, degraded = metrics.totals(catalog.OPERATIONS), metrics.totals(catalog.DEGRADED_OPERATIONS)
     counts = {
         "hits": _by((tier, n) for (_, result, tier, *_), n in lookups.items() if result in ("hit", "stale")),
         "misses": _by((reason, n) for (_, result, _, reason, _), n in lookups.items() if result == "miss"),
         "stale": _by((reason, n) for (_, result, _, _, reason), n in lookups.items() if result == "stale"),
-        "loads": _by((trigger, n) for (_, trigger, _), n in metrics.totals(catalog.LOADS).items()),
-        "waited": _by((scope, n) for (_, scope, _), n in metrics.totals(catalog.COALESCE_REQUESTS).items()),
-        "responses": _by((result, n) for (*_, result), n in metrics.totals(catalog.HTTP_RESPONSES).items()),
-        "invalidations": _by((source, n) for (*_, source), n in metrics.totals(catalog.INVALIDATIONS).items()),
-        "messages": _by((direction, n) for (_, direction, *_), n in metrics.totals(catalog.NEWS).items()),
-        "dollars": _by((kind, n) for (_, _, _, kind, _), n in metrics.totals(catalog.AI_COST).items()),
-        "operations": {
-            "all": sum(metrics.totals(catalog.OPERATIONS).values()),
-            "degraded": sum(metrics.totals(catalog.DEGRADED_OPERATIONS).values()),
-        },
+        "backplanes": _by((state, n) for (_, part, state), n in parts.items() if part == "backplane"),
+        "operations": {"all": sum(operations.values()), "degraded": sum(degraded.values())},
     }
-    levels = {
-        "breakers": _by((state, n) for (*_, state), n in metrics.totals(catalog.CIRCUIT_STATUS).items()),
-        "backplanes": _by((state, n) for (_, part, state), n in states.items() if part == "backplane"),
-        "l1": {
-            "entries": sum(metrics.totals(catalog.L1_COUNT).values()),
-            "limit": sum(metrics.totals(catalog.L1_LIMIT).values()),
-        },
-        "waiting": {"callers": sum(metrics.totals(catalog.COALESCE_WAITING).values())},
-    }
-    lag = _sum(metrics.histogram(catalog.NEWS_LAG).values())
-    return Snapshot(time.monotonic(), counts, levels, _reads(metrics), lag)
-
-
-def _reads(metrics: Metrics) -> dict[str, list[int]]:
-    reads: dict[str, list[int]] = {}
+    for subject, (row, place) in _COUNTED.items():
+        counts[subject] = _by((values[place], n) for values, n in metrics.totals(row).items())
+    cells: dict[str, list[int]] = {}
     for (_, operation, _, tier, error), cell in metrics.histogram(catalog.OPERATION_DURATION).items():
         if operation in _READS and error is None:
-            reads[str(tier)] = _sum([reads.get(str(tier), []), cell])
-    return reads
+            cells[str(tier)] = total([cells.get(str(tier), []), cell])
+    return Snapshot(time.monotonic(), counts, cells)
 
 
 def _by(counts: Iterable[tuple[Any, int]]) -> Counts:
-    totals: Counts = {}
-    for name, count in counts:
-        totals[str(name)] = totals.get(str(name), 0) + count
-    return totals
+    totals: Counter[str] = Counter()
+    for name, n in counts:
+        totals[str(name)] += n
+    return dict(totals)
 
 
-def _sum(cells: Iterable[list[int]]) -> list[int]:
-    filled = [cell for cell in cells if cell]
-    return [sum(column) for column in zip(*filled, strict=True)]
-
-
-def together(snapshots: Sequence[Snapshot]) -> Snapshot:
-    """All processes as one, at the moment of the last."""
-    parts = (_added([getattr(each, name) for each in snapshots]) for name in Snapshot.__slots__[1:])
-    return Snapshot(max(each.at for each in snapshots), *parts)
-
-
-def _added(values: list[Any]) -> Any:
-    if isinstance(values[0], dict):
-        names = dict.fromkeys(name for value in values for name in value)
-        return {name: _added([value[name] for value in values if name in value]) for name in names}
-    return _sum(values) if isinstance(values[0], list) else sum(values)
-
-
-def with_requests(snapshot: Snapshot, cells: Iterable[list[int]]) -> Snapshot:
-    """The same snapshot with what the clients have seen."""
-    return replace(snapshot, requests=_sum(cells))
+def together(snapshots: Sequence[Snapshot], requests: list[int]) -> Snapshot:
+    """All processes as one, at the moment of the last, with what the clients have seen."""
+    counts: dict[str, Counts] = {}
+    cells: dict[str, list[int]] = {}
+    for each in snapshots:
+        for subject, found in each.counts.items():
+            counts[subject] = dict(Counter(counts.get(subject, {})) + Counter(found))
+        for tier, cell in each.cells.items():
+            cells[tier] = total([cells.get(tier, []), cell])
+    return Snapshot(max(each.at for each in snapshots), counts, {**cells, "requests": requests})
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,16 +111,11 @@ class Window:
         """What was counted, over all names."""
         return sum(self.counts(subject).values())
 
-    @property
-    def lookups(self) -> int:
-        """Keys looked up."""
-        return self.total("hits") + self.total("misses")
-
     def hit_ratio(self, *tiers: str) -> float | None:
         """Share of lookups answered by `tiers` (by any, if none is given); `None` without a lookup."""
         hits = self.counts("hits")
-        found = sum(hits.get(tier, 0) for tier in tiers or hits)
-        return found / self.lookups if self.lookups else None
+        lookups = self.total("hits") + self.total("misses")
+        return sum(hits.get(tier, 0) for tier in tiers or hits) / lookups if lookups else None
 
     @property
     def degraded_share(self) -> float | None:
@@ -172,31 +123,15 @@ class Window:
         operations = self.counts("operations")
         return operations.get("degraded", 0) / operations["all"] if operations.get("all") else None
 
-    def dollars(self, disposition: str) -> float:
-        """US dollars of AI responses, `spent` or `saved`."""
-        return self.counts("dollars").get(disposition, 0) / catalog.AI_COST.scale
-
-    def reads(self, *tiers: str) -> list[int]:
-        """The histogram of the reads answered by `tiers`, or by any."""
-        return _sum(_less(self.new.reads.get(t, []), self.old.reads.get(t, [])) for t in tiers or self.new.reads)
-
-    @property
-    def requests(self) -> list[int]:
-        """The histogram of requests, as clients see them."""
-        return _less(self.new.requests, self.old.requests)
-
-    def arrived_within(self, share: float) -> float | None:
-        """Seconds within which `share` of the invalidation messages arrived, as the metric's buckets tell it."""
-        cell, grid = _less(self.new.lag, self.old.lag), grid_of(catalog.NEWS_LAG)
-        if not count(cell):
-            return None
-        totals = list(accumulate(cell[:-1]))
-        index = next(i for i, total in enumerate(totals) if total >= share * count(cell))
-        return grid[min(index, len(grid) - 1)] / catalog.NEWS_LAG.scale
+    def cell(self, name: str) -> list[int]:
+        """One histogram."""
+        new, old = self.new.cells.get(name, []), self.old.cells.get(name, [])
+        return [n - o for n, o in zip(new, old, strict=True)] if old else new
 
 
-def _less(new: list[int], old: list[int]) -> list[int]:
-    return [n - o for n, o in zip(new, old, strict=True)] if old else new
+def total(cells: Iterable[list[int]]) -> list[int]:
+    """Several histograms as one; those without a value may be empty."""
+    return [sum(column) for column in zip(*filter(None, cells), strict=True)]
 
 
 def count(cell: list[int]) -> int:
@@ -205,14 +140,9 @@ def count(cell: list[int]) -> int:
 
 
 def quantile(cell: list[int], share: float) -> float | None:
-    """Seconds below which `share` of the values lie, interpolated inside the bucket; `None` if it is empty."""
+    """Seconds below which `share` of the values lie: the end of a bucket of the grid; `None` if the cell is empty."""
     wanted = share * count(cell)
     if not wanted:
         return None
-    totals = list(accumulate(cell[:-1]))
-    index = next(i for i, total in enumerate(totals) if total >= wanted)
-    if index == len(GRID):
-        return float(GRID[-1]) / 1e9
-    low, high = float(GRID[index - 1] if index else 0), float(GRID[index])
-    inside = 1 - (totals[index] - wanted) / cell[index]
-    return (low + (high - low) * inside) / 1e9
+    index = next(i for i, below in enumerate(accumulate(cell[:-1])) if below >= wanted)
+    return float(GRID[min(index, len(GRID) - 1)]) / 1e9

@@ -4,61 +4,42 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from time import perf_counter
-from typing import Final
+from typing import Final, NamedTuple
 
 import httpx
 
-from otcache._demo.traces import Trace, fetch, new_trace
+from otcache._demo.traces import fetch, new_trace
 
 CALLERS: Final = 120
-_HEAD_START: Final = 0.1
+_PATH: Final = "/reports/1"
+_SAMPLED: Final = {"traceparent": f"00-{1:032x}-{1:016x}-01"}
+"""Of all others: whoever leads, a link can lead to it."""
+_HEAD_START: Final = 0.3
 """Seconds by which the first comes before the crowd: so it is known which trace is the leader's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stampede:
-    """What became of it.
+class Stampede(NamedTuple):
+    """What became of it: how often the report was made, who waited for another's load, and for how many seconds."""
 
-    Attributes:
-        callers: How many requests.
-        processes: Of how many processes.
-        loads: How often the report was made, as the database has counted it.
-        waited: How many say that they have waited for another's load.
-        slowest: Seconds that the last of them took.
-        traces: Of the first caller, and of one more in each process: they waited.
-    """
-
-    callers: int
-    processes: int
     loads: int
     waited: int
     slowest: float
-    traces: tuple[Trace, ...]
+    traces: tuple[str, ...]
+    """The trees of the first caller and of one who came later: that one waited."""
 
 
-async def stampede(clients: Sequence[httpx.AsyncClient], number: int) -> Stampede:
-    """Request a new report from many callers at once.
-
-    Args:
-        clients: One per process.
-        number: Of the report.
-    """
-    path, traced = f"/reports/{number}", [new_trace() for _ in range(len(clients) + 1)]
-    askers = [clients[0], *clients, *(clients[at % len(clients)] for at in range(CALLERS - len(traced)))]
-    headers = [{"traceparent": header} for _, header in traced] + [{}] * (CALLERS - len(traced))
+async def stampede(clients: Sequence[httpx.AsyncClient]) -> Stampede:
+    """Request a report that nobody has requested yet from many callers at once; a client per process."""
+    traced = [new_trace(), new_trace()]
+    headers = [{"traceparent": header} for _, header in traced] + [_SAMPLED] * (CALLERS - len(traced))
+    askers = [clients[at % len(clients)] for at in range(CALLERS - 1)]
     began = perf_counter()
-    first = asyncio.create_task(_ask(askers[0], path, headers[0]))
+    first = asyncio.create_task(clients[0].get(_PATH, headers=headers[0]))
     await asyncio.sleep(_HEAD_START)
-    crowd = [_ask(http, path, header) for http, header in zip(askers[1:], headers[1:], strict=True)]
+    crowd = (http.get(_PATH, headers=each) for http, each in zip(askers, headers[1:], strict=True))
     answers = await asyncio.gather(first, *crowd)
     slowest = perf_counter() - began
-    traces = [await fetch(http, id_) for http, (id_, _) in zip(askers, traced, strict=False)]
-    loads = max(answer.json()["run"] for answer in answers)
+    loads = max(answer.raise_for_status().json()["run"] for answer in answers)
     waited = sum("; collapsed" in answer.headers["cache-status"] for answer in answers)
-    return Stampede(len(answers), len(clients), loads, waited, slowest, tuple(traces))
-
-
-async def _ask(http: httpx.AsyncClient, path: str, headers: dict[str, str]) -> httpx.Response:
-    return (await http.get(path, headers=headers)).raise_for_status()
+    return Stampede(loads, waited, slowest, tuple([await fetch(clients[0], trace_id) for trace_id, _ in traced]))

@@ -1,43 +1,38 @@
-"""Traces of real requests: marked by their id, kept as their spans end, read as data."""
+"""Traces of real requests: marked by their id, kept as their spans end, told as a tree."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import httpx
 
+from otcache.regression._reporting import report
 from otcache.telemetry import catalog
 
 _MARK: Final = 0x07CACE
 """The top bits of the trace ids that are kept; other traces cost one comparison."""
 _MOST: Final = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """One span that has ended; times in ns since the epoch.
-
-    Attributes:
-        links: Per type of link, the id of the trace and of the span that it leads to.
-    """
-
-    id: str
-    parent: str | None
-    name: str
-    kind: str
-    start: int
-    end: int
-    attributes: dict[str, Any] = field(default_factory=dict)
-    links: dict[str, tuple[str, str]] = field(default_factory=dict)
+_WORTH: Final = (
+    catalog.COALESCE_ROLE, catalog.RESULT, catalog.TIER, catalog.MISS_REASON, catalog.STALE_REASON,
+    catalog.DEGRADED_REASON, catalog.TRIGGER, catalog.PURPOSE, catalog.COALESCE_WAITERS, catalog.BATCH_SIZE,
+)  # fmt: skip
+"""The attributes worth a place in the tree, most important first."""
 
 
 def new_trace() -> tuple[str, str]:
     """The id of a trace that will be kept, and the `traceparent` header that starts it, sampled."""
     trace_id = f"{_MARK << 104 | random.getrandbits(104):032x}"
     return trace_id, f"00-{trace_id}-{random.getrandbits(63) + 1:016x}-01"
+
+
+async def fetch(http: httpx.AsyncClient, trace_id: str) -> str:
+    """The tree of a trace of this process, as soon as its request is over."""
+    while not (tree := str((await http.get(f"/demo/traces/{trace_id}")).json())):  # noqa: ASYNC110  another process
+        await asyncio.sleep(0.05)
+    return tree
 
 
 class TraceBook:
@@ -47,7 +42,7 @@ class TraceBook:
     """
 
     def __init__(self) -> None:
-        self._traces: dict[str, list[Span]] = {}
+        self._traces: dict[int, list[Any]] = {}
 
     def on_start(self, span: Any, parent_context: Any = None) -> None:
         """Nothing to do."""
@@ -57,16 +52,10 @@ class TraceBook:
 
     def on_end(self, span: Any) -> None:
         """Keep the span if its trace is marked."""
-        if span.context.trace_id >> 104 != _MARK:
-            return
-        parent = f"{span.parent.span_id:016x}" if span.parent is not None else None
-        kept = Span(
-            f"{span.context.span_id:016x}", parent, span.name, span.kind.name, span.start_time, span.end_time,
-            dict(span.attributes or {}), _links(span),
-        )  # fmt: skip
-        self._traces.setdefault(f"{span.context.trace_id:032x}", []).append(kept)
-        if len(self._traces) > _MOST:
-            del self._traces[next(iter(self._traces))]
+        if span.context.trace_id >> 104 == _MARK:
+            self._traces.setdefault(span.context.trace_id, []).append(span)
+            if len(self._traces) > _MOST:
+                del self._traces[next(iter(self._traces))]
 
     def shutdown(self) -> None:
         """Nothing to do."""
@@ -75,51 +64,25 @@ class TraceBook:
         """Nothing waits here."""
         return True
 
-    def spans(self, trace_id: str) -> list[Span]:
-        """The spans of a trace that have ended, in the order they started."""
-        return sorted(self._traces.get(trace_id, []), key=lambda span: span.start)
+    def tree(self, trace_id: str) -> str:
+        """Every span of a trace under its parent, and where its links lead; empty before the request is over."""
+        spans = sorted(self._traces.get(int(trace_id, 16), []), key=lambda span: span.start_time)
+        ids = {span.context.span_id for span in spans}
+        root = next((span for span in spans if span.parent is None or span.parent.span_id not in ids), None)
+        if root is None or root.kind.name != "SERVER":
+            return ""
+        return "\n".join([f"trace {trace_id}", *_lines(spans, root, "  ")])
 
 
-def _links(span: Any) -> dict[str, tuple[str, str]]:
-    return {
-        str((link.attributes or {}).get(catalog.LINK_TYPE.name, "")):
-        (f"{link.context.trace_id:032x}", f"{link.context.span_id:016x}")
-        for link in span.links
-    }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """A whole trace.
-
-    Attributes:
-        id: Its id.
-        spans: Its spans, in the order they started.
-    """
-
-    id: str
-    spans: tuple[Span, ...]
-
-    @property
-    def root(self) -> Span | None:
-        """The span whose parent is not here."""
-        ids = {span.id for span in self.spans}
-        return next((span for span in self.spans if span.parent not in ids), None)
-
-    def span(self, span_id: str) -> Span | None:
-        """The span of this id, if it is one of them."""
-        return next((span for span in self.spans if span.id == span_id), None)
-
-    def children(self, parent: Span) -> list[Span]:
-        """The spans right under `parent`."""
-        return [span for span in self.spans if span.parent == parent.id]
-
-
-async def fetch(http: httpx.AsyncClient, trace_id: str) -> Trace:
-    """A trace of this process, as soon as its request is over."""
-    while True:
-        found: list[dict[str, Any]] = (await http.get(f"/demo/traces/{trace_id}")).json()
-        trace = Trace(trace_id, tuple(Span(**span) for span in found))
-        if trace.root is not None and trace.root.kind == "SERVER":
-            return trace
-        await asyncio.sleep(0.05)
+def _lines(spans: Sequence[Any], span: Any, indent: str) -> Iterator[str]:
+    kind = "" if span.kind.name == "INTERNAL" else f" {span.kind.name}"
+    took = report.duration((span.end_time - span.start_time) / 1e9)
+    known = ((each.name.removeprefix("otcache."), (span.attributes or {}).get(each.name, "none")) for each in _WORTH)
+    told = [f"{name}={value}" for name, value in known if value != "none"]
+    yield indent + "  ".join([f"{span.name}{kind}", took, *told])
+    for link in span.links:
+        name = (link.attributes or {}).get(catalog.LINK_TYPE.name, "link")
+        yield f"{indent}  => {name}  span {link.context.span_id:016x} of trace {link.context.trace_id:032x}"
+    for child in spans:
+        if child.parent is not None and child.parent.span_id == span.context.span_id:
+            yield from _lines(spans, child, indent + "  ")

@@ -89,7 +89,6 @@ def _declare_demo(parser: argparse.ArgumentParser) -> None:
         help="instead of an outage: the network to Redis becomes slower, the regression detector raises an alarm and "
         "clears it (default: 75 s; 60..600)",
     )  # fmt: skip
-    parser.add_argument("--plain", action="store_true", help="a line per second instead of a live table")
 
 
 def _demo(arguments: argparse.Namespace) -> int:

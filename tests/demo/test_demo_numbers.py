@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from otcache._demo.screen import duration, percent
 from otcache._demo.snapshot import Snapshot, Window, count, quantile, together
-from otcache.telemetry import catalog
-from otcache.telemetry._instrumentation.metrics import GRID, grid_of, observe
+from otcache.telemetry._instrumentation.metrics import GRID, observe
 
 
 def _cell(*seconds: float) -> list[int]:
@@ -42,24 +41,24 @@ def test_a_window_holds_what_happened_inside_it() -> None:
         "misses": {"absent": 6, "expired": 2},
         "operations": {"all": 40, "degraded": 8},
     }
-    old = Snapshot(10.0, before, reads={"l1": _cell(1e-6)})
-    new = Snapshot(12.0, after, reads={"l1": _cell(1e-6, 2e-6), "l2": _cell(1e-3)})
+    old = Snapshot(10.0, before, {"l1": _cell(1e-6)})
+    new = Snapshot(12.0, after, {"l1": _cell(1e-6, 2e-6), "l2": _cell(1e-3)})
 
     window = Window(old, new)
 
-    assert (window.seconds, window.lookups, window.counts("misses")) == (2.0, 8, {"absent": 2})
+    assert (window.seconds, window.total("hits"), window.counts("misses")) == (2.0, 6, {"absent": 2})
     assert (window.hit_ratio(), window.hit_ratio("l1"), window.degraded_share) == (0.75, 0.375, 0.25)
-    assert (count(window.reads("l1")), count(window.reads())) == (1, 2)
+    assert (count(window.cell("l1")), count(window.cell("l2")), window.cell("loader")) == (1, 1, [])
 
 
 def test_an_empty_window_has_no_shares() -> None:
     window = Window(Snapshot(1.0), Snapshot(1.0))
 
-    assert (window.hit_ratio(), window.degraded_share, window.reads(), window.requests) == (None, None, [], [])
+    assert (window.hit_ratio(), window.degraded_share, window.cell("requests")) == (None, None, [])
 
 
 def _states(breakers: dict[str, int], backplanes: dict[str, int]) -> Snapshot:
-    return Snapshot(0.0, levels={"breakers": breakers, "backplanes": backplanes})
+    return Snapshot(0.0, counts={"breakers": breakers, "backplanes": backplanes})
 
 
 def test_the_worst_breaker_is_shown() -> None:
@@ -69,15 +68,15 @@ def test_the_worst_breaker_is_shown() -> None:
 
 
 def test_the_processes_are_added_up() -> None:
-    up = {"backplanes": {"available": 1}}
-    one = Snapshot(10.0, {"hits": {"l1": 5}, "stale": {"revalidating": 1}}, up, {"l1": _cell(1e-6)})
-    other = Snapshot(11.0, {"hits": {"l1": 2, "l2": 1}, "stale": {"loader_error": 2}}, up, {"l2": _cell(1e-3)})
+    up = {"available": 1, "unavailable": 0}
+    one = Snapshot(10.0, {"hits": {"l1": 5}, "stale": {"revalidating": 1}, "backplanes": up}, {"l1": _cell(1e-6)})
+    other = Snapshot(11.0, {"hits": {"l1": 2, "l2": 1}, "breakers": {"closed": 1}, "backplanes": up}, {"l2": _cell(1)})
 
-    both = together([one, other])
+    both = together([one, other], _cell(1, 2, 3))
 
-    assert both.counts == {"hits": {"l1": 7, "l2": 1}, "stale": {"revalidating": 1, "loader_error": 2}}
-    assert (both.at, both.backplane, both.level("backplanes", "available")) == (11.0, "available", 2)
-    assert [count(both.reads[tier]) for tier in ("l1", "l2")] == [1, 1]
+    assert both.counts["hits"] == {"l1": 7, "l2": 1}
+    assert (both.at, both.counts["stale"], both.is_whole) == (11.0, {"revalidating": 1}, True)
+    assert {name: count(cell) for name, cell in both.cells.items()} == {"l1": 1, "l2": 1, "requests": 3}
 
 
 def test_whole_is_what_uses_redis_with_its_backplane_up() -> None:
@@ -86,18 +85,6 @@ def test_whole_is_what_uses_redis_with_its_backplane_up() -> None:
     assert _states(closed, available).is_whole
     assert not _states(closed, {"available": 1, "unavailable": 1}).is_whole
     assert not _states({"open": 1, "closed": 1}, available).is_whole
-
-
-def test_the_lag_of_messages_is_told_by_the_buckets_of_its_metric() -> None:
-    grid = grid_of(catalog.NEWS_LAG)
-    cell = [0] * (len(grid) + 2)
-    for milliseconds in [0] * 98 + [20, 20]:
-        observe(cell, grid, milliseconds)
-
-    window = Window(Snapshot(0.0), Snapshot(1.0, lag=cell))
-
-    assert (window.arrived_within(0.98), window.arrived_within(0.99)) == (0.001, 0.025)
-    assert Window(Snapshot(0.0), Snapshot(1.0)).arrived_within(0.99) is None
 
 
 def test_durations_and_shares_are_written_with_three_digits() -> None:

@@ -8,10 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from otcache._demo.detector import Change, Found
-from otcache._demo.servers import find_redis
+from otcache._demo.servers import Link, find_redis
 from otcache._demo.slowdown import LONGEST, SHORTEST, Script, SlowDown
 
 needs_redis = pytest.mark.skipif(
@@ -24,7 +25,7 @@ LENGTH = 150
 def _start(home: Path, *arguments: str, before: str = "") -> subprocess.Popen[str]:
     path = os.pathsep.join(filter(None, (before, os.getcwd())))
     environment = {**os.environ, "HOME": str(home), "TMPDIR": str(home), "PYTHONPATH": path}
-    command = [sys.executable, "-W", "error", "-m", "otcache", "demo", "--regression", "--plain", *arguments]
+    command = [sys.executable, "-W", "error", "-m", "otcache", "demo", "--regression", *arguments]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -113,12 +114,29 @@ def test_every_length_has_room_for_the_whole_story(seconds: float) -> None:
     assert seconds - script.well > script.window + 5
 
 
-def test_a_summary_tells_early_alarms_from_the_one_that_was_meant() -> None:
-    early, meant = Change(90.0, "ok", "warning", "a"), Change(108.0, "ok", "critical", "b")
-    over = (Change(92.0, "warning", "ok", "a"), Change(130.0, "critical", "ok", "b"))
-    found = Found(40, "ok", 0, "", (early, over[0], meant, over[1]))
+def _played(*changes: Change) -> dict[str, str]:
+    """The summary of a slow-down from 100 to 120 s."""
+    slow_down = SlowDown(Script.of(75.0), Link(), httpx.AsyncClient())
+    slow_down.began, slow_down.ended, slow_down.found = 100.0, 120.0, Found(40, changes)
+    return slow_down.summary()
 
-    slow_down = SlowDown(100.0, 120.0, found)
 
-    assert (slow_down.early, slow_down.raised, slow_down.cleared) == (1, meant, over[1])
-    assert SlowDown(100.0, 120.0, Found(40, "ok", 0, "", (early, over[0]))).raised is None
+EARLY = (Change(90.0, "warning", "a"), Change(92.0, "ok", "a"))
+MEANT = (Change(108.0, "warning", "b"), Change(109.0, "critical", "c"))
+
+
+def test_a_summary_tells_of_the_alarm_that_was_meant() -> None:
+    said = _played(*EARLY, *MEANT, Change(130.0, "ok", "c"))
+
+    assert said == {
+        "slow-down": "20.0 s of 100 ms to Redis instead of 50",
+        "alarm raised": "8.0 s after it began; at worst critical: c",
+        "alarm cleared": "10.0 s after it ended",
+    }
+
+
+@pytest.mark.parametrize(("changes", "raised"), [(EARLY, False), (MEANT, True), ((), False)])
+def test_a_summary_says_what_did_not_come_before_the_end(changes: tuple[Change, ...], raised: bool) -> None:
+    said = _played(*changes)
+
+    assert (said["alarm raised"] != "not before the end", said["alarm cleared"]) == (raised, "not before the end")

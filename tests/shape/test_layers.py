@@ -45,7 +45,6 @@ PLACES: Final = {
     "starlette": ("otcache.dependencies", "otcache.http", "otcache._demo"),
     "pydantic": ("otcache.config.settings", "otcache.http", "otcache._demo"),
     "pydantic_settings": ("otcache.config.settings",),
-    "rich": ("otcache._demo",),
     "zstandard": ("otcache._serialization.compression",),
     "structlog": ("otcache.telemetry",),
     "prometheus_client": ("otcache.telemetry._setup.prometheus",),
