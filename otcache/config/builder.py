@@ -79,7 +79,7 @@ class CacheConfigBuilder:
             raise ConfigurationError(f"{file_path}: {exc.message}", {"path": str(file_path)}) from exc
 
     def from_environment(self) -> Self:
-        """The options of `OTCACHE_...` variables over the preset of OTCACHE_PRESET; a bad one is a `ConfigurationError`."""
+        """What `OTCACHE_...` variables set, over the preset of OTCACHE_PRESET; `ConfigurationError` if one is bad."""
         name = os.environ.get("OTCACHE_PRESET")
         if name:
             try:
