@@ -19,7 +19,8 @@ from otcache.exceptions import ValidationError
 from otcache.memory import InMemoryCache
 from otcache.redis import GenericRedisCache
 from otcache.telemetry._instrumentation.ai_savings import ESTIMATED, MODEL, USAGE
-from otcache.telemetry.record import AIFacts, Operation
+from otcache.telemetry.catalog.values import Operation
+from otcache.telemetry.record import AIFacts
 
 _OPERATION: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 KEY_TEMPLATE: Final = "ai_cache:op:{operation}|txt:{text}|opts:{options}"

@@ -25,7 +25,8 @@ from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.sampling import SPAN_KEY, current_context
 from otcache.telemetry._instrumentation.signals import clock
 from otcache.telemetry.catalog import HTTP_RESPONSES, L1_COUNT, L1_LIMIT, Instrument
-from otcache.telemetry.record import AIFacts, Lookup, ResponseResult, Result, Tier
+from otcache.telemetry.catalog.values import ResponseResult, Result, Tier
+from otcache.telemetry.record import AIFacts, Lookup
 
 _MS: Final = 1_000_000
 _LONGEST_TTL: Final = 31_536_000

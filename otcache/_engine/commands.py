@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from otcache.telemetry.record import Purpose
+from otcache.telemetry.catalog.values import Purpose
 
 
 class Command(NamedTuple):

@@ -14,7 +14,8 @@ from otcache.exceptions import StoreError
 from otcache.stores.base import LockAttempt
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.signals import clock
-from otcache.telemetry.record import DegradedReason, Outcome
+from otcache.telemetry.catalog.values import DegradedReason
+from otcache.telemetry.record import Outcome
 
 T = TypeVar("T")
 

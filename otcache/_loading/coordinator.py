@@ -24,17 +24,8 @@ from otcache.exceptions import ConfigurationError, LoadTimeout, ValidationError
 from otcache.telemetry._instrumentation.loads import MANY
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.signals import clock
-from otcache.telemetry.record import (
-    CoalesceOutcome,
-    LoadFacts,
-    LoadTrigger,
-    Lookup,
-    MissReason,
-    Outcome,
-    Result,
-    StaleCandidate,
-    StaleReason,
-)
+from otcache.telemetry.catalog.values import CoalesceOutcome, LoadTrigger, MissReason, Result, StaleReason
+from otcache.telemetry.record import LoadFacts, Lookup, Outcome, StaleCandidate
 
 
 class LoadCoordinator:

@@ -15,7 +15,8 @@ from otcache._engine.inflight import Inflight
 from otcache._engine.l2 import L2
 from otcache.exceptions import LoadTimeout, StoreError
 from otcache.telemetry._instrumentation.loads import SpanContext, read_place
-from otcache.telemetry.record import CoalesceScope, Lookup, Outcome
+from otcache.telemetry.catalog.values import CoalesceScope
+from otcache.telemetry.record import Lookup, Outcome
 
 _TOKEN: Final = 16
 """Random bytes of a lock's value: no process takes another's lock for its own."""

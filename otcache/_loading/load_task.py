@@ -20,7 +20,8 @@ from otcache.exceptions import LoadTimeout, ValidationError
 from otcache.telemetry._instrumentation.loads import OpenLoad, Span, SpanContext, write_place
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.signals import clock
-from otcache.telemetry.record import CoalesceScope, LoadTrigger, Lookup, Outcome, StaleReason, WriteReason
+from otcache.telemetry.catalog.values import CoalesceScope, LoadTrigger, StaleReason, WriteReason
+from otcache.telemetry.record import Lookup, Outcome
 
 CLOCK_TOLERANCE: Final = 0.01
 """Seconds by which two processes that know the server's clock may differ about the age of one value."""

@@ -35,7 +35,7 @@ from otcache.http._response_headers import (
 )
 from otcache.http._routes import ReturnedValue, Route
 from otcache.http._stored_response import FORMAT, StoredResponse, read_stored, stored_error, stored_response
-from otcache.telemetry.record import ResponseResult
+from otcache.telemetry.catalog.values import ResponseResult
 
 _log: Final = logging.getLogger("otcache.http")
 _ERRORS: Final = (HTTPException, fastapi.HTTPException)

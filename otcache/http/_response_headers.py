@@ -14,7 +14,7 @@ from starlette.responses import Response
 from otcache.http._cache_control import LONGEST, RequestDirectives, cache_control, parse
 from otcache.http._policy import Policy
 from otcache.http._stored_response import StoredResponse, not_modified
-from otcache.telemetry.record import ResponseResult
+from otcache.telemetry.catalog.values import ResponseResult
 
 Forward = Literal["bypass", "uri-miss", "miss", "stale", "request"]
 

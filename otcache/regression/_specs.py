@@ -6,7 +6,7 @@ from typing import Final
 
 from otcache.regression._model import MetricSpec, Statistic
 from otcache.telemetry import catalog
-from otcache.telemetry.record import Operation, Result
+from otcache.telemetry.catalog.values import Operation, Result
 
 TIMES: Final[tuple[Statistic, ...]] = ("mean", "p50", "p95", "p99")
 L1_FLOOR: Final = 2e-7

@@ -6,7 +6,7 @@ from collections import deque
 from typing import Any, Final, NamedTuple
 
 from otcache._serialization.envelope import Facts
-from otcache.telemetry.record import MissReason
+from otcache.telemetry.catalog.values import MissReason
 
 NEVER: Final = 2**63 - 1
 """The expiry of an entry that never expires, on the `perf_counter_ns` clock."""

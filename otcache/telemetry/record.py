@@ -4,32 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 from otcache._serialization.envelope import Facts
 from otcache.base import MISSING
-
-if TYPE_CHECKING:
-    from otcache.telemetry.catalog import Instrument
-
-Operation = Literal[
-    "get", "get_many", "set", "set_many", "delete", "delete_many",
-    "contains", "get_ttl", "touch", "invalidate", "clear", "purge", "ping", "get_or_set",
-]  # fmt: skip
-Result = Literal["hit", "stale", "partial", "miss", "bypass", "ok", "noop", "dropped", "error", "cancelled"]
-ResponseResult = Literal["hit", "stale", "miss", "bypass"]
-Tier = Literal["l1", "l2", "loader", "none"]
-MissReason = Literal[
-    "none", "absent", "expired", "evicted", "deleted", "invalidated", "decode_error", "backend_unavailable"
-]  # fmt: skip
-LoadTrigger = Literal["miss", "revalidate", "eager", "forced"]
-WriteReason = Literal["set", "backfill", "load", "refresh"]
-CoalesceScope = Literal["process", "distributed"]
-CoalesceOutcome = Literal["value", "stale", "timeout", "error", "cancelled"]
-CoalesceRole = Literal["leader", "waiter"]
-StaleReason = Literal["revalidating", "loader_error", "loader_timeout", "backend_unavailable"]
-DegradedReason = Literal["circuit_open", "timeout", "connection", "auth", "server_error", "codec"]
-Purpose = Literal["read", "write", "delete", "health", "tag", "lock"]
+from otcache.telemetry.catalog import Instrument
+from otcache.telemetry.catalog.values import (
+    CoalesceRole,
+    DegradedReason,
+    MissReason,
+    Operation,
+    Purpose,
+    Result,
+    StaleReason,
+    Tier,
+)
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otcache.stores.memory import NEVER, REMEMBERED, MemoryStore, More
-from otcache.telemetry.record import MissReason
+from otcache.telemetry.catalog.values import MissReason
 
 
 def store_of(limit: int) -> MemoryStore:

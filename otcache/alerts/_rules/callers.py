@@ -10,7 +10,7 @@ from otcache.alerts._promql import JOB, Expr, label, none_of, number, one_of, ov
 from otcache.alerts._query import DAY, HOUR, MINUTE, SHARE, Query, base, its, part_of, percent, share
 from otcache.telemetry import catalog
 from otcache.telemetry.catalog import CACHE, ERROR_TYPE, OPERATION, OPERATIONS, RESULT
-from otcache.telemetry.record import Operation
+from otcache.telemetry.catalog.values import Operation
 
 
 class Burn(NamedTuple):

@@ -25,7 +25,8 @@ from otcache.telemetry._instrumentation.signals import (
     set_status,
     wall,
 )
-from otcache.telemetry.record import CoalesceOutcome, CoalesceScope, LoadFacts, LoadTrigger, Outcome, StaleReason
+from otcache.telemetry.catalog.values import CoalesceOutcome, CoalesceScope, LoadTrigger, StaleReason
+from otcache.telemetry.record import LoadFacts, Outcome
 
 MANY: Final = 50
 """Waiters of one load from which on an event reports a stampede."""

@@ -27,8 +27,9 @@ from otcache.telemetry._instrumentation.privacy import KeyPrivacy, redact
 from otcache.telemetry._instrumentation.remote_calls import RemoteCalls
 from otcache.telemetry._instrumentation.sampling import SpanPolicy
 from otcache.telemetry._instrumentation.signals import Signals, clock, context_of, error_type, set_status, wall
+from otcache.telemetry.catalog.values import DegradedReason, Operation
 from otcache.telemetry.providers import Providers
-from otcache.telemetry.record import AIFacts, DegradedReason, Lookup, Operation, Outcome
+from otcache.telemetry.record import AIFacts, Lookup, Outcome
 
 _LOOKING: Final = frozenset(("get", "get_many", "get_or_set"))
 _SKIPPED: Final = (

@@ -22,7 +22,8 @@ from otcache.telemetry._instrumentation.signals import (
     set_status,
     wall,
 )
-from otcache.telemetry.record import Outcome, Purpose, RemoteCall
+from otcache.telemetry.catalog.values import Purpose
+from otcache.telemetry.record import Outcome, RemoteCall
 
 MOST_LINKS: Final = 127
 """The most operations that link to a remote call below another one."""

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
-from otcache.telemetry import record as r
+from otcache.telemetry.catalog import values as v
 from otcache.telemetry.catalog.kinds import Attribute
 
 CACHE = Attribute("otcache.cache.name", "string", "The cache's name.", cap=200)
-OPERATION = Attribute("otcache.operation.name", "string", "The operation.", values=get_args(r.Operation))
-RESULT = Attribute("otcache.result", "string", "How it ended.", values=get_args(r.Result))
-TIER = Attribute("otcache.tier", "string", "The tier that answered.", values=get_args(r.Tier))
+OPERATION = Attribute("otcache.operation.name", "string", "The operation.", values=get_args(v.Operation))
+RESULT = Attribute("otcache.result", "string", "How it ended.", values=get_args(v.Result))
+TIER = Attribute("otcache.tier", "string", "The tier that answered.", values=get_args(v.Tier))
 MISS_REASON = Attribute("otcache.miss.reason", "string", "Why a lookup missed; `none` unless it did.",
-                        values=get_args(r.MissReason))  # fmt: skip
+                        values=get_args(v.MissReason))  # fmt: skip
 STALE_REASON = Attribute("otcache.stale.reason", "string", "Why a stale value was served.",
-                         values=get_args(r.StaleReason))  # fmt: skip
-TRIGGER = Attribute("otcache.loader.trigger", "string", "Why a loader ran.", values=get_args(r.LoadTrigger))
+                         values=get_args(v.StaleReason))  # fmt: skip
+TRIGGER = Attribute("otcache.loader.trigger", "string", "Why a loader ran.", values=get_args(v.LoadTrigger))
 LOADER = Attribute("code.function.name", "string", "The loader's full name.")
 DETACHED = Attribute("otcache.loader.detached", "boolean", "True when the call that started it did not wait for it.")
 NEGATIVE = Attribute("otcache.entry.negative", "boolean", "True when the value that was found is `None`.")
 COALESCE_ROLE = Attribute("otcache.coalesce.role", "string", "Its part where calls shared a load.",
-                          values=get_args(r.CoalesceRole))  # fmt: skip
+                          values=get_args(v.CoalesceRole))  # fmt: skip
 COALESCE_SCOPE = Attribute("otcache.coalesce.scope", "string", "Whether the load was this process's.",
-                           values=get_args(r.CoalesceScope))  # fmt: skip
+                           values=get_args(v.CoalesceScope))  # fmt: skip
 COALESCE_OUTCOME = Attribute("otcache.coalesce.outcome", "string", "What waiting for another's load came to.",
-                             values=get_args(r.CoalesceOutcome))  # fmt: skip
+                             values=get_args(v.CoalesceOutcome))  # fmt: skip
 COALESCE_WAITERS = Attribute("otcache.coalesce.waiters", "int", "Other calls that its load served.")
 COALESCE_WAIT = Attribute("otcache.coalesce.wait", "double", "Seconds that it waited for another call's load.")
 ERROR_TYPE = Attribute("error.type", "string", "What was raised, or what the server answered; absent on success.",
@@ -43,10 +43,10 @@ SIZE = Attribute("otcache.entry.size", "int", "Stored bytes of the value.")
 BATCH_SIZE = Attribute("otcache.operation.batch.size", "int", "Keys in a batch call.")
 BATCH_HITS = Attribute("otcache.operation.batch.hits", "int", "Keys of a batch read that were answered.")
 DEGRADED = Attribute("otcache.degraded", "boolean", "True when a tier that should have taken part did not.")
-DEGRADED_REASON = Attribute("otcache.degraded.reason", "string", "Why it did not.", values=get_args(r.DegradedReason))
+DEGRADED_REASON = Attribute("otcache.degraded.reason", "string", "Why it did not.", values=get_args(v.DegradedReason))
 CALLBACK_ERRORS = Attribute("otcache.callback.errors", "int", "User callbacks that raised during the operation.")
 WRITE_REASON = Attribute("otcache.write.reason", "string", "Why an entry was stored: by `set`, copied up on a hit, or "
-                         "loaded.", values=get_args(r.WriteReason))  # fmt: skip
+                         "loaded.", values=get_args(v.WriteReason))  # fmt: skip
 EVICTION_REASON = Attribute("otcache.eviction.reason", "string", "Why an entry left unasked.",
                             values=("capacity", "expired"))  # fmt: skip
 IO_DIRECTION = Attribute("otcache.io.direction", "string", "Seen from the cache.", values=("read", "write"))
@@ -84,7 +84,7 @@ VERSION = Attribute("otcache.version", "string", "The package's version.")
 SCHEMA = Attribute("otcache.schema.version", "string", "The version of this contract.")
 PYTHON_VERSION = Attribute("otcache.python.version", "string", "The interpreter's version.")
 REDIS_CLIENT_VERSION = Attribute("otcache.redis_client.version", "string", "The version of redis-py.")
-PURPOSE = Attribute("otcache.l2.purpose", "string", "What a call to L2 was for.", values=get_args(r.Purpose))
+PURPOSE = Attribute("otcache.l2.purpose", "string", "What a call to L2 was for.", values=get_args(v.Purpose))
 CODEC_OPERATION = Attribute("otcache.codec.operation", "string", "What was done to the bytes.",
                             values=("serialize", "compress", "decompress", "deserialize"))  # fmt: skip
 CODEC_NAME = Attribute("otcache.codec.name", "string", "By which codec; `unknown` where the bytes could not be read.",

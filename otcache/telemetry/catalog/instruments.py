@@ -7,7 +7,7 @@ from typing import Final, get_args
 from otcache.telemetry.catalog import attributes as a
 from otcache.telemetry.catalog import buckets as b
 from otcache.telemetry.catalog.kinds import EACH, MS, NS, Instrument
-from otcache.telemetry.record import ResponseResult
+from otcache.telemetry.catalog.values import ResponseResult
 
 OPERATIONS = Instrument("otcache.operations", "counter", "{operation}",
     "Cache API calls completed; a batch call counts once.", (a.CACHE, a.OPERATION, a.RESULT), (a.ERROR_TYPE,),
