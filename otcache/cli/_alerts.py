@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from otcache.alerts import Alert, Parameters, alerts, render, thresholds
-from otcache.cli._output import complain, say
+from otcache.cli._output import refuse, say
 from otcache.exceptions import ValidationError
 
 USAGE: Final = 2
@@ -61,12 +61,12 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         parameters = _parameters(arguments)
     except ValidationError as exc:
-        return _refuse(str(exc), USAGE)
+        return refuse(str(exc), USAGE)
     if arguments.list:
         say("\n".join(_listed(parameters)))
         return 0
     if arguments.target is None:
-        return _refuse("FILE or DIR is missing; - is stdout", USAGE)
+        return refuse("FILE or DIR is missing; - is stdout", USAGE)
     return _write(arguments.target, render(parameters))
 
 
@@ -88,7 +88,7 @@ def _write(target: str, text: str) -> int:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as exc:
-        return _refuse(f"{path} can't be written: {exc.strerror}", UNWRITABLE)
+        return refuse(f"{path} can't be written: {exc.strerror}", UNWRITABLE)
     say(f"{path}: {text.count(' - alert:')} alerts, {text.count(' - record:')} recordings")
     return 0
 
@@ -107,8 +107,3 @@ def _listed(parameters: Parameters) -> Iterator[str]:
 
 def _name(alert: Alert) -> str:
     return f"{alert.name} {'/'.join(alert.labels.values())}".strip()
-
-
-def _refuse(message: str, status: int) -> int:
-    complain(message)
-    return status

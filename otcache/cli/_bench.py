@@ -19,7 +19,7 @@ from otcache.benchmarks._run.progress import bar
 from otcache.benchmarks._run.worker import cache_config
 from otcache.benchmarks.config import OPERATIONS, BenchmarkConfig, ConfigPresets, check_operations
 from otcache.benchmarks.models import BenchmarkResult, BenchmarkSuite
-from otcache.cli._output import complain, say
+from otcache.cli._output import refuse, say
 from otcache.config.sources import require_valid
 from otcache.config.url import mask_url
 from otcache.exceptions import CacheError, ConfigurationError, ValidationError
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         _check_place(arguments.redis_url)
         _check_file(arguments.save)
     except (ValidationError, ConfigurationError) as exc:
-        return _refuse(exc, USAGE)
+        return refuse(exc, USAGE)
     try:
         with ended_by_signals():
             suite = _measured(config, arguments.redis_url)
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
             suite.save(arguments.save)
         _export(suite)
     except CacheError as exc:
-        return _refuse(exc, FAILED)
+        return refuse(exc, FAILED)
     return 0
 
 
@@ -124,11 +124,6 @@ def ended_by_signals() -> Iterator[None]:
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
-
-
-def _refuse(error: CacheError, status: int) -> int:
-    complain(error)
-    return status
 
 
 def _show(suite: BenchmarkSuite, config: BenchmarkConfig, arguments: argparse.Namespace) -> None:

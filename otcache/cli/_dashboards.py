@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from otcache.alerts.thresholds import PANELS, Threshold, parsed
-from otcache.cli._output import complain, say
+from otcache.cli._output import refuse, say
 from otcache.exceptions import ValidationError
 
 FAILED: Final = 1
@@ -71,8 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
         given = dict(parsed(text, folder.thresholds) for text in arguments.threshold)
         made = adapted(folder, given, chosen)
     except (DashboardsError, ValidationError) as exc:
-        complain(str(exc))
-        return USAGE
+        return refuse(str(exc), USAGE)
     return _write(arguments.directory, made)
 
 
@@ -166,7 +165,6 @@ def _write(directory: Path, made: Mapping[str, dict[str, Any]]) -> int:
             text = json.dumps(model, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
             (directory / name).write_text(text, encoding="utf-8")
     except OSError as exc:
-        complain(f"{directory} can't be written: {exc.strerror or exc}")
-        return FAILED
+        return refuse(f"{directory} can't be written: {exc.strerror or exc}", FAILED)
     say(f"{len(made)} dashboards in {directory}: import them in Grafana, or provision the directory")
     return 0

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from otcache.cli import _alerts, _bench, _dashboards, _metrics, _regress
-from otcache.cli._output import complain, say
+from otcache.cli._output import complain, refuse, say
 from otcache.cli._types import positive, whole
 from otcache.config import CacheConfig, CacheConfigBuilder
 from otcache.config.model import default_of, environment_name, facts_of, options_table
@@ -112,8 +112,7 @@ def _config(arguments: argparse.Namespace) -> int:
     try:
         config = _effective(arguments.file)
     except CacheError as exc:
-        complain(exc)
-        return USAGE
+        return refuse(exc, USAGE)
     say(json.dumps(_masked(config), indent=2) if arguments.json else _listed(config))
     for warning in config.validate().warnings:
         complain(f"warning: {warning}")

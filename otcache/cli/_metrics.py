@@ -9,7 +9,7 @@ from typing import Final
 
 from otcache._exports.check import Report, check
 from otcache._exports.read import SourceError, is_url
-from otcache.cli._output import complain, say
+from otcache.cli._output import refuse, say
 from otcache.cli._types import positive
 from otcache.config.url import mask_url
 from otcache.telemetry import catalog
@@ -46,8 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.check is not None:
         return _check(arguments)
     if arguments.complete or arguments.label:
-        complain("--complete and --label go with --check")
-        return USAGE
+        return refuse("--complete and --label go with --check", USAGE)
     _SHOW[arguments.format]()
     return 0
 
@@ -82,13 +81,11 @@ _SHOW: Final[dict[str, Callable[[], None]]] = {
 def _check(arguments: argparse.Namespace) -> int:
     where, shown = arguments.check, mask_url(arguments.check)
     if "://" in where and not is_url(where):
-        complain(f"{shown} is neither a URL of http or https nor a path")
-        return USAGE
+        return refuse(f"{shown} is neither a URL of http or https nor a path", USAGE)
     try:
         report = check(where, timeout=arguments.timeout, complete=arguments.complete, labels=arguments.label)
     except SourceError as exc:
-        complain(f"{shown}: {exc}")
-        return UNREADABLE
+        return refuse(f"{shown}: {exc}", UNREADABLE)
     _REPORT[arguments.format]("standard input" if where == "-" else shown, report)
     return 0 if report.agrees else DIFFERENT
 

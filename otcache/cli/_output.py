@@ -13,3 +13,9 @@ def say(text: str) -> None:
 def complain(text: object) -> None:
     """Print an error or a warning."""
     print(f"otcache: {text}", file=sys.stderr)  # noqa: T201  a command speaks to its user
+
+
+def refuse(text: object, status: int) -> int:
+    """Print why a command can't be done; its exit status."""
+    complain(text)
+    return status

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from otcache._exports.read import SourceError
-from otcache.cli._output import complain
+from otcache.cli._output import refuse
 from otcache.cli._regress import ab, files, live, options
 from otcache.exceptions import CacheError
 
@@ -53,8 +53,6 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         return subcommand.run(arguments)
     except SourceError as exc:
-        complain(exc)
-        return options.UNREADABLE
+        return refuse(exc, options.UNREADABLE)
     except CacheError as exc:
-        complain(exc)
-        return options.USAGE
+        return refuse(exc, options.USAGE)

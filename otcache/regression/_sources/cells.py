@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from otcache.regression._model import Explicit, HistogramWindow, Layout
-from otcache.regression._statistics.histograms import common_layout, place_of
+from otcache.regression._statistics.histograms import add_buckets, common_layout
 
 FINEST: Final = 20
 """The largest scale of exponential buckets."""
@@ -37,13 +37,7 @@ class Cells:
         if layout == self.layout:
             return self
         counts: dict[int, float] = {}
-        zero = self.zero
-        for at, n in self.counts.items():
-            place = place_of(self.layout, layout, at)
-            if place is None:
-                zero += n
-            else:
-                counts[place] = counts.get(place, 0.0) + n
+        zero = self.zero + add_buckets(self.counts, self.layout, layout, counts)
         if zero and isinstance(layout, Explicit):  # they have no zero bucket
             counts[0], zero = counts.get(0, 0.0) + zero, 0.0
         return replace(self, layout=layout, counts=counts, zero=zero)
@@ -119,6 +113,5 @@ def added(one: Cells, other: Cells) -> Cells:
     layout = one.layout if one.layout == other.layout else common_layout((one.layout, other.layout)) or _SINGLE
     one, other = one.to(layout), other.to(layout)
     counts = dict(one.counts)
-    for at, n in other.counts.items():
-        counts[at] = counts.get(at, 0.0) + n
+    add_buckets(other.counts, layout, layout, counts)
     return Cells(one.count + other.count, one.sum + other.sum, layout, counts, one.zero + other.zero)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -68,19 +68,15 @@ def merge(windows: Sequence[HistogramWindow], layout: Layout | None) -> Histogra
     zero = 0.0
     if layout is not None:
         for window in windows:
-            zero += window.zero + _add(window, layout, counts)
+            zero += window.zero + add_buckets(window.counts, window.layout, layout, counts)
     return Histogram(sum(w.count for w in windows), sum(w.sum for w in windows), layout, counts, zero)
 
 
-def _add(window: HistogramWindow, layout: Layout, counts: dict[int, float]) -> float:
-    """Add a window's buckets to `counts`; what falls into the zero bucket is returned."""
-    if window.layout == layout:
-        for index, number in window.counts.items():
-            counts[index] = counts.get(index, 0.0) + number
-        return 0.0
-    lost = 0.0
-    for index, number in window.counts.items():
-        place = place_of(window.layout, layout, index)
+def add_buckets(buckets: Mapping[int, float], old: Layout, new: Layout, counts: dict[int, float]) -> float:
+    """Add buckets of the layout `old` to `counts` of `new`; what falls into the zero bucket is returned."""
+    lost, same = 0.0, old == new
+    for index, number in buckets.items():
+        place = index if same else place_of(old, new, index)
         if place is None:
             lost += number
         else:
