@@ -28,7 +28,7 @@ LAGS = 100
 """Messages timed per round."""
 LISTENERS = 4
 PAYLOAD = bytes(1000)
-NEWS = b'k1 0123456789abcdef 1700000000000 ["user:1234567"]'
+MESSAGES = b'k1 0123456789abcdef 1700000000000 ["user:1234567"]'
 CHANNEL, TOLD, TRACKED = b"bench@1:news", b"told:1234567", b"tracked:1234567"
 
 Write = Callable[[], Any]
@@ -96,14 +96,14 @@ def _ways(client: Redis) -> dict[str, Write]:
     async def pipelined(*, transaction: bool) -> None:
         pipe = client.pipeline(transaction=transaction)
         pipe.execute_command("SET", TOLD, PAYLOAD, "PX", 60_000)
-        pipe.execute_command("PUBLISH", CHANNEL, NEWS)
+        pipe.execute_command("PUBLISH", CHANNEL, MESSAGES)
         await pipe.execute()
 
     async def alone(key: bytes) -> None:
         await client.execute_command("SET", key, PAYLOAD, "PX", 60_000)  # type: ignore[no-untyped-call]
 
     async def script() -> None:
-        command = ("EVAL", WRITE, 1, TOLD, CHANNEL, NEWS, PAYLOAD, "PX", 60_000)
+        command = ("EVAL", WRITE, 1, TOLD, CHANNEL, MESSAGES, PAYLOAD, "PX", 60_000)
         await client.execute_command(*command)  # type: ignore[no-untyped-call]
 
     return {

@@ -55,8 +55,8 @@ from otcache.telemetry.catalog import (
     LOADER_DURATION,
     LOADS,
     LOOKUPS,
-    NEWS_DIRECTION,
-    NEWS_KIND,
+    MESSAGE_DIRECTION,
+    MESSAGE_KIND,
     RESULT,
     STALE_REASON,
     TRIGGER,
@@ -229,7 +229,7 @@ def _stale() -> Row:
 
 
 def _coherence() -> Row:
-    lag = {q: quantile(q, catalog.NEWS_LAG, by=(BACKEND,)) for q in (0.5, 0.99)}
+    lag = {q: quantile(q, catalog.MESSAGE_LAG, by=(BACKEND,)) for q in (0.5, 0.99)}
     state = sum_by(series(catalog.COMPONENT_STATUS, one_of(catalog.COMPONENT, "backplane")), COMPONENT_STATE)
     emptied = series(INVALIDATIONS, one_of(INVALIDATION_TARGET, "all"), one_of(INVALIDATION_SOURCE, "backplane"))
     by = (INVALIDATION_TARGET, INVALIDATION_SOURCE)
@@ -241,7 +241,8 @@ def _coherence() -> Row:
         lines("messages-by-kind", "Backplane messages by direction and kind",
               "Messages per second. Every process receives each, so `receive` is `send` times processes. Unknown kind: "
               "another program publishes on the channel.",
-              [Query(per_second(catalog.NEWS, by=(NEWS_DIRECTION, NEWS_KIND)), names(NEWS_DIRECTION, NEWS_KIND))],
+              [Query(per_second(catalog.MESSAGES, by=(MESSAGE_DIRECTION, MESSAGE_KIND)),
+                     names(MESSAGE_DIRECTION, MESSAGE_KIND))],
               "ops", none=NO_REDIS),
         lines("message-lag", "Backplane lag",
               "Median and p99 from a write to its effect in other processes. High: blocked event loops, or the "

@@ -15,7 +15,7 @@ from otcache.telemetry._instrumentation.metrics import GRID, Metrics
 _READS: Final = ("get", "get_many", "get_or_set")
 _COUNTED: Final = {
     "loads": (catalog.LOADS, 1), "waited": (catalog.COALESCE_REQUESTS, 1), "invalidations": (catalog.INVALIDATIONS, -1),
-    "messages": (catalog.NEWS, 1), "dollars": (catalog.AI_COST, 3), "breakers": (catalog.CIRCUIT_STATUS, -1),
+    "messages": (catalog.MESSAGES, 1), "dollars": (catalog.AI_COST, 3), "breakers": (catalog.CIRCUIT_STATUS, -1),
 }  # fmt: skip
 """What is counted by one attribute of its metric: which metric, and where the attribute stands."""
 

@@ -17,7 +17,7 @@ class Inflight:
     A token is a fresh object, not a number: it can't be mistaken for one of another read, and needs no counter.
 
     Args:
-        changes: Is told of the keys whose values change, or have changed.
+        changes: The feed that hears of keys whose values change, or have changed.
     """
 
     def __init__(self, changes: Changes) -> None:

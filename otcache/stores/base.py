@@ -185,7 +185,7 @@ class Locks(Protocol):
         """Take the lock of `key` for `ms` if it is free, and read the entry."""
 
     async def seize(self, key: str, value: bytes, ms: int) -> None:
-        """Take the lock of `key` for `ms`, whoever has it: what others load meanwhile is older."""
+        """Take the lock of `key` for `ms`, even from its holder: what the holder loads is older."""
 
     async def renew(self, key: str, value: bytes, ms: int) -> bool:
         """Hold the lock of `key` for `ms` from now; return whether it was still ours."""

@@ -318,7 +318,7 @@ class _OfEntries(_Promises):
 class _OfInvalidations(_Promises):
     needs = ("invalidations",)
 
-    async def whoever_asks_first_begins_the_epoch(self) -> None:
+    async def the_first_question_begins_the_epoch(self) -> None:
         _equal("versions", await self.log.versions("", 0, _EPOCH), InvalidationRows(_EPOCH, []))
         _equal("versions", await self.log.versions("", 0, _OTHER_EPOCH), InvalidationRows(_EPOCH, []))
         async with self.again(_new_prefix()) as other:

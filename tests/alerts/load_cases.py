@@ -71,10 +71,10 @@ def emptied(*segments: Segment, target: str = "all", source: str = "backplane") 
 
 def heard(per_second: float, minutes: float, late: float = 0.0, restart: float | None = None) -> Iterator[Series]:
     """Invalidation messages, of which the share `late` comes between half a second and a second after the write."""
-    labels = {BACKEND: "redis", catalog.NEWS_DIRECTION: "receive", catalog.NEWS_KIND: "key"}
-    yield grows(catalog.NEWS, labels, (per_second, minutes), restart=restart)
+    labels = {BACKEND: "redis", catalog.MESSAGE_DIRECTION: "receive", catalog.MESSAGE_KIND: "key"}
+    yield grows(catalog.MESSAGES, labels, (per_second, minutes), restart=restart)
     for le, share in (("0.001", 1 - late), ("0.5", 1 - late), ("1", 1.0), ("+Inf", 1.0)):
-        yield grows(catalog.NEWS_LAG, {BACKEND: "redis"}, (per_second * share, minutes), part="_bucket", le=le,
+        yield grows(catalog.MESSAGE_LAG, {BACKEND: "redis"}, (per_second * share, minutes), part="_bucket", le=le,
                     restart=restart)  # fmt: skip
 
 

@@ -81,10 +81,12 @@ async def test_a_message_is_counted_and_changes_nothing(
 
     heard = redis_server.command("PUBLISH", names.channel, f"{sign}{NEXT} another layout of whatever follows: k")
 
-    unknown = {catalog.NEWS_DIRECTION.name: "receive", catalog.NEWS_KIND.name: "unknown"}
-    await until(lambda: telemetry.metric_value(catalog.NEWS.name, **unknown) == 1)
+    unknown = {catalog.MESSAGE_DIRECTION.name: "receive", catalog.MESSAGE_KIND.name: "unknown"}
+    await until(lambda: telemetry.metric_value(catalog.MESSAGES.name, **unknown) == 1)
     [point] = [
-        point for point in telemetry.metrics()[catalog.NEWS.name] if unknown.items() <= dict(point.attributes).items()
+        point
+        for point in telemetry.metrics()[catalog.MESSAGES.name]
+        if unknown.items() <= dict(point.attributes).items()
     ]
     assert heard == 1
     assert catalog.ERROR_TYPE.name not in point.attributes

@@ -150,7 +150,7 @@ ROWS = [
     Row("a_cancelled_call_leaves_no_reply_to_the_next", "store", "read", _next_reply),
     Row("another_event_loop_can_use_it", "store", "read", _in_one_loop),
     Row("a_closed_store_refuses", "store", "close", _nothing),
-    Row("whoever_asks_first_begins_the_epoch", "invalidations", "versions", _of_this_epoch),
+    Row("the_first_question_begins_the_epoch", "invalidations", "versions", _of_this_epoch),
     Row("every_invalidation_has_a_version_of_its_own", "invalidations", "invalidate", _first),
     Row("only_what_is_new_is_returned", "invalidations", "versions", lambda log, _, __, new: log.versions("", 0, new)),
     Row(

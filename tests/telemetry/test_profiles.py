@@ -83,7 +83,7 @@ def series(found: Points) -> int:
     return sum(len(p.bucket_counts) + 2 if isinstance(p, HistogramDataPoint) else 1 for p in every)
 
 
-TIMED = {catalog.NEWS.name, catalog.INVALIDATIONS.name, catalog.L2_OPERATIONS.name}
+TIMED = {catalog.MESSAGES.name, catalog.INVALIDATIONS.name, catalog.L2_OPERATIONS.name}
 """What heartbeats and other processes count, a little more or less in each run."""
 
 

@@ -57,8 +57,8 @@ def _flapping(q: Query) -> Iterator[Alert]:
 
 @ALERTS.add
 def _lagging(q: Query) -> Iterator[Alert]:
-    late = q.p99(catalog.NEWS_LAG, 10 * MINUTE, by=(BACKEND,))
-    heard = q.rate(catalog.NEWS, 10 * MINUTE, one_of(catalog.NEWS_DIRECTION, "receive"), by=(BACKEND,))
+    late = q.p99(catalog.MESSAGE_LAG, 10 * MINUTE, by=(BACKEND,))
+    heard = q.rate(catalog.MESSAGES, 10 * MINUTE, one_of(catalog.MESSAGE_DIRECTION, "receive"), by=(BACKEND,))
     yield Alert(
         "OtcacheBackplaneLagging",
         "warning",

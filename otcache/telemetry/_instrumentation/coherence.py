@@ -16,13 +16,13 @@ class CoherenceReport:
 
     def published(self, kind: str) -> None:
         """An invalidation message went out with a write."""
-        self._signals.count(catalog.NEWS, "publish", kind)
+        self._signals.count(catalog.MESSAGES, "publish", kind)
 
     def received(self, kind: str, lag_ms: int | None, error: Exception | None) -> None:
         """A message came in, `lag_ms` after it was sent."""
-        self._signals.count(catalog.NEWS, "receive", kind, error_type(error))
+        self._signals.count(catalog.MESSAGES, "receive", kind, error_type(error))
         if lag_ms is not None:
-            self._signals.observe(catalog.NEWS_LAG, max(0, lag_ms))
+            self._signals.observe(catalog.MESSAGE_LAG, max(0, lag_ms))
 
     def applied(self, target: str, source: str, count: int = 1) -> None:
         """Keys, a tag, a prefix or everything are invalid here from now on."""

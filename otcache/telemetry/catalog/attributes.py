@@ -62,9 +62,9 @@ INVALIDATION_TARGET = Attribute("otcache.invalidation.target", "string", "What w
                                 values=("key", "tag", "prefix", "all"))  # fmt: skip
 INVALIDATION_SOURCE = Attribute("otcache.invalidation.source", "string", "Who did it: this process, or another.",
                                 values=("local", "backplane"))  # fmt: skip
-NEWS_DIRECTION = Attribute("otcache.backplane.direction", "string", "Sent or received by this process.",
+MESSAGE_DIRECTION = Attribute("otcache.backplane.direction", "string", "Sent or received by this process.",
                            values=("publish", "receive"))  # fmt: skip
-NEWS_KIND = Attribute("otcache.backplane.message.kind", "string", "What it is about: keys, a numbered invalidation, "
+MESSAGE_KIND = Attribute("otcache.backplane.message.kind", "string", "What it is about: keys, a numbered invalidation, "
                       "a lock that is free; `unknown` if it can't be read.",
                       values=("key", "tag", "lock", "unknown"))  # fmt: skip
 CIRCUIT_STATE = Attribute("otcache.circuit.state", "string", "The breaker's state.",

@@ -96,10 +96,10 @@ INVALIDATIONS = Instrument("otcache.invalidations", "counter", "{invalidation}",
     "Keys, tags, prefixes and whole caches invalidated in this process.",
     (a.CACHE, a.INVALIDATION_TARGET, a.INVALIDATION_SOURCE), present="always", zero=((EACH, "local"),),
     zero_l2=((EACH, "backplane"),))  # fmt: skip
-NEWS = Instrument("otcache.backplane.messages", "counter", "{message}",
-    "Invalidation messages and lock messages, sent and received.", (a.BACKEND, a.NEWS_DIRECTION, a.NEWS_KIND),
+MESSAGES = Instrument("otcache.backplane.messages", "counter", "{message}",
+    "Invalidation messages and lock messages, sent and received.", (a.BACKEND, a.MESSAGE_DIRECTION, a.MESSAGE_KIND),
     (a.ERROR_TYPE,), scope="otcache.backplane", present="far", zero=((EACH, ("key", "tag")),))  # fmt: skip
-NEWS_LAG = Instrument("otcache.backplane.lag", "histogram", "s",
+MESSAGE_LAG = Instrument("otcache.backplane.lag", "histogram", "s",
     "Time from a write in another process to its effect in this one, by the server's clock.", (a.BACKEND,), (), b.B_LAG,
     scope="otcache.backplane", scale=MS)  # fmt: skip
 AI_LOOKUPS = Instrument("otcache.ai.lookups", "counter", "{lookup}", "Lookups of the AI response cache.",
