@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any, Final, NamedTuple
 
 import httpx
@@ -122,16 +122,13 @@ class Play:
         await self._until(0.2, 6.0)
         self._say(f"{CALLERS} callers want one cold key")
         # an invalidation by tag overtakes every load under way, and this is about the crowd alone
-        self._change_prices(False)
-        await asyncio.sleep(0.3)  # those that are under way end
-        self._stampede = made = await stampede(self._clients)
-        self._change_prices(True)
+        async with AsyncExitStack() as held:
+            for each in self._traffic:
+                await held.enter_async_context(each.price_changes)
+            await asyncio.sleep(0.3)  # the other process has heard of the last
+            self._stampede = made = await stampede(self._clients)
         self._say(f"{made.loads} load, {made.waited} callers waited for it")
         tell(*made.traces)
-
-    def _change_prices(self, wanted: bool) -> None:
-        for each in self._traffic:
-            each.changes_prices = wanted
 
     async def _break(self, redis: RedisServer) -> None:
         """Kill Redis, wait, start it again, and see how long the caches need to notice."""
