@@ -18,8 +18,7 @@ from otcache._demo.stampede import CALLERS, Stampede, stampede
 from otcache._demo.traces import fetch, new_trace
 from otcache._demo.traffic import Traffic
 
-_COLD_PRODUCT: Final = 249
-"""Hardly ever requested: its page is a miss, and its best sellers are hits."""
+_COLD_PRODUCT: Final = 249  # hardly ever requested: its page is a miss, and its best sellers are hits
 _OUTAGE: Final = 3.0
 
 
@@ -81,8 +80,6 @@ class Play:
             yield self._slow_down.follow(self._say)
         else:
             yield self._crowd()
-            if self._redis is not None:
-                yield self._break(self._redis)
 
     def _say(self, what: str) -> None:
         tell(f"{time.monotonic() - self._first.at:3.0f} s  {what}")
@@ -118,20 +115,21 @@ class Play:
         await asyncio.sleep(self._first.at + due - time.monotonic())
 
     async def _crowd(self) -> None:
-        """Let many callers request the same cold key at the same time."""
+        """Let many callers request the same cold key at the same time; after them comes the outage."""
         await self._until(0.2, 6.0)
         self._say(f"{CALLERS} callers want one cold key")
         # an invalidation by tag overtakes every load under way, and this is about the crowd alone
-        self._change_prices(False)
-        await asyncio.sleep(0.3)  # those that are under way end
+        for each in self._traffic:
+            each.changes_prices = False
+        while any(each.changing for each in self._traffic):  # noqa: ASYNC110  tasks of others
+            await asyncio.sleep(0.05)
         self._stampede = made = await stampede(self._clients)
-        self._change_prices(True)
+        for each in self._traffic:
+            each.changes_prices = True
         self._say(f"{made.loads} load, {made.waited} callers waited for it")
         tell(*made.traces)
-
-    def _change_prices(self, wanted: bool) -> None:
-        for each in self._traffic:
-            each.changes_prices = wanted
+        if self._redis is not None:
+            await self._break(self._redis)
 
     async def _break(self, redis: RedisServer) -> None:
         """Kill Redis, wait, start it again, and see how long the caches need to notice."""

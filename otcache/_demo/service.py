@@ -66,7 +66,8 @@ class Page:
 async def _serve(app: FastAPI, port: int) -> None:
     """Serve until standard input ends: its other end is the demo's."""
     listening = socket.create_server(("127.0.0.1", port))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+    # a connection ends at the client's side: the server's end could meet the next request on its way
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_keep_alive=60))
     asyncio.get_running_loop().add_reader(sys.stdin, setattr, server, "should_exit", True)
     base = f"http://127.0.0.1:{listening.getsockname()[1]}"
     urls = {"base": base, **{page: f"{base}/{page}" for page in ("docs", "metrics", "health")}}

@@ -97,8 +97,10 @@ class SlowDown:
         if alarms:
             worst = max(alarms, key=lambda change: SEVERITY[change.level])
             raised = f"{alarms[0].at - self.began:.1f} s after it began; at worst {worst.level}: {worst.text}"
-        if alarms and self.ended and self.found.level == "ok":
-            cleared = f"{self.found.changes[-1].at - self.ended:.1f} s after it ended"
+            last = self.found.changes[-1]
+            if self.ended and SEVERITY[last.level] < SEVERITY[worst.level]:
+                left = "" if last.level == "ok" else f"; a {last.level} is left: {last.text}"
+                cleared = f"{last.at - self.ended:.1f} s after it ended{left}"
         return {"slow-down": lasted, "alarm raised": raised, "alarm cleared": cleared}
 
 

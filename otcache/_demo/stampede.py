@@ -13,8 +13,7 @@ from otcache._demo.traces import fetch, new_trace
 
 CALLERS: Final = 120
 _PATH: Final = "/reports/1"
-_SAMPLED: Final = {"traceparent": f"00-{1:032x}-{1:016x}-01"}
-"""Of all others: a link can lead to each of them, whichever leads."""
+_SAMPLED: Final = {"traceparent": f"00-{1:032x}-{1:016x}-01"}  # whoever leads, a link can lead to it
 _HEAD_START: Final = 0.3
 """Seconds by which the first comes before the crowd: so it is known which trace is the leader's."""
 

@@ -12,8 +12,7 @@ import httpx
 from otcache.regression._reporting import report
 from otcache.telemetry import catalog
 
-_MARK: Final = 0x07CACE
-"""The top bits of the trace ids that are kept; other traces cost one comparison."""
+_MARK: Final = 0x07CACE  # the top bits of the trace ids that are kept; other traces cost one comparison
 _MOST: Final = 16
 _WORTH: Final = (
     catalog.COALESCE_ROLE, catalog.RESULT, catalog.TIER, catalog.MISS_REASON, catalog.STALE_REASON,

@@ -53,7 +53,7 @@ class Traffic:
     """Clients that send `rate` requests per second together, until `stop`; `seed` decides what they ask for.
 
     Attributes:
-        changes_prices: Whether they change prices now, beside their reads.
+        changes_prices: Whether they change prices now, beside their reads; `changing` are under way.
         errors: How many requests failed so far: no answer, or a status of 400 and above.
         durations: Cell of a histogram over `GRID` of all requests, as the clients see them.
     """
@@ -63,7 +63,7 @@ class Traffic:
         self._rate = rate
         self._mix = Mix(seed)
         self._stopped = asyncio.Event()
-        self.changes_prices = True
+        self.changes_prices, self.changing = True, 0
         self.errors = 0
         self.last_error: str | None = None
         self.durations = [0] * (len(GRID) + 2)
@@ -88,7 +88,9 @@ class Traffic:
                 await asyncio.wait_for(self._stopped.wait(), max(0.0, due - loop.time()))
             request = self._mix.next()
             if not self._stopped.is_set() and (self.changes_prices or request.method != "PUT"):
+                self.changing += request.method == "PUT"
                 await self._ask(request)
+                self.changing -= request.method == "PUT"
 
     async def _ask(self, request: Request) -> None:
         started = perf_counter_ns()

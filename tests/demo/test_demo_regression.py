@@ -80,7 +80,8 @@ def test_the_alarm_is_cleared_and_the_summary_says_when(whole_run: tuple[int, st
 
     assert raised is not None, output
     assert cleared is not None, output
-    assert "detector: no alarm any more: " in output
+    # on a busy machine a warning of another series may be left
+    assert re.search(r"detector: (no alarm any more|warning): ", output)
     assert 0 < float(raised[1]) < Script.of(LENGTH).well - Script.of(LENGTH).slow + 5
 
 
@@ -140,3 +141,9 @@ def test_a_summary_says_what_did_not_come_before_the_end(changes: tuple[Change, 
     said = _played(*changes)
 
     assert (said["alarm raised"] != "not before the end", said["alarm cleared"]) == (raised, "not before the end")
+
+
+def test_a_summary_says_which_alarm_is_left() -> None:
+    said = _played(*MEANT, Change(131.0, "warning", "d"))
+
+    assert said["alarm cleared"] == "11.0 s after it ended; a warning is left: d"
