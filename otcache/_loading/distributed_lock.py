@@ -121,10 +121,11 @@ class DistributedLocks:
                 if not isinstance(answer, float):
                     return answer
                 if not self._backplane.is_live:  # the message that the lock is free would not arrive
-                    return None
+                    break
                 await self._wait(attempt, message, answer)
             finally:
                 message.cancel()
+        attempt.scope, attempt.leader = "process", None  # no caller is given the other process's value
         return None
 
     async def seize(self, attempt: LockAttempt, place: Place) -> Lease | None:

@@ -320,7 +320,8 @@ class LoadTask:
         if not is_newest or self._is_outdated:
             return LoadResult(made.value, 0.0, payload)
         await self._store(made, made.payload)
-        return LoadResult(made.value, made.options.ttl or None, payload)
+        is_kept = bool(self.outcome.written)  # not if a newer write has taken the lock, or there was none
+        return LoadResult(made.value, (made.options.ttl or None) if is_kept else 0.0, payload)
 
     async def _make(self, version: int) -> _Prepared:
         """Run the loader within the deadline, and encode its value."""

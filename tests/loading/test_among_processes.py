@@ -304,13 +304,18 @@ async def test_a_process_that_hears_nothing_stores_what_it_loads_alone(deaf_and_
     assert await writer.get("k") == "new"
 
 
-async def test_a_process_that_hears_nothing_does_not_wait_for_another_process(deaf_and_writer: Any) -> None:
+async def test_a_process_that_hears_nothing_does_not_wait_for_another_process(
+    deaf_and_writer: Any, telemetry: Capture
+) -> None:
     deaf, writer = deaf_and_writer
     held = Loader("held", held=True)
     leading = asyncio.create_task(writer.get_or_set("k", held))
     await held.began.wait()
 
-    assert await deaf.get_or_set("k", Loader("own")) == "own"
+    answer = await deaf.answer("k", Loader("own"))
+
+    assert (answer.value, answer.status, answer.left) == ("own", "loaded", 0.0)
+    assert telemetry.metric_value(catalog.COALESCE_REQUESTS.name, otcache_coalesce_scope="distributed") == 0
     assert await writer.get("k") is None  # whose load is newer is not known: the one with the lock stores
 
     held.release()
