@@ -8,14 +8,14 @@ import httpx
 from fastapi import FastAPI
 
 from otcache import install_cache
-from otcache.http import cache_response
+from otcache.http import cached_endpoint
 
 app = FastAPI(title="products")
 install_cache(app)
 
 
 @app.get("/products/{product_id}")
-@cache_response(ttl=60, tags=("product:{product_id}",))
+@cached_endpoint(ttl=60, tags=("product:{product_id}",))
 async def read_product(product_id: int, currency: str = "EUR") -> dict[str, str]:
     """One product; what takes its time is done once a minute."""
     await asyncio.sleep(0.05)

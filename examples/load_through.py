@@ -12,7 +12,7 @@ import httpx
 from fastapi import Depends, FastAPI
 
 from otcache import CacheInterface, cached, get_cache_service, install_cache
-from otcache.http import cache_response
+from otcache.http import cached_endpoint
 
 app = FastAPI(title="shop")
 install_cache(app)
@@ -32,7 +32,7 @@ async def price_of(product_id: int) -> float:
 
 
 @app.get("/products/{product_id}")
-@cache_response(ttl=30, tags=("product:{product_id}",), cache=get_cache_service)
+@cached_endpoint(ttl=30, tags=("product:{product_id}",), cache=get_cache_service)
 async def read_product(product_id: int) -> dict[str, float]:
     """A product; the response is kept whole, in the same cache, so that one tag reaches both."""
     return {"id": product_id, "price": await price_of(product_id)}

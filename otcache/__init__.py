@@ -33,6 +33,7 @@ _HOMES = {
     ),
     "otcache._serialization.serializer": ("register_type",),
     "otcache._decorators.decorator": ("CachedFunction", "cached"),
+    "otcache.ttl": ("FOREVER",),
     "otcache.memory": ("InMemoryCache",),
     "otcache.redis": ("GenericRedisCache",),
     "otcache.ai": ("AIMemoryCache", "AIResponseCache"),
@@ -108,8 +109,10 @@ if TYPE_CHECKING:
     from otcache.memory import InMemoryCache
     from otcache.redis import GenericRedisCache
     from otcache.telemetry.providers import Providers
+    from otcache.ttl import FOREVER
 
 __all__ = [
+    "FOREVER",
     "MISSING",
     "AICacheConfig",
     "AIMemoryCache",

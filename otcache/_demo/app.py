@@ -22,7 +22,7 @@ from otcache import (
     install_cache,
 )
 from otcache._demo.backends import BEST_SELLERS, MODEL, Database, summarize
-from otcache.http import cache_response
+from otcache.http import cached_endpoint
 
 router = APIRouter()
 
@@ -79,7 +79,7 @@ async def read_stock(product_id: int, cache: Cache, database: Products) -> dict[
 
 
 @router.get("/pages/{product_id}")
-@cache_response(ttl=10, stale_ttl=60, tags=("product:{product_id}",), cache=get_cache_service)
+@cached_endpoint(ttl=10, stale_ttl=60, tags=("product:{product_id}",), cache=get_cache_service)
 async def read_page(product_id: int, cache: Cache, database: Products) -> dict[str, Any]:
     """A product with the best sellers beside it."""
     product = await read_product(product_id, database)
@@ -100,7 +100,7 @@ async def cards(cache: GenericRedisCache | InMemoryCache, database: Database) ->
 
 
 @router.get("/reports/{number}")
-@cache_response(ttl=300, stale_ttl=600, cache=get_cache_service)
+@cached_endpoint(ttl=300, stale_ttl=600, cache=get_cache_service)
 async def read_report(number: int, database: Products) -> dict[str, int]:
     """What takes so long that many callers wait for it: one request makes it, in one of all processes."""
     return await database.report(number)

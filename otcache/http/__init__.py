@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
+from typing import Any
+
 try:
     import fastapi  # noqa: F401
 except ImportError as exc:  # pragma: no cover  shown by a test in a process of its own
     raise ImportError('otcache.http needs FastAPI: pip install "otcache[fastapi]"') from exc
 
-from otcache.http._endpoint import cache_response
+from otcache.http._endpoint import cached_endpoint
 
-__all__ = ["cache_response"]
+__all__ = ["cached_endpoint"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "cache_response":
+        raise AttributeError(f"module 'otcache.http' has no attribute {name!r}")
+    warnings.warn(
+        "otcache.http.cache_response is called cached_endpoint now; cache_response is the method of an AI cache alone",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return cached_endpoint

@@ -1,4 +1,4 @@
-"""`cache_response`: the decorator for path operations."""
+"""`cached_endpoint`: the decorator for path operations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PARAMETER: Final = "otcache_exchange"
 """The parameter that we add to an endpoint's, for FastAPI to fill in."""
 
 
-def cache_response(
+def cached_endpoint(
     ttl: int | None = None,
     *,
     tags: Iterable[str] = (),
@@ -44,7 +44,7 @@ def cache_response(
     server_timing: bool = True,
     cache: Callable[..., Any] = get_web_cache_service,
 ) -> Callable[[Endpoint], Endpoint]:
-    """Answer a path operation from the cache: `@app.get(...)` over `@cache_response(ttl=60)`.
+    """Answer a path operation from the cache: `@app.get(...)` over `@cached_endpoint(ttl=60)`.
 
     Dependencies, authorization included, run first for every request; docs/http.md says what is stored and sent.
 

@@ -23,7 +23,7 @@ _FIELD_END: Final = re.compile(r"[.\[]")
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The arguments of `cache_response`, as its docstring describes them."""
+    """The arguments of `cached_endpoint`, as its docstring describes them."""
 
     ttl: int | None
     tags: tuple[str, ...]

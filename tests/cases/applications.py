@@ -10,10 +10,8 @@ from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
 
 from otcache import CacheConfig, install_cache
-from otcache.http import cache_response
+from otcache.http import cached_endpoint
 from tests.cases.expected import unless_refused
-
-cached_endpoint = cache_response
 
 
 def application(**options: Any) -> FastAPI:

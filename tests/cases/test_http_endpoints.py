@@ -10,7 +10,8 @@ from fastapi import Depends, FastAPI
 from pydantic import BaseModel
 
 from otcache.exceptions import ConfigurationError
-from tests.cases.applications import application, asking, cached_endpoint, cached_route
+from otcache.http import cached_endpoint
+from tests.cases.applications import application, asking, cached_route
 from tests.cases.expected import fails_until
 
 

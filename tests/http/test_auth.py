@@ -13,7 +13,7 @@ from fastapi.security import APIKeyHeader, APIKeyQuery, HTTPAuthorizationCredent
 from pydantic import BaseModel
 
 from otcache import ConfigurationError
-from otcache.http import cache_response
+from otcache.http import cached_endpoint
 from tests.http.app import Shop, status_of
 
 BEARER = HTTPBearer()
@@ -41,7 +41,7 @@ def add_account(shop: Shop, **options: Any) -> None:
     """A route that only users may ask."""
 
     @shop.app.get("/account")
-    @cache_response(ttl=60, **options)
+    @cached_endpoint(ttl=60, **options)
     async def account(user: Annotated[Me, Depends(me)]) -> str:
         return f"{user.name} {shop.run()}"
 
@@ -67,7 +67,7 @@ async def test_a_dependency_of_the_route_or_a_router_refuses_too(shop: Shop, cli
             raise HTTPException(402)
 
     @shop.app.get("/", dependencies=[Depends(paid)])
-    @cache_response(ttl=60)
+    @cached_endpoint(ttl=60)
     async def endpoint() -> int:
         return shop.run()
 
@@ -90,7 +90,7 @@ async def test_without_a_word_from_the_developer_credentials_pass_by(shop: Shop,
 
 
 async def test_cookies_are_credentials(shop: Shop, client: httpx.AsyncClient) -> None:
-    shop.get("/", cache_response(ttl=60)(lambda: shop.run()))
+    shop.get("/", cached_endpoint(ttl=60)(lambda: shop.run()))
 
     answers = [(await client.get("/", headers=headers)).json() for headers in ({}, {"cookie": "session=1"}, {})]
 
@@ -102,7 +102,7 @@ async def test_cookies_are_credentials(shop: Shop, client: httpx.AsyncClient) ->
 )
 async def test_an_api_key_is_a_credential(shop: Shop, client: httpx.AsyncClient, scheme: Any, key: str) -> None:
     @shop.app.get("/", dependencies=[Depends(scheme)])
-    @cache_response(ttl=60)
+    @cached_endpoint(ttl=60)
     async def endpoint() -> int:
         return shop.run()
 
@@ -135,7 +135,7 @@ async def test_another_users_tag_gives_no_304(shop: Shop, client: httpx.AsyncCli
 
 async def test_shared_answers_are_everybodys(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/prices", dependencies=[Depends(me)])
-    @cache_response(ttl=60, shared=True)
+    @cached_endpoint(ttl=60, shared=True)
     async def prices() -> int:
         return shop.run()
 
@@ -147,7 +147,7 @@ async def test_shared_answers_are_everybodys(shop: Shop, client: httpx.AsyncClie
 
 async def test_a_declared_cookie_is_part_of_the_key(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/")
-    @cache_response(ttl=60, shared=True)
+    @cached_endpoint(ttl=60, shared=True)
     async def endpoint(theme: Annotated[str, Cookie()] = "light") -> str:
         return f"{theme} {shop.run()}"
 
@@ -168,7 +168,7 @@ async def test_whose_it_is_may_be_a_function_of_the_request(
     shop: Shop, client: httpx.AsyncClient, function: Any
 ) -> None:
     @shop.app.get("/")
-    @cache_response(ttl=60, private_by=function)
+    @cached_endpoint(ttl=60, private_by=function)
     async def endpoint(tenant: Annotated[str | None, Depends(read_tenant)]) -> int:
         return shop.run()
 
@@ -180,7 +180,7 @@ async def test_whose_it_is_may_be_a_function_of_the_request(
 
 async def test_owners_of_different_types_are_different(shop: Shop, client: httpx.AsyncClient) -> None:
     owners: list[Any] = [1, "1", UUID(int=1), str(UUID(int=1)), 1]
-    shop.get("/", cache_response(ttl=60, private_by=lambda request: owners.pop(0))(lambda: shop.run()))
+    shop.get("/", cached_endpoint(ttl=60, private_by=lambda request: owners.pop(0))(lambda: shop.run()))
 
     answers = [(await client.get("/")).json() for _ in range(5)]
 
@@ -190,7 +190,7 @@ async def test_owners_of_different_types_are_different(shop: Shop, client: httpx
 @pytest.mark.parametrize("owner", [object(), True, 1.5, ["a"]])
 async def test_an_owner_without_a_stable_text_is_refused(shop: Shop, owner: Any) -> None:
     shop.app.exception_handlers[ConfigurationError] = lambda request, exc: PlainTextResponse(str(exc), 500)
-    shop.get("/", cache_response(ttl=60, private_by=lambda request: owner)(lambda: shop.run()))
+    shop.get("/", cached_endpoint(ttl=60, private_by=lambda request: owner)(lambda: shop.run()))
 
     async with shop.client() as client:
         answer = await client.get("/")

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 
 from otcache import ConfigurationError, InMemoryCache
 from otcache.dependencies import get_web_cache_service
-from otcache.http import cache_response
+from otcache.http import cached_endpoint
 from tests.http.app import Shop, status_of
 from tests.rows import every
 
@@ -112,7 +112,7 @@ def old(answer: httpx.Response) -> tuple[int, bytes, list[tuple[str, str]]]:
 async def test_every_answer_is_the_uncached_one(shop: Shop, case: Case, router: bool) -> None:
     place: Any = APIRouter(prefix="/v1", default_response_class=JSONResponse) if router else shop.app
     place.get("/plain/{user_id}", **case.options)(case.endpoint)
-    place.get("/cached/{user_id}", **case.options)(cache_response(ttl=60)(case.endpoint))
+    place.get("/cached/{user_id}", **case.options)(cached_endpoint(ttl=60)(case.endpoint))
     if router:
         shop.app.include_router(place, prefix="/api")
 
@@ -131,14 +131,14 @@ def test_the_schema_is_the_uncached_one(case: Case) -> None:
     plain, cached = FastAPI(), FastAPI()
 
     plain.get("/users/{user_id}", **case.options)(case.endpoint)
-    cached.get("/users/{user_id}", **case.options)(cache_response(tags=("user:{user_id}",))(case.endpoint))
+    cached.get("/users/{user_id}", **case.options)(cached_endpoint(tags=("user:{user_id}",))(case.endpoint))
 
     assert cached.openapi() == plain.openapi()
 
 
 async def test_an_endpoint_runs_once_for_each_user(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/users/{user_id}")
-    @cache_response(ttl=60)
+    @cached_endpoint(ttl=60)
     async def user(user_id: int) -> dict[str, int]:
         return {"id": user_id, "run": shop.run()}
 
@@ -149,10 +149,10 @@ async def test_an_endpoint_runs_once_for_each_user(shop: Shop, client: httpx.Asy
 
 async def test_two_routes_of_one_shape_do_not_share(shop: Shop, client: httpx.AsyncClient) -> None:
     for name in ("users", "orders"):
-        shop.get(f"/{name}/{{item}}", cache_response(ttl=60)(lambda item, name=name: f"{name} {item}"))
+        shop.get(f"/{name}/{{item}}", cached_endpoint(ttl=60)(lambda item, name=name: f"{name} {item}"))
     shop.app.mount("/mounted", mounted := FastAPI())
     mounted.dependency_overrides[get_web_cache_service] = lambda: shop.cache
-    mounted.get("/users/{item}")(cache_response(ttl=60)(lambda item: "mounted"))
+    mounted.get("/users/{item}")(cached_endpoint(ttl=60)(lambda item: "mounted"))
 
     answers = [(await client.get(path)).json() for path in ("/users/1", "/orders/1", "/mounted/users/1", "/users/1")]
 
@@ -164,7 +164,7 @@ async def test_headers_of_a_dependency_are_this_requests_own(shop: Shop, client:
         response.headers["x-left"] = str(10 - shop.run("dependency"))
 
     @shop.app.get("/", dependencies=[Depends(limit)])
-    @cache_response(ttl=60)
+    @cached_endpoint(ttl=60)
     async def endpoint(response: Response) -> int:
         response.headers["x-run"] = str(shop.run())
         return 1
@@ -176,7 +176,7 @@ async def test_headers_of_a_dependency_are_this_requests_own(shop: Shop, client:
 
 async def test_background_tasks_run_when_the_endpoint_does(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/")
-    @cache_response(ttl=60)
+    @cached_endpoint(ttl=60)
     async def endpoint(tasks: BackgroundTasks) -> int:
         tasks.add_task(shop.run, "task")
         return shop.run()
@@ -190,7 +190,7 @@ async def test_another_dependency_may_give_the_cache(shop: Shop, client: httpx.A
     other = InMemoryCache(name="other")
 
     @shop.app.get("/")
-    @cache_response(ttl=60, cache=lambda: other)
+    @cached_endpoint(ttl=60, cache=lambda: other)
     async def endpoint() -> int:
         return shop.run()
 
@@ -202,7 +202,7 @@ async def test_another_dependency_may_give_the_cache(shop: Shop, client: httpx.A
 
 async def test_by_default_it_is_the_applications_web_cache() -> None:
     app = FastAPI()
-    app.get("/")(cache_response(ttl=60)(lambda: 1))
+    app.get("/")(cached_endpoint(ttl=60)(lambda: 1))
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://shop") as client:
         answers = [await client.get("/") for _ in range(2)]
@@ -211,7 +211,7 @@ async def test_by_default_it_is_the_applications_web_cache() -> None:
 
 
 async def test_called_by_hand_it_is_the_function_itself() -> None:
-    @cache_response(ttl=60, tags=("user:{user_id}",))
+    @cached_endpoint(ttl=60, tags=("user:{user_id}",))
     async def user(user_id: int, suffix: str = "!") -> str:
         return f"{user_id}{suffix}"
 
@@ -227,7 +227,7 @@ async def test_an_error_of_the_endpoint_reaches_the_client(shop: Shop, client: h
         return PlainTextResponse(f"handled {exc}", 418)
 
     @shop.app.get("/")
-    @cache_response(ttl=60)
+    @cached_endpoint(ttl=60)
     async def endpoint() -> int:
         raise LookupError(str(shop.run()))
 
@@ -245,7 +245,7 @@ class Local:
 
 async def test_what_is_injected_is_no_part_of_the_key(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/")
-    @cache_response(ttl=60)
+    @cached_endpoint(ttl=60)
     async def endpoint(local: Local = Depends(lambda: Local(shop.run("dependency")))) -> int:
         return local.number
 
@@ -278,11 +278,11 @@ async def _yields() -> Any:
 )
 def test_what_can_not_work_is_refused_at_once(options: dict[str, Any], endpoint: Any, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
-        cache_response(**options)(endpoint)
+        cached_endpoint(**options)(endpoint)
 
 
 async def test_a_cache_that_can_not_load_is_named(shop: Shop) -> None:
-    shop.get("/", cache_response(ttl=60, cache=object)(a_plain_function))
+    shop.get("/", cached_endpoint(ttl=60, cache=object)(a_plain_function))
     shop.app.exception_handlers[ConfigurationError] = lambda request, exc: PlainTextResponse(exc.message, 500)
 
     async with shop.client() as client:
@@ -293,7 +293,7 @@ async def test_a_cache_that_can_not_load_is_named(shop: Shop) -> None:
 
 async def test_many_at_once_get_one_answer_each(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/{item}")
-    @cache_response(ttl=60)
+    @cached_endpoint(ttl=60)
     async def endpoint(item: int) -> int:
         await asyncio.sleep(0)
         return item
@@ -305,7 +305,7 @@ async def test_many_at_once_get_one_answer_each(shop: Shop, client: httpx.AsyncC
 
 def test_a_body_may_still_be_declared(shop: Shop) -> None:
     @shop.app.post("/")
-    @cache_response(ttl=60, methods=("POST",))
+    @cached_endpoint(ttl=60, methods=("POST",))
     async def endpoint(user: Annotated[User, Body()]) -> int:
         return user.id
 

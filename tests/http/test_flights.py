@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fastapi import Depends, HTTPException, Request, Response
 
-from otcache.http import cache_response
+from otcache.http import cached_endpoint
 from tests.http.app import Shop, status_of
 from tests.telemetry.scenario import until
 
@@ -50,7 +50,7 @@ async def all_at_once(client: httpx.AsyncClient, door: Door, *paths: str) -> lis
 
 async def test_the_endpoint_runs_once_for_all(shop: Shop, client: httpx.AsyncClient, door: Door) -> None:
     @shop.app.get("/{item}")
-    @cache_response(ttl=60)
+    @cached_endpoint(ttl=60)
     async def endpoint(item: int) -> int:
         await door.pass_through()
         return shop.run()
@@ -65,7 +65,7 @@ async def test_the_endpoint_runs_once_for_all(shop: Shop, client: httpx.AsyncCli
 
 async def test_no_waiter_gets_anothers_cookie(shop: Shop, client: httpx.AsyncClient, door: Door) -> None:
     @shop.app.get("/")
-    @cache_response(ttl=60)
+    @cached_endpoint(ttl=60)
     async def endpoint(response: Response) -> int:
         await door.pass_through()
         response.set_cookie("session", str(shop.run()))
@@ -80,7 +80,7 @@ async def test_no_waiter_gets_anothers_cookie(shop: Shop, client: httpx.AsyncCli
 
 async def test_a_refusal_is_only_for_who_asked_for_it(shop: Shop, client: httpx.AsyncClient, door: Door) -> None:
     @shop.app.get("/")
-    @cache_response(ttl=60)
+    @cached_endpoint(ttl=60)
     async def endpoint() -> None:
         await door.pass_through()
         raise HTTPException(404, f"not there, number {shop.run()}")
@@ -95,7 +95,7 @@ async def test_a_failure_is_everybodys(
     shop: Shop, client: httpx.AsyncClient, door: Door, error: Exception, status: int
 ) -> None:
     @shop.app.get("/")
-    @cache_response(ttl=60)
+    @cached_endpoint(ttl=60)
     async def endpoint() -> None:
         shop.run()
         await door.pass_through()
@@ -118,7 +118,7 @@ async def test_who_goes_away_takes_nothing_from_the_others(shop: Shop, client: h
             one["open"] = False
 
     @shop.app.get("/")
-    @cache_response(ttl=60)
+    @cached_endpoint(ttl=60)
     async def endpoint(session: dict[str, bool] = Depends(session)) -> dict[str, bool]:
         await door.pass_through()
         return dict(session)
@@ -141,7 +141,7 @@ async def test_an_endpoint_slower_than_the_timeout_still_answers(
     shop: Shop, client: httpx.AsyncClient, door: Door
 ) -> None:
     @shop.app.get("/")
-    @cache_response(ttl=60, timeout=0.05)
+    @cached_endpoint(ttl=60, timeout=0.05)
     async def endpoint() -> int:
         await door.pass_through()
         return shop.run()
@@ -160,7 +160,7 @@ async def test_the_endpoint_sees_what_dependencies_have_set(shop: Shop, client: 
         request.state.tenant = "acme"
 
     @shop.app.get("/", dependencies=[Depends(note)])
-    @cache_response(ttl=60)
+    @cached_endpoint(ttl=60)
     async def endpoint(request: Request) -> str:
         tenant: str = request.state.tenant
         return tenant
@@ -172,7 +172,7 @@ async def test_an_invalidated_tag_gives_a_new_answer_and_never_an_old_304(
     shop: Shop, client: httpx.AsyncClient
 ) -> None:
     @shop.app.get("/users/{user_id}")
-    @cache_response(ttl=60, stale_ttl=60, tags=("user:{user_id}", "users"))
+    @cached_endpoint(ttl=60, stale_ttl=60, tags=("user:{user_id}", "users"))
     async def endpoint(user_id: int) -> int:
         return shop.run()
 

@@ -11,7 +11,7 @@ import pytest
 from fastapi import Depends, HTTPException, Response
 from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, StreamingResponse
 
-from otcache.http import cache_response
+from otcache.http import cached_endpoint
 from tests.http.app import Shop, status_of
 
 
@@ -55,7 +55,7 @@ async def test_this_is_never_stored(
     shop: Shop, client: httpx.AsyncClient, endpoint: Callable[..., Any], why: str
 ) -> None:
     shop.get("/plain", endpoint, response_model=None)
-    shop.get("/cached", cache_response(ttl=60)(endpoint), response_model=None)
+    shop.get("/cached", cached_endpoint(ttl=60)(endpoint), response_model=None)
 
     plain, *answers = [await client.get(path) for path in ("/plain", "/cached", "/cached")]
 
@@ -69,7 +69,7 @@ async def test_this_is_never_stored(
 
 async def test_what_is_raised_is_not_stored(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/{status}")
-    @cache_response(ttl=60)
+    @cached_endpoint(ttl=60)
     async def endpoint(status: int) -> None:
         raise HTTPException(status, {"run": shop.run()}, {"x-more": "1"})
 
@@ -82,7 +82,7 @@ async def test_what_is_raised_is_not_stored(shop: Shop, client: httpx.AsyncClien
 
 async def test_a_404_is_kept_where_that_is_asked_for(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/{kind}")
-    @cache_response(ttl=60, statuses={200: None, 404: 5})
+    @cached_endpoint(ttl=60, statuses={200: None, 404: 5})
     async def endpoint(kind: str) -> Any:
         shop.run(kind)
         if kind == "raised":
@@ -99,7 +99,7 @@ async def test_a_404_is_kept_where_that_is_asked_for(shop: Shop, client: httpx.A
 
 async def test_a_detail_that_would_not_come_back_is_not_kept(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/")
-    @cache_response(ttl=60, statuses={404: 5})
+    @cached_endpoint(ttl=60, statuses={404: 5})
     async def endpoint() -> None:
         raise HTTPException(404, {shop.run(): (1, 2)})
 
@@ -113,7 +113,7 @@ async def test_an_exception_of_the_applications_own_class_is_not_kept(shop: Shop
         pass
 
     @shop.app.get("/")
-    @cache_response(ttl=60, statuses={410: 5})
+    @cached_endpoint(ttl=60, statuses={410: 5})
     async def endpoint() -> None:
         raise Gone(410, shop.run())
 
@@ -123,7 +123,7 @@ async def test_an_exception_of_the_applications_own_class_is_not_kept(shop: Shop
 
 
 async def test_the_answers_own_max_age_counts(shop: Shop, client: httpx.AsyncClient) -> None:
-    shop.get("/", cache_response(ttl=600)(_say(cache_control="public, max-age=9, must-revalidate")))
+    shop.get("/", cached_endpoint(ttl=600)(_say(cache_control="public, max-age=9, must-revalidate")))
 
     answers = [await client.get("/") for _ in range(2)]
 
@@ -133,7 +133,7 @@ async def test_the_answers_own_max_age_counts(shop: Shop, client: httpx.AsyncCli
 
 async def test_a_private_answer_may_be_kept_for_its_owner(shop: Shop, client: httpx.AsyncClient) -> None:
     endpoint = _say(cache_control="private, max-age=9")
-    shop.get("/", cache_response(private_by=lambda request: "ada")(endpoint))
+    shop.get("/", cached_endpoint(private_by=lambda request: "ada")(endpoint))
 
     answers = [await client.get("/") for _ in range(2)]
 
@@ -146,7 +146,7 @@ async def test_headers_of_one_answer_are_not_kept(shop: Shop, client: httpx.Asyn
         response.headers["x-kept"] = "1"
         return 1
 
-    shop.get("/", cache_response(ttl=60, without_headers=("X-Request-Id",))(endpoint))
+    shop.get("/", cached_endpoint(ttl=60, without_headers=("X-Request-Id",))(endpoint))
 
     loaded, hit = [await client.get("/") for _ in range(2)]
 
@@ -159,7 +159,7 @@ async def test_a_cookie_of_a_dependency_goes_to_no_other_request(shop: Shop, cli
         response.set_cookie("session", f"secret{shop.run('session')}")
 
     @shop.app.get("/", dependencies=[Depends(session)])
-    @cache_response(ttl=60)
+    @cached_endpoint(ttl=60)
     async def endpoint() -> int:
         return shop.run()
 
@@ -170,7 +170,7 @@ async def test_a_cookie_of_a_dependency_goes_to_no_other_request(shop: Shop, cli
 
 
 async def test_an_endpoints_own_tag_stays(shop: Shop, client: httpx.AsyncClient) -> None:
-    shop.get("/", cache_response(ttl=60)(_say(etag='W/"v1"')))
+    shop.get("/", cached_endpoint(ttl=60)(_say(etag='W/"v1"')))
 
     answers = [await client.get("/", headers=of) for of in ({}, {"if-none-match": '"v1"'}, {"if-none-match": '"v2"'})]
 
@@ -180,7 +180,7 @@ async def test_an_endpoints_own_tag_stays(shop: Shop, client: httpx.AsyncClient)
 
 
 async def test_what_is_stored_and_not_ours_is_no_answer(shop: Shop, client: httpx.AsyncClient) -> None:
-    shop.get("/", cache_response(ttl=60)(lambda: shop.run()))
+    shop.get("/", cached_endpoint(ttl=60)(lambda: shop.run()))
     await client.get("/")
     (key,) = shop.cache._entries
     await shop.cache.set(key, {"format": 1, "status": "?"})
@@ -192,7 +192,7 @@ async def test_what_is_stored_and_not_ours_is_no_answer(shop: Shop, client: http
 
 async def test_a_small_binary_body_is_kept(shop: Shop, client: httpx.AsyncClient) -> None:
     body = bytes(range(256))
-    shop.get("/", cache_response(ttl=60)(lambda: Response(body, headers={"x": "\xe9"})), response_model=None)
+    shop.get("/", cached_endpoint(ttl=60)(lambda: Response(body, headers={"x": "\xe9"})), response_model=None)
 
     answers = [await client.get("/") for _ in range(2)]
 

@@ -9,7 +9,7 @@ import pytest
 from fastapi import Depends, File, Form, Header, Query, Request, Response, UploadFile
 from pydantic import AliasChoices, BaseModel, Field
 
-from otcache.http import cache_response
+from otcache.http import cached_endpoint
 from otcache.http._cache_control import request_directives
 from otcache.http._response_headers import SharedResponse
 from otcache.http._stored_response import StoredResponse
@@ -26,7 +26,7 @@ async def runs(client: httpx.AsyncClient, *paths: str, **more: Any) -> list[Any]
 
 async def test_declared_parameters_count_in_any_order_and_others_do_not(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/")
-    @cache_response(ttl=60)
+    @cached_endpoint(ttl=60)
     async def endpoint(page: Annotated[int, Depends(paging)], tag: Annotated[list[str], Query()] = []) -> int:  # noqa: B006
         return shop.run()
 
@@ -43,7 +43,7 @@ async def test_declared_parameters_count_in_any_order_and_others_do_not(shop: Sh
 
 async def test_a_request_in_the_hands_of_the_endpoint_makes_all_count(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/")
-    @cache_response(ttl=60)
+    @cached_endpoint(ttl=60)
     async def endpoint(request: Request) -> int:
         return shop.run()
 
@@ -52,7 +52,7 @@ async def test_a_request_in_the_hands_of_the_endpoint_makes_all_count(shop: Shop
 
 async def test_a_host_that_an_endpoint_can_see_is_part_of_the_key(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/links")
-    @cache_response(ttl=60)
+    @cached_endpoint(ttl=60)
     async def links(request: Request) -> str:
         return str(request.url_for("links"))
 
@@ -86,7 +86,7 @@ async def test_every_name_that_a_model_reads_counts(
         return shop.run()
 
     endpoint.__annotations__["filter_"] = Annotated[model, Query()]
-    shop.get("/", cache_response(ttl=60)(endpoint))
+    shop.get("/", cached_endpoint(ttl=60)(endpoint))
 
     first = await runs(client, "/")
     others = await runs(client, *(f"/?{name}=1" for name in counts))
@@ -96,7 +96,7 @@ async def test_every_name_that_a_model_reads_counts(
 
 async def test_the_developer_may_choose_what_counts(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/")
-    @cache_response(ttl=60, query=("a",))
+    @cached_endpoint(ttl=60, query=("a",))
     async def endpoint(request: Request, b: int = 0) -> int:
         return shop.run()
 
@@ -105,7 +105,7 @@ async def test_the_developer_may_choose_what_counts(shop: Shop, client: httpx.As
 
 async def test_no_two_queries_are_mistaken_for_each_other(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/{item}")
-    @cache_response(ttl=60)
+    @cached_endpoint(ttl=60)
     async def endpoint(item: str, a: str = "", b: str = "") -> int:
         return shop.run()
 
@@ -119,7 +119,7 @@ async def test_no_two_queries_are_mistaken_for_each_other(shop: Shop, client: ht
 
 async def test_headers_that_vary_and_declared_ones_are_part_of_the_key(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/")
-    @cache_response(ttl=60, vary=("Accept-Language",))
+    @cached_endpoint(ttl=60, vary=("Accept-Language",))
     async def endpoint(x_unit: Annotated[str, Header()] = "kg") -> int:
         return shop.run()
 
@@ -148,7 +148,7 @@ class Query_(BaseModel):  # noqa: N801  `Query` is FastAPI's
 
 async def test_a_post_is_cached_by_its_body_where_that_is_declared(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.post("/search")
-    @cache_response(ttl=60, methods=("POST",), body_limit=1000)
+    @cached_endpoint(ttl=60, methods=("POST",), body_limit=1000)
     async def search(query: Query_) -> str:
         return f"{query.text[:1]} {shop.run()}"
 
@@ -162,7 +162,7 @@ async def test_a_post_is_cached_by_its_body_where_that_is_declared(shop: Shop, c
 
 async def test_a_post_is_not_cached_by_itself(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.api_route("/", methods=["GET", "POST"])
-    @cache_response(ttl=60)
+    @cached_endpoint(ttl=60)
     async def endpoint() -> int:
         return shop.run()
 
@@ -174,7 +174,7 @@ async def test_a_post_is_not_cached_by_itself(shop: Shop, client: httpx.AsyncCli
 
 async def test_a_body_of_another_type_is_another_request(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.post("/")
-    @cache_response(ttl=60, methods=("POST",))
+    @cached_endpoint(ttl=60, methods=("POST",))
     async def endpoint(request: Request) -> int:
         return shop.run()
 
@@ -188,7 +188,7 @@ async def test_a_body_of_another_type_is_another_request(shop: Shop, client: htt
 
 async def test_forms_pass_by(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.post("/")
-    @cache_response(ttl=60, methods=("POST",))
+    @cached_endpoint(ttl=60, methods=("POST",))
     async def endpoint(name: Annotated[str, Form()], file: Annotated[UploadFile, File()]) -> int:
         return shop.run()
 
@@ -199,7 +199,7 @@ async def test_forms_pass_by(shop: Shop, client: httpx.AsyncClient) -> None:
 
 async def test_head_is_answered_by_what_get_has_stored(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.api_route("/", methods=["GET", "HEAD"])
-    @cache_response(ttl=60)
+    @cached_endpoint(ttl=60)
     async def endpoint() -> str:
         return f"run {shop.run()}"
 
@@ -217,7 +217,7 @@ async def test_head_is_answered_by_what_get_has_stored(shop: Shop, client: httpx
 
 def add(shop: Shop, **options: Any) -> None:
     """A route that counts its runs."""
-    shop.get("/", cache_response(ttl=60, **options)(lambda: shop.run()))
+    shop.get("/", cached_endpoint(ttl=60, **options)(lambda: shop.run()))
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_an_answer_may_forbid_that_it_is_used_stale(own: str, wish: str, left: f
 
 async def test_a_304_has_what_a_200_would_say_of_it(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/")
-    @cache_response(ttl=60, vary=("Accept",), stale_ttl=30)
+    @cached_endpoint(ttl=60, vary=("Accept",), stale_ttl=30)
     async def endpoint(response: Response) -> int:
         response.headers["content-location"] = "/here"
         response.headers["expires"] = "never"
@@ -310,7 +310,7 @@ async def test_a_304_has_what_a_200_would_say_of_it(shop: Shop, client: httpx.As
 
 
 async def test_what_was_just_made_can_be_a_304_too(shop: Shop, client: httpx.AsyncClient) -> None:
-    shop.get("/", cache_response(ttl=60)(lambda: "same"))
+    shop.get("/", cached_endpoint(ttl=60)(lambda: "same"))
     tag = (await client.get("/")).headers["etag"]
 
     answer = await client.get("/", headers={"if-none-match": f'"x", W/{tag}', "cache-control": "no-cache"})
@@ -341,7 +341,7 @@ async def test_what_an_earlier_cache_said_stays_in_front(shop: Shop, client: htt
         response.headers["cache-status"] = "upstream; hit"
         return 1
 
-    shop.get("/", cache_response(ttl=60, cache_status="my shop")(endpoint))
+    shop.get("/", cached_endpoint(ttl=60, cache_status="my shop")(endpoint))
 
     loaded, hit = [await client.get("/") for _ in range(2)]
 

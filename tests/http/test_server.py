@@ -18,28 +18,28 @@ import asyncio, os
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 from otcache import CacheConfig, install_cache
-from otcache.http import cache_response
+from otcache.http import cached_endpoint
 
 app = FastAPI()
 install_cache(app, config=CacheConfig(redis_url=os.environ["URL"], key_prefix=os.environ["PREFIX"], timeout=5.0))
 
 @app.get("/users/{user_id}")
-@cache_response(ttl=600)
+@cached_endpoint(ttl=600)
 async def user(user_id: int):
     return {"id": user_id, "names": sorted({"b", "a"})}
 
 @app.get("/process")
-@cache_response(ttl=600)
+@cached_endpoint(ttl=600)
 async def process():
     return os.getpid()
 
 @app.api_route("/head", methods=["GET", "HEAD"])
-@cache_response(ttl=600)
+@cached_endpoint(ttl=600)
 async def head():
     return "x" * 100
 
 @app.get("/stream")
-@cache_response(ttl=600)
+@cached_endpoint(ttl=600)
 async def stream():
     async def numbers():
         for number in range(3):

@@ -12,7 +12,7 @@ from fastapi import Depends, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
 from otcache import GenericRedisCache, InMemoryCache
-from otcache.http import cache_response
+from otcache.http import cached_endpoint
 from tests.http.app import Shop, status_of
 from tests.servers import RedisServer
 from tests.telemetry.scenario import PATIENT, until
@@ -43,7 +43,7 @@ async def stale(client: httpx.AsyncClient, **more: Any) -> httpx.Response:
 
 async def test_a_stale_response_is_served_at_once_and_refreshed(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/")
-    @cache_response(ttl=1, stale_ttl=60)
+    @cached_endpoint(ttl=1, stale_ttl=60)
     async def endpoint() -> int:
         return shop.run()
 
@@ -72,7 +72,7 @@ async def test_the_run_in_the_background_has_dependencies_of_its_own(shop: Shop,
             one["open"] = False
 
     @shop.app.get("/")
-    @cache_response(ttl=1, stale_ttl=60)
+    @cached_endpoint(ttl=1, stale_ttl=60)
     async def endpoint(session: dict[str, Any] = Depends(session)) -> dict[str, Any]:
         if shop.run() > 1:
             await go_on.wait()
@@ -95,7 +95,7 @@ async def test_while_the_endpoint_fails_the_old_answer_stays(
     shop: Shop, client: httpx.AsyncClient, failure: str
 ) -> None:
     @shop.app.get("/")
-    @cache_response(ttl=1, stale_ttl=60)
+    @cached_endpoint(ttl=1, stale_ttl=60)
     async def endpoint() -> Any:
         if shop.run() == 1:
             return "good"
@@ -118,7 +118,7 @@ async def test_an_answer_that_is_gone_is_deleted(shop: Shop, client: httpx.Async
     gone = asyncio.Event()
 
     @shop.app.get("/")
-    @cache_response(ttl=1, stale_ttl=60)
+    @cached_endpoint(ttl=1, stale_ttl=60)
     async def endpoint() -> Any:
         if gone.is_set():
             raise HTTPException(410)
@@ -144,7 +144,7 @@ async def test_a_run_in_the_background_passes_the_authorisation_too(shop: Shop, 
             asyncio.get_running_loop().call_soon(valid.clear) if shop.runs["last"] else None
 
     @shop.app.get("/", dependencies=[Depends(check)])
-    @cache_response(ttl=1, stale_ttl=60)
+    @cached_endpoint(ttl=1, stale_ttl=60)
     async def endpoint() -> int:
         return shop.run()
 
@@ -163,7 +163,7 @@ async def test_a_run_in_the_background_passes_the_authorisation_too(shop: Shop, 
 
 async def test_who_wants_no_stale_answer_gets_a_new_one(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/")
-    @cache_response(ttl=1, stale_ttl=60)
+    @cached_endpoint(ttl=1, stale_ttl=60)
     async def endpoint() -> int:
         return shop.run()
 
@@ -179,7 +179,7 @@ async def test_who_wants_no_stale_answer_gets_a_new_one(shop: Shop, client: http
 
 async def test_who_asks_for_a_new_answer_is_not_served_an_old_one(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/")
-    @cache_response(ttl=60, stale_ttl=60)
+    @cached_endpoint(ttl=60, stale_ttl=60)
     async def endpoint() -> Any:
         if shop.run() > 1:
             raise HTTPException(503)
@@ -194,7 +194,7 @@ async def test_who_asks_for_a_new_answer_is_not_served_an_old_one(shop: Shop, cl
 
 async def test_an_answer_that_forbids_it_is_not_given_stale(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/")
-    @cache_response(stale_ttl=60)
+    @cached_endpoint(stale_ttl=60)
     async def endpoint(response: Response) -> int:
         response.headers["cache-control"] = "max-age=1, must-revalidate"
         return shop.run()

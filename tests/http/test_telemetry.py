@@ -10,7 +10,7 @@ import pytest
 from fastapi import HTTPException
 
 from otcache import InMemoryCache
-from otcache.http import cache_response
+from otcache.http import cached_endpoint
 from otcache.telemetry import catalog
 from otcache.testing import Capture, capture_telemetry
 from tests.http.app import Shop
@@ -39,7 +39,7 @@ def counted(telemetry: Capture) -> dict[tuple[str, str], Any]:
 async def test_responses_are_counted_by_route_and_result(
     shop: Shop, client: httpx.AsyncClient, telemetry: Capture
 ) -> None:
-    shop.get("/users/{user_id}", cache_response(ttl=60)(lambda user_id: user_id))
+    shop.get("/users/{user_id}", cached_endpoint(ttl=60)(lambda user_id: user_id))
 
     tag = (await client.get("/users/1")).headers["etag"]
     for user_id, headers in ((1, {}), (2, {}), (1, {"if-none-match": tag}), (1, {"authorization": "x"})):
@@ -51,7 +51,7 @@ async def test_responses_are_counted_by_route_and_result(
 
 async def test_a_failing_endpoint_is_counted_too(shop: Shop, client: httpx.AsyncClient, telemetry: Capture) -> None:
     @shop.app.get("/{status}")
-    @cache_response(ttl=60)
+    @cached_endpoint(ttl=60)
     async def endpoint(status: int) -> None:
         raise HTTPException(status) if status else RuntimeError("?")
 
@@ -71,7 +71,7 @@ async def test_no_more_routes_than_the_cap_are_told_apart(shop: Shop, telemetry:
 async def test_what_a_header_says_is_what_the_metric_counts(
     shop: Shop, client: httpx.AsyncClient, telemetry: Capture
 ) -> None:
-    shop.get("/", cache_response(ttl=60)(lambda: 1))
+    shop.get("/", cached_endpoint(ttl=60)(lambda: 1))
 
     said = [(await client.get("/")).headers["server-timing"].partition('"')[2].split('"')[0] for _ in range(3)]
 
@@ -81,7 +81,7 @@ async def test_what_a_header_says_is_what_the_metric_counts(
 
 async def test_keys_do_not_tell_what_was_asked_for(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/users/{name}")
-    @cache_response(ttl=60, vary=("X-Secret",))
+    @cached_endpoint(ttl=60, vary=("X-Secret",))
     async def endpoint(name: str, q: str = "") -> int:
         return 1
 

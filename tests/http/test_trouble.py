@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from otcache import GenericRedisCache
-from otcache.http import cache_response
+from otcache.http import cached_endpoint
 from tests.http.app import Shop, status_of
 from tests.servers import RedisServer
 
@@ -24,7 +24,7 @@ async def shop(redis: RedisServer, prefix: str) -> AsyncIterator[Shop]:
     """An application whose cache has only Redis."""
     cache = GenericRedisCache(redis_url=redis.url, key_prefix=prefix, timeout=5.0, enable_l1_cache=False)
     shop = Shop(cache)
-    shop.get("/{item}", cache_response(ttl=60)(lambda item: shop.run()))
+    shop.get("/{item}", cached_endpoint(ttl=60)(lambda item: shop.run()))
     yield shop
     await cache.close()
 

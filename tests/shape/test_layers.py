@@ -16,6 +16,7 @@ from tests.shape.source import MODULES, Module, is_within
 
 FLOORS: Final = (
     "exceptions version _concurrency",
+    "ttl",
     "base _serialization",
     "config",
     "telemetry",

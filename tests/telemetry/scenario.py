@@ -29,7 +29,7 @@ from otcache import (
 )
 from otcache.cache import Cache
 from otcache.config import AICacheConfig
-from otcache.http import cache_response
+from otcache.http import cached_endpoint
 from otcache.regression._reporting.metrics import Verdicts
 from otcache.regression._watch import Plan, StateFile, Watch
 from otcache.telemetry import catalog
@@ -332,8 +332,8 @@ async def responses_of_ai(stage: Stage) -> None:
 async def responses_over_http(stage: Stage) -> None:
     """Of a FastAPI application: one that is made, one that is there, one that passes by, one that is stale."""
     cache, app = stage.memory("web", early_refresh=0.0), FastAPI()
-    app.get("/users/{user_id}")(cache_response(ttl=60, cache=lambda: cache)(lambda user_id: user_id))
-    app.get("/stale")(cache_response(ttl=1, stale_ttl=60, cache=lambda: cache)(lambda: 1))
+    app.get("/users/{user_id}")(cached_endpoint(ttl=60, cache=lambda: cache)(lambda user_id: user_id))
+    app.get("/stale")(cached_endpoint(ttl=1, stale_ttl=60, cache=lambda: cache)(lambda: 1))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://web") as client:
         for headers in ({}, {}, {"authorization": "Bearer of a user"}):
             await client.get("/users/7", headers=headers)
