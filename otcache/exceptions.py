@@ -47,6 +47,10 @@ class DecodeError(Exception):
     """
 
 
+class SealError(DecodeError):
+    """A payload whose seal is not right: changed, of another key or cache, or not signed or encrypted by our secret."""
+
+
 class StoreError(Exception):
     """A far store could not do one round trip. Never leaves the package.
 

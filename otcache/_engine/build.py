@@ -13,7 +13,7 @@ from otcache._engine.l1 import L1
 from otcache._engine.l2 import L2, Limits
 from otcache._engine.messages import Messages
 from otcache._engine.tiers import Tiers
-from otcache._serialization.serializer import Serializer
+from otcache._serialization.serializer import Place, Serializer
 from otcache.config import CacheConfig
 from otcache.config.sources import from_options
 from otcache.stores.base import Backend
@@ -92,7 +92,9 @@ def _serializer(config: CacheConfig) -> Serializer:
         threshold=config.compression_threshold,
         level=config.compression_level,
         algorithm=config.compression,
+        place=Place(config.entry_prefix, config.name),
         signing_secret=config.signing_secret,
+        encryption_keys=config.encryption_keys,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from otcache._engine.write_options import WriteOptions, tags_of
 from otcache._serialization.serializer import Decoded, DecodeError, Encoded, Facts, Serializer
+from otcache.exceptions import SealError
 from otcache.stores.base import StoreClock
 from otcache.stores.memory import NEVER, More
 from otcache.telemetry import catalog
@@ -16,6 +17,7 @@ from otcache.telemetry._instrumentation.signals import Signals, clock, error_typ
 
 _SECOND: Final = 1_000_000_000
 _MS: Final = 1_000_000
+_MINUTE: Final = 60 * _SECOND
 
 
 class EntryCodec:
@@ -35,6 +37,8 @@ class EntryCodec:
         self._store_clock = store_clock
         self._beta = beta
         self._clock: Callable[[], int] = clock
+        self._signals = signals
+        self._told = -_MINUTE
         self._time = partial(signals.observe, catalog.CODEC_DURATION)
         self._count_bytes = partial(signals.count, catalog.COMPRESSION_IO)
 
@@ -69,11 +73,33 @@ class EntryCodec:
             found = self.serializer.decode(payload, key=key, type=kind)
         except DecodeError as exc:
             self._time(self._clock() - began, "deserialize", "unknown", error_type(exc))
+            self._tell(exc)
             raise
         self._time(self._clock() - began - found.expand_ns, "deserialize", found.codec)
         if found.algorithm is not None:
             self._time(found.expand_ns, "decompress", found.algorithm)
         return found
+
+    def inspect(self, payload: bytes, key: str) -> Decoded:
+        """What stands before the value.
+
+        Raises:
+            DecodeError: It can't be read here.
+        """
+        try:
+            return self.serializer.inspect(payload, key=key)
+        except DecodeError as exc:
+            self._tell(exc)
+            raise
+
+    def _tell(self, error: DecodeError) -> None:
+        """Emit an event, once a minute, of an entry that somebody else has written or something has changed."""
+        now = self._clock()
+        if isinstance(error, SealError) and now >= self._told + _MINUTE:
+            self._told = now
+            name = self._signals.name
+            facts = {catalog.CACHE.name: name, catalog.ERROR_TYPE.name: error_type(error) or ""}
+            self._signals.events.emit(catalog.ENTRY_REFUSED, f"cache {name}: an entry is refused: {error}", facts)
 
     # --- times --------------------------------------------------------------------------------------
 

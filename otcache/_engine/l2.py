@@ -22,7 +22,6 @@ from otcache._engine.commands import (
     RENEW,
     SCAN,
     SEIZE,
-    TOUCH,
     UNLOCK,
     VERSIONS,
     Command,
@@ -194,9 +193,11 @@ class L2:
         self._recovery.distrust([key for key, error in zip(keys, errors, strict=True) if error is not None])
         return errors
 
-    async def touch(self, outcome: Outcome, key: str, ttl_ms: int) -> bool:
-        """Give `key` a new TTL; return whether it existed."""
-        return await self._guard.call(outcome, TOUCH, self.store.touch, key, ttl_ms, self._message)
+    async def replace(self, outcome: Outcome, key: str, old: bytes, new: bytes, ttl_ms: int) -> bool:
+        """Store `new` under `key` if `old` is what is there; return whether it was."""
+        # The same value with another end: if this fails or is cancelled, either is right, and nothing is repaired.
+        command = Command("EVAL", "write", sent=len(new))
+        return await self._guard.call(outcome, command, self.store.replace, key, old, new, ttl_ms, self._message)
 
     async def remove(self, outcome: Outcome, keys: Sequence[str]) -> int:
         """Remove `keys`; return how many existed."""

@@ -388,15 +388,23 @@ class Tiers:
             return None
 
     async def _is_valid(self, l2: L2, outcome: Outcome, key: str) -> bool:
-        """Whether no invalidation has hit the entry in L2; asks only if there has been one."""
-        if not self.log.newest:
+        """Whether no invalidation has hit the entry in L2, and nobody without our secret has written it.
+
+        Asks only if there has been an invalidation, or there is a secret.
+        """
+        if not self.log.newest and not self.codec.serializer.is_secret:
             return True
         payload = await l2.read(outcome, key)
+        return payload is not None and self._valid(key, payload) is not None
+
+    def _valid(self, key: str, payload: bytes) -> Decoded | None:
+        """What stands before the value, if the entry is ours, not over, and not invalidated."""
         try:
-            found = None if payload is None else self.codec.serializer.inspect(payload)
+            found = self.codec.inspect(payload, key)
         except DecodeError:
-            return False
-        return found is not None and self.log.allows(key, found.version, tags_of(found))
+            return None
+        is_over = 0 < found.expires_at_ms <= self._store_clock.now_ms()
+        return found if not is_over and self.log.allows(key, found.version, tags_of(found)) else None
 
     async def touch(self, outcome: Outcome, key: str, seconds: int, started: int) -> bool:
         """Give `key` a new TTL in both tiers; return whether the deepest one has it."""
@@ -404,8 +412,7 @@ class Tiers:
         touched = entry is not None
         if self.l2 is not None:
             try:
-                valid = await self._is_valid(self.l2, outcome, key)
-                touched = valid and await self.l2.touch(outcome, key, seconds * 1000)
+                touched = await self._touch_l2(self.l2, outcome, key, seconds * 1000)
             except StoreError:
                 return False
         if not touched:
@@ -413,3 +420,22 @@ class Tiers:
         elif entry is not None:
             self.l1.touch(entry, started + seconds * _SECOND if seconds else NEVER, started)
         return touched
+
+    async def _touch_l2(self, l2: L2, outcome: Outcome, key: str, ttl_ms: int) -> bool:
+        """Read, check and write back with another end, unless the entry has changed meanwhile.
+
+        Twice at most: who writes a key all the time gives it its time to live, too.
+        """
+        for _ in range(2):
+            payload = await l2.read(outcome, key)
+            found = None if payload is None else self._valid(key, payload)
+            if payload is None or found is None:
+                return False
+            now_ms = self._store_clock.now_ms()
+            soft = found.facts.soft_expires_at_ms if found.facts is not None else None
+            if soft is not None and soft <= now_ms:  # only a load makes a stale value fresh
+                return False
+            new = self.codec.serializer.retimed(payload, key=key, expires_at_ms=now_ms + ttl_ms if ttl_ms else 0)
+            if await l2.replace(outcome, key, payload, new, ttl_ms):
+                return True
+        return False

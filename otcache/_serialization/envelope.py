@@ -1,12 +1,14 @@
 """The header of a payload: 12 fixed bytes, then the facts that its flags announce.
 
-    0     magic 0xCA          1  wire version       2  format of the body (never reused)
+    0     magic 0xCA          1  wire version
+    2     bits 0-3 format of the body (never reused); 4 signed; 5 encrypted
     3     flags: bits 0-1 compression; 2 created; 3 soft expiry; 4 loader; 5 writer; 6 invalidation version; 7 notes
     4-11  expiry, ms since the epoch of the server's clock, 0 for never
     12-   created ms 8 | soft expiry ms 8 | loader µs 4 | trace id 16, span id 8, flags 1 | version 8 |
           length 4 and JSON notes | body
 
-All numbers are big-endian. The expiry has a fixed place so that `touch` can overwrite it on the server.
+All numbers are big-endian. What closes the payload is its seal (`seals`): 4 bytes of checksum, the last 32 of a
+signature, or a cipher. Nothing of a payload is read before its seal has been checked, but the first 3 bytes.
 """
 
 from __future__ import annotations
@@ -22,12 +24,14 @@ from otcache.exceptions import DecodeError, ValidationError
 
 MAGIC: Final = 0xCA
 EXPIRY_OFFSET: Final = 4
-"""Where `pack_expiry`'s 8 bytes stand in a payload."""
 HEADER_SIZE: Final = 12
 
 PLAIN: Final = 1
 TAGGED: Final = 2
-SIGNED: Final = 3
+PICKLED: Final = 3
+SIGNED_BIT: Final = 1 << 4
+ENCRYPTED_BIT: Final = 1 << 5
+SEAL_BITS: Final = SIGNED_BIT | ENCRYPTED_BIT
 
 COMPRESSION_BITS: Final = 0b11
 CREATED_BIT: Final = 1 << 2
@@ -83,26 +87,6 @@ class Header(NamedTuple):
     size: int
 
 
-def pack_expiry(ms: int) -> bytes:
-    """The 8 bytes of an expiry, for `SETRANGE key EXPIRY_OFFSET`; 0 for never."""
-    return _MS.pack(ms)
-
-
-def with_expiry(payload: bytes, ms: int) -> bytes | None:
-    """`payload` with another expiry, a soft one included: the entry is fresh for all of its new time.
-
-    Returns:
-        `None` for bytes that are not ours or of another wire version: they stay as they are.
-    """
-    if len(payload) < HEADER_SIZE or payload[:2] != bytes((MAGIC, WIRE_VERSION)):
-        return None
-    changed, flags = bytearray(payload), payload[3]
-    _MS.pack_into(changed, EXPIRY_OFFSET, ms)
-    if flags & _SOFT_BIT:
-        _MS.pack_into(changed, HEADER_SIZE + (_MS.size if flags & CREATED_BIT else 0), ms)
-    return bytes(changed)
-
-
 def pack(format: int, compression: int, expires_at_ms: int, created_at_ms: int | None, facts: Facts | None) -> bytes:  # noqa: A002
     """The header's bytes."""
     flags, rest = compression, b""
@@ -145,20 +129,28 @@ def _pack_notes(notes: Mapping[str, Any]) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
-def unpack(payload: bytes) -> Header:
-    """What stands before the body; `DecodeError` if the bytes are not ours, of another version, or too short."""
+def seal_of(payload: bytes) -> int:
+    """The bits that tell the seal; `DecodeError` if the bytes are not ours, of another version, or too short."""
     if payload[:1] != b"\xca":
         raise DecodeError("foreign bytes")
+    if len(payload) < HEADER_SIZE:
+        raise DecodeError("truncated header")
+    if payload[1] != WIRE_VERSION:
+        raise DecodeError(f"version {payload[1]} of the envelope")
+    return payload[2] & SEAL_BITS
+
+
+def unpack(plain: bytes) -> Header:
+    """What stands before the body, of a payload without its seal; `DecodeError` if it is too short."""
     try:
-        _, version, format_, flags, expires = _HEADER.unpack_from(payload)
-        if version != WIRE_VERSION:
-            raise DecodeError(f"version {version} of the envelope")
-        fields = _Fields(payload, flags)
+        _, _, format_, flags, expires = _HEADER.unpack_from(plain)
+        fields = _Fields(plain, flags)
         created = fields.take(CREATED_BIT, _MS)
         facts = _unpack_facts(fields) if flags >= _SOFT_BIT else None
     except struct.error:
         raise DecodeError("truncated header") from None
-    return Header(format_, flags & COMPRESSION_BITS, expires, created[0] if created else None, facts, fields.at)
+    born = created[0] if created else None
+    return Header(format_ & ~SEAL_BITS, flags & COMPRESSION_BITS, expires, born, facts, fields.at)
 
 
 class _Fields:

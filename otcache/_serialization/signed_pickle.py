@@ -1,47 +1,11 @@
-"""Pickle, only under a signature that is checked before anything is unpickled or unpacked."""
+"""Pickle, only for payloads whose signature has been verified before anything in them is unpickled or unpacked."""
 
 from __future__ import annotations
 
-import hmac
 import pickle
-from typing import Any, Final
+from typing import Any
 
-from otcache.exceptions import ConfigurationError, DecodeError, ValidationError
-
-_MAC_SIZE: Final = 32
-_DOMAIN: Final = b"otcache signed pickle 1"
-_SHORTEST: Final = 16
-
-
-class Signer:
-    """HMAC-SHA256 over the key, the compression and the body: a payload holds under its own key only.
-
-    The times of the envelope are not covered: `touch` writes the expiry on the server. A secret of less than 16 bytes
-    in UTF-8 is refused by a `ConfigurationError`.
-    """
-
-    def __init__(self, secret: str) -> None:
-        self._secret = secret.encode()
-        if len(self._secret) < _SHORTEST:
-            raise ConfigurationError(f"signing_secret is shorter than {_SHORTEST} bytes")
-
-    def sign(self, key: str, compression: int, body: bytes) -> bytes:
-        """`body` with its signature before it."""
-        return self._mac(key, compression, body) + body
-
-    def verify(self, key: str, compression: int, signed: bytes) -> bytes:
-        """The body; `DecodeError` if it was not signed with this secret, or not for this key."""
-        mac, body = signed[:_MAC_SIZE], signed[_MAC_SIZE:]
-        if not hmac.compare_digest(mac, self._mac(key, compression, body)):
-            raise DecodeError("wrong signature")
-        return body
-
-    def _mac(self, key: str, compression: int, body: bytes) -> bytes:
-        name = key.encode()
-        # the length before the key: no two pairs of key and body give the same bytes
-        return hmac.digest(
-            self._secret, b"%s%c%s%s%s" % (_DOMAIN, compression, len(name).to_bytes(4), name, body), "sha256"
-        )
+from otcache.exceptions import DecodeError, ValidationError
 
 
 def dumps(value: Any) -> bytes:

@@ -9,7 +9,9 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
+from otcache._serialization.encryption import key_problem
 from otcache._serialization.keys import HASH_ALGORITHMS
+from otcache._serialization.seals import MOST_SECRETS, many_problem, secret_problem
 from otcache.config.url import mask_url, scheme_of, scheme_problem, tls_of, with_tls
 
 ENVIRONMENTS: Final = ("development", "testing", "production")
@@ -53,6 +55,7 @@ class Facts:
         high: Largest value.
         choices: The only values.
         pattern: What a text must match as a whole.
+        problem: Says what is wrong with a text.
         secret: Whether it must not be shown.
     """
 
@@ -62,6 +65,7 @@ class Facts:
     high: float | None = None
     choices: tuple[str, ...] = ()
     pattern: str = ""
+    problem: Callable[[str], str | None] | None = None
     secret: bool = False
 
     @property
@@ -220,9 +224,23 @@ class CacheConfig:
         low=100,
         high=1_000_000,
     )
-    signing_secret: str | None = option(
-        None, "Allows pickle for other types, signed with this.", secret=True, pattern=r"(?s:.{16,})"
+    signing_secret: str | tuple[str, ...] | None = option(
+        None,
+        "Signs every entry, and allows pickle for other types: 16 bytes or more, or several; the first signs.",
+        secret=True,
+        problem=secret_problem,
     )
+    encryption_keys: str | tuple[str, ...] | None = option(
+        None,
+        "Encrypts every entry: an AES key in base64 or hexadecimal, or several; the first encrypts.",
+        secret=True,
+        problem=key_problem,
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("signing_secret", "encryption_keys"):  # nobody holds a list of ours and changes it
+            if isinstance(getattr(self, name), list):
+                object.__setattr__(self, name, tuple(getattr(self, name)))
 
     def validate(self) -> ValidationResult:
         """Every error and warning."""
@@ -244,6 +262,11 @@ class CacheConfig:
         found = {f.name: getattr(self, f.name) for f in fields(self)}
         found["ai_config"] = self.ai_config.to_dict() if self.ai_config is not None else None
         return found
+
+    @property
+    def entry_prefix(self) -> str:
+        """What the names of its entries begin with in the store."""
+        return f"{self.key_prefix}{self.name}:"
 
     @property
     def uses_tls(self) -> bool:
@@ -294,6 +317,11 @@ def problems_of(option_field: Field[Any], kind: Any, value: Any) -> Iterator[str
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield from _range_problems(f"{name}[{key!r}]", facts, item)
+    elif isinstance(value, tuple):
+        if not 0 < len(value) <= MOST_SECRETS:
+            yield f"{name} {many_problem(value)}"
+        for number, item in enumerate(value):
+            yield from _range_problems(f"{name}[{number}]", facts, item)
     elif value is not None:
         yield from _range_problems(name, facts, value)
 
@@ -307,6 +335,8 @@ def _range_problems(name: str, facts: Facts, value: Any) -> Iterator[str]:
         yield f"{name}{shown} is outside {facts.range}{unit}"
     elif facts.pattern and not re.fullmatch(facts.pattern, value):
         yield f"{name}{shown} does not match {facts.pattern}"
+    elif facts.problem and (problem := facts.problem(value)):
+        yield f"{name} {problem}"
 
 
 def _fits(kind: Any, value: Any) -> bool:
@@ -317,6 +347,8 @@ def _fits(kind: Any, value: Any) -> bool:
     if origin is dict:
         _, item = get_args(kind)
         return isinstance(value, Mapping) and all(isinstance(k, str) and _fits(item, v) for k, v in value.items())
+    if origin is tuple:
+        return isinstance(value, tuple) and all(isinstance(item, str) for item in value)
     if origin is Literal:
         return isinstance(value, str)  # which of them is a matter of range
     if kind in (int, float) and isinstance(value, bool):
@@ -340,6 +372,8 @@ def type_name(kind: Any) -> str:
         return " or ".join(type_name(part) for part in get_args(kind))
     if get_origin(kind) is dict:
         return f"mapping of names to {'numbers' if get_args(kind)[1] is float else 'integers'}"
+    if get_origin(kind) is tuple:
+        return "JSON list of texts"
     return "text" if get_origin(kind) is Literal else _TYPE_NAMES[kind]
 
 

@@ -57,14 +57,22 @@ class _Base(BaseSettings):
 
 
 def _revealed(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_revealed, value))
     return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+def _hidden(kind: Any) -> Any:
+    """The type of a secret option."""
+    return SecretStr | tuple[SecretStr, ...] | None if kind == str | tuple[str, ...] | None else SecretStr | None
 
 
 def _definitions() -> dict[str, Any]:
     """The fields of `CacheConfig`, secrets as `SecretStr`: options are declared in the model alone."""
     hints = get_type_hints(CacheConfig)
     return {
-        f.name: (SecretStr | None if facts_of(f).secret else hints[f.name], default_of(f)) for f in fields(CacheConfig)
+        f.name: (_hidden(hints[f.name]) if facts_of(f).secret else hints[f.name], default_of(f))
+        for f in fields(CacheConfig)
     }
 
 

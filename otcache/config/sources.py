@@ -143,6 +143,8 @@ def _parsed(variable: str, option_field: Field[Any], kind: Any, text: str) -> An
 
 
 def _parser(kind: Any) -> Callable[[str], Any]:
+    if kind == str | tuple[str, ...] | None:
+        return _one_or_many
     if get_origin(kind) in (Union, UnionType):
         inner = next(part for part in get_args(kind) if part is not type(None))
         return lambda text: _parser(inner)(text) if text else None
@@ -159,6 +161,16 @@ def _boolean(text: str) -> bool:
     if word in ("0", "false", "no", "off"):
         return False
     raise ValueError(text)
+
+
+def _one_or_many(text: str) -> str | tuple[str, ...] | None:
+    """One text, or a JSON list of them. What looks like a list and is none is no secret, but a mistake."""
+    if not text.lstrip().startswith("["):
+        return text or None
+    found = json.loads(text)
+    if not all(isinstance(each, str) for each in found):
+        raise ValueError(text)
+    return tuple(found)
 
 
 def _mapping(text: str) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Where entries are kept: what a store must do, and how a scheme of URLs gets one (docs/stores.md)."""
 
-from otcache._serialization.envelope import with_expiry
 from otcache._serialization.patterns import glob_matcher
 from otcache._serialization.wire import WIRE_VERSION
 from otcache.stores.base import (
@@ -39,5 +38,4 @@ __all__ = [
     "glob_matcher",
     "open_store",
     "register_store",
-    "with_expiry",
 ]

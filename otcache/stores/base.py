@@ -109,11 +109,12 @@ class ByteStore(Protocol):
     async def left_ms(self, key: str) -> int | None:
         """Return the milliseconds until `key` expires, 0 if never, `None` if absent."""
 
-    async def touch(self, key: str, ttl_ms: int, message: ChangeMessage | None = None) -> bool:
-        """Give an existing entry a new time to live; return whether there was one.
+    async def replace(
+        self, key: str, old: bytes, new: bytes, ttl_ms: int, message: ChangeMessage | None = None
+    ) -> bool:
+        """Store `new` for `ttl_ms` (0: for ever) if the payload under `key` is `old`; return whether it was.
 
-        The expiry inside of the payload moves too (`otcache.stores.with_expiry`). A payload that is none of ours, or of
-        another wire version, stays as it is: there is no such entry.
+        Both are one step: what is absent, expired or another payload stays as it is. `touch` of a cache needs it.
         """
 
     def scan(self, pattern: str) -> AsyncGenerator[list[str], None]:

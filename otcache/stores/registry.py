@@ -48,7 +48,7 @@ def open_store(config: CacheConfig, prefix: str | None = None) -> Backend:
         ConfigurationError: The URL can't be used.
     """
     opener: Opener = _load(_scheme(config.redis_url or "").opener)
-    return opener(config, f"{config.key_prefix}{config.name}:" if prefix is None else prefix)
+    return opener(config, config.entry_prefix if prefix is None else prefix)
 
 
 def check_url(url: str) -> None:

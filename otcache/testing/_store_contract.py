@@ -9,8 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coro
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, cast
 
-from otcache._serialization.envelope import PLAIN, Facts, pack, unpack
-from otcache._serialization.wire import WIRE_VERSION
 from otcache.exceptions import StoreError
 from otcache.stores.base import Backend, ByteStore, InvalidationRows, Invalidations, LockAttempt, Locks
 
@@ -142,10 +140,6 @@ def _within(what: str, found: int | None, low: int, high: int) -> None:
     _true(found is not None and low < found <= high, f"{what} is {found!r}, not in {low}..{high}")
 
 
-def _entry(soft: int | None = None) -> bytes:
-    return pack(PLAIN, 0, 1, 1, Facts(soft_expires_at_ms=soft)) + b"the body"
-
-
 def _message(keys: Sequence[str]) -> bytes:
     return b"k " + ",".join(keys).encode()
 
@@ -203,42 +197,42 @@ class _OfEntries(_Promises):
             return await self.store.read("key") is None
 
         began = time.monotonic()
-        await self.store.write("key", _entry(), 200)
+        await self.store.write("key", b"", 200)
         await _until(gone, "an entry of 200 ms expires")
         _true(time.monotonic() - began >= 0.19, "an entry of 200 ms expired earlier")
         _equal("contains", await self.store.contains("key"), False)
         _equal("left_ms", await self.store.left_ms("key"), None)
         _equal("read_many", await self.store.read_many(["key"]), [None])
-        _equal("touch", await self.store.touch("key", _LONG), False)
+        _equal("replace", await self.store.replace("key", b"", b"new", _LONG), False)
         _equal("remove", await self.store.remove(["key"]), 0)
         _equal("scan", await _scanned(self.store), [])
 
-    async def touch_moves_the_expiry_in_the_payload_too(self) -> None:
-        await self.store.clock.sync()
-        for soft in (None, 1):
-            await self.store.write("key", _entry(soft), 1000)
-            _true(await self.store.touch("key", 90_000), "touch of an entry is false")
-            payload, left = await self.store.read("key") or b"", await self.store.left_ms("key")
-            _within("left_ms", left, 80_000, 90_000)
-            header, late = unpack(payload), self.store.clock.now_ms() + (left or 0)
-            _within("the expiry in the payload", header.expires_at_ms, late - 2000, late + 2000)
-            now_soft = header.facts.soft_expires_at_ms if header.facts is not None else None
-            _equal("the soft expiry in the payload", now_soft, None if soft is None else header.expires_at_ms)
-            rest = slice(12 if soft is None else 28, None)
-            _equal("the rest of the payload", payload[rest], _entry(soft)[rest])
-            _true(await self.store.touch("key", 0), "touch of an entry is false")
-            _equal("left_ms", await self.store.left_ms("key"), 0)
-            _equal("the expiry in the payload", unpack(await self.store.read("key") or b"").expires_at_ms, 0)
+    async def what_is_as_it_was_read_is_replaced(self) -> None:
+        for payload in (b"old", b"", bytes(range(256)) * 100):
+            await self.store.write("key", payload, 1000)
+            _equal("replace", await self.store.replace("key", payload, b"new", 90_000), True)
+            _equal("read after replace", await self.store.read("key"), b"new")
+            _within("left_ms", await self.store.left_ms("key"), 80_000, 90_000)
+        _equal("replace for ever", await self.store.replace("key", b"new", b"", 0), True)
+        _equal("read after replace", await self.store.read("key"), b"")
+        _equal("left_ms", await self.store.left_ms("key"), 0)
 
-    async def touch_leaves_alone_what_is_no_entry_of_ours(self) -> None:
-        other_version = bytes([0xCA, WIRE_VERSION + 1]) + _entry()[2:]
-        for foreign in (b"", b"text", b"a text of more than twelve bytes", _entry()[:11], other_version):
-            await self.store.write("key", foreign, 0)
-            _equal(f"touch of {foreign!r}", await self.store.touch("key", _LONG), False)
-            _equal("read after touch", await self.store.read("key"), foreign)
-            _equal("left_ms after touch", await self.store.left_ms("key"), 0)
-        _equal("touch of an absent key", await self.store.touch("absent", _LONG), False)
-        _equal("contains after touch", await self.store.contains("absent"), False)
+    async def what_is_not_as_it_was_read_stays(self) -> None:
+        await self.store.write("key", b"old", _LONG)
+        for other in (b"", b"ol", b"old ", b"OLD", b"new"):
+            _equal(f"replace of {other!r}", await self.store.replace("key", other, b"new", 0), False)
+            _equal("read after replace", await self.store.read("key"), b"old")
+            _within("left_ms after replace", await self.store.left_ms("key"), 0, _LONG)
+        for absent in (b"", b"old"):
+            _equal("replace of an absent key", await self.store.replace("absent", absent, b"new", 0), False)
+            _equal("contains after replace", await self.store.contains("absent"), False)
+
+    async def of_many_who_replace_one_wins(self) -> None:
+        await self.store.write("key", b"old", _LONG)
+        news = [b"%d" % number for number in range(20)]
+        won = await asyncio.gather(*(self.store.replace("key", b"old", new, _LONG) for new in news))
+        _equal("the winners", won.count(True), 1)
+        _equal("read after replace", await self.store.read("key"), news[won.index(True)])
 
     async def a_scan_finds_what_matches(self) -> None:
         await self.store.write_many([(f"user:{number}", b"") for number in range(50)], 0)
@@ -467,20 +461,20 @@ class _OfMessages(_Promises):
         return list(dict.fromkeys(self._heard))  # a cluster repeats messages
 
     async def a_change_publishes_its_message(self) -> None:
-        await self.store.write("a", _entry(), 0, _message)
+        await self.store.write("a", b"", 0, _message)
         await self.store.write_many([("b", b""), ("c", b"")], 0, _message)
         heard = await self._all()
         _equal("the messages of writes", sorted(heard), [b"k a", b"k b", b"k c"])
-        touched = [await self.store.touch(key, _LONG, lambda _: b"touched") for key in ("a", "absent")]
-        _equal("touch", touched, [True, False])
-        _equal("the message of touch", (await self._all())[3:], [b"touched"])
+        replaced = [await self.store.replace(key, b"", b"new", _LONG, lambda _: b"replaced") for key in ("a", "absent")]
+        _equal("replace", replaced, [True, False])
+        _equal("the message of replace", (await self._all())[3:], [b"replaced"])
         _equal("remove", await self.store.remove(["gone"], lambda _: b"removed"), 0)
         _equal("the message of remove", (await self._all())[4:], [b"removed"])
 
     async def a_change_without_a_message_publishes_nothing(self) -> None:
-        await self.store.write("a", _entry(), 0)
+        await self.store.write("a", b"", 0)
         await self.store.write_many([("b", b"")], 0)
-        await self.store.touch("a", 1000)
+        await self.store.replace("a", b"", b"new", 1000)
         await self.store.remove(["a", "b"])
         _equal("the messages", await self._all(), [])
 

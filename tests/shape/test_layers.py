@@ -47,6 +47,7 @@ PLACES: Final = {
     "pydantic": ("otcache.config.settings", "otcache.http", "otcache._demo"),
     "pydantic_settings": ("otcache.config.settings",),
     "zstandard": ("otcache._serialization.compression",),
+    "cryptography": ("otcache._serialization.encryption",),
     "structlog": ("otcache.telemetry",),
     "prometheus_client": ("otcache.telemetry._setup.prometheus",),
     "opentelemetry": ("otcache.telemetry", "otcache.testing", "otcache._demo"),

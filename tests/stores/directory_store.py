@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from otcache.config import CacheConfig
 from otcache.exceptions import ConfigurationError, StoreError
-from otcache.stores import Backend, ChangeMessage, LocalClock, Location, glob_matcher, with_expiry
+from otcache.stores import Backend, ChangeMessage, LocalClock, Location, glob_matcher
 
 T = TypeVar("T")
 _HEAD = struct.Struct(">QH")
@@ -154,14 +154,16 @@ class DirectoryStore:
 
         return await self._run(work)
 
-    async def touch(self, key: str, ttl_ms: int, message: ChangeMessage | None = None) -> bool:
+    async def replace(
+        self, key: str, old: bytes, new: bytes, ttl_ms: int, message: ChangeMessage | None = None
+    ) -> bool:
         def work() -> bool:
             with self._alone():
-                file, expires = self._load(self._file(key)), self._expiry(ttl_ms)
-                payload = None if file is None else with_expiry(file.payload, expires)
-                if payload is not None:
-                    self._save(key, payload, expires)
-            return payload is not None
+                file = self._load(self._file(key))
+                held = file is not None and file.payload == old
+                if held:
+                    self._save(key, new, self._expiry(ttl_ms))
+            return held
 
         return await self._run(work)
 

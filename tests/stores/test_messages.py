@@ -14,7 +14,7 @@ from tests.conftest import Connect, Place
 from tests.servers import Kind, RedisCluster, RedisServer, wait_for
 from tests.stores.conftest import Listen, message
 
-ENTRY = bytes([0xCA, 1, 1, 0]) + bytes(8) + b"the body"
+ENTRY = b"the payload of an entry"
 
 
 async def test_a_removal_is_counted_and_told_whether_or_not_there_was_something(
@@ -62,7 +62,7 @@ async def test_one_change_is_published_once(server: RedisServer, connect: Connec
     ear = await listen(store)
 
     await store.write("key", ENTRY, 0, message)
-    await store.touch("key", 1000, message)
+    await store.replace("key", ENTRY, ENTRY, 1000, message)
     await store.remove(["key", "other"], message)
     await store.invalidate("t:tag", "0" * 8, 10, b"s ")
     await store.lock("key", b"me", 1000)
@@ -117,7 +117,7 @@ def _changes(store: RedisStore) -> list[Callable[[], Awaitable[Any]]]:
     return [
         lambda: store.write("key", b"x", 60_000, message),
         lambda: store.remove(["key", "other"], message),
-        lambda: store.touch("key", 60_000, message),
+        lambda: store.replace("key", ENTRY, ENTRY, 60_000, message),
         lambda: store.versions("", 0, "0" * 8),
         lambda: store.invalidate("t:tag", "0" * 8, 10, b"s "),
         lambda: store.lock("new", b"me", 1000),
@@ -132,9 +132,9 @@ async def test_a_full_server_refuses_scripts_as_it_does_commands(
     ear = await listen(store)
     await store.write("key", ENTRY, 0)
     private_server.command("CONFIG", "SET", "maxmemory", 1)
-    write, remove, touch, stamps, invalidate, lock, _ = _changes(store)
+    write, remove, replaced, stamps, invalidate, lock, _ = _changes(store)
 
-    for call in (write, touch, stamps, invalidate, lock):
+    for call in (write, replaced, stamps, invalidate, lock):
         assert await _refusal(call()) == ("server_error", "OOM", False)
     errors = await store.write_many([("a", b""), ("b", b"")], 0, message)
 
@@ -186,7 +186,7 @@ async def test_a_key_of_another_type_is_replaced_or_refused_as_without_news(
     store = connect(server.url)
     server.command("RPUSH", f"{prefix}list", "x")
 
-    assert await _refusal(store.touch("list", 1000, message)) == ("server_error", "WRONGTYPE", False)
+    assert await _refusal(store.replace("list", ENTRY, ENTRY, 1000, message)) == ("server_error", "WRONGTYPE", False)
     assert await _refusal(store.write("list", b"x", 2**63, message)) == ("server_error", "ERR", False)
 
     await store.write("list", b"x", 0, message)
@@ -217,7 +217,7 @@ async def test_scripts_follow_a_slot_that_has_moved(
     removed = await store.remove(["{k}2", "other"], message)
 
     assert (errors, removed) == ([None] * 2, 2)
-    assert await store.touch("{k}1", 60_000, message)
+    assert await store.replace("{k}1", ENTRY, ENTRY, 60_000, message)
     assert (await store.lock("{k}1", b"me", 1000)).payload is not None
     assert set(await ear.all()) == {b"k {k}1", b"k {k}2", b"k other"}
 
@@ -236,6 +236,6 @@ async def test_scripts_ask_at_both_ends_of_a_slot_that_is_moving(
     errors = await store.write_many([("{k}1", b"1"), ("{k}2", b"2")], 0, message)
 
     assert errors == [None, None]
-    assert await store.touch("{k}new", 60_000, message)
+    assert await store.replace("{k}new", ENTRY, ENTRY, 60_000, message)
     assert await store.remove(["{k}stays", "{k}2", "{k}absent"], message) == 2
     assert (await store.lock("{k}1", b"me", 1000)).payload == b"1"

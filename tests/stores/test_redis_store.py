@@ -13,7 +13,7 @@ from otcache.testing import Promise, store_contract
 from tests.conftest import Connect, Place
 from tests.servers import RedisServer
 
-ENTRY = bytes([0xCA, 1, 1, 0]) + bytes(8) + b"the body"
+ENTRY = b"the payload of an entry"
 
 
 @pytest.mark.parametrize("promise", store_contract())
@@ -22,14 +22,14 @@ async def test_it_keeps_what_a_store_promises(promise: Promise, place: Place) ->
     await promise(lambda prefix: place.store(prefix, timeout=5.0).backend)
 
 
-async def test_touch_survives_a_server_that_forgot_the_script(store: RedisStore, place: Place) -> None:
+async def test_replace_survives_a_server_that_forgot_the_script(store: RedisStore, place: Place) -> None:
     await store.write("key", ENTRY, 0)
-    await store.touch("key", 1000)
+    await store.replace("key", ENTRY, ENTRY, 1000)
 
     for server in getattr(place.servers, "nodes", [getattr(place.servers, "master", place.servers)]):
         server.command("SCRIPT", "FLUSH")
 
-    assert await store.touch("key", 60_000)
+    assert await store.replace("key", ENTRY, ENTRY, 60_000)
 
 
 async def _scanned(store: RedisStore, pattern: str) -> list[str]:
@@ -53,7 +53,7 @@ async def test_a_key_of_another_type_is_an_error_of_that_key_alone(
     server = place.servers.owner(f"{prefix}list") if hasattr(place.servers, "owner") else place.servers
     getattr(server, "master", server).command("RPUSH", f"{prefix}list", "x")
 
-    for call in (store.read("list"), store.touch("list", 1000)):
+    for call in (store.read("list"), store.replace("list", ENTRY, ENTRY, 1000)):
         with pytest.raises(StoreError) as caught:
             await call
         assert (caught.value.reason, caught.value.error_type, caught.value.counts) == (

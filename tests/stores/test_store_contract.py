@@ -43,15 +43,19 @@ async def _empty_is_nothing(store: Any, key: str) -> Any:
     return await store.read(key) or None
 
 
-async def _touch_by_writing(store: Any, key: str, ttl_ms: int, message: Any = None) -> bool:
-    payload = await store.read(key)
-    if payload is not None:
-        await store.write(key, payload, ttl_ms, message)
-    return payload is not None
+async def _replace_keeping_the_time(store: Any, key: str, old: bytes, new: bytes, ttl_ms: int, _: Any = None) -> bool:
+    return bool(await store.replace(key, old, new, await store.left_ms(key) or 0))
 
 
-async def _touch_anything(store: Any, key: str, ttl_ms: int, message: Any = None) -> bool:
-    return bool(await store.touch(key, ttl_ms, message) or await store.contains(key))
+async def _replace_anything(store: Any, key: str, old: bytes, *given: Any) -> bool:
+    return bool(await store.replace(key, await store.read(key) or b"", *given))
+
+
+async def _replace_in_two_steps(store: Any, key: str, old: bytes, new: bytes, ttl_ms: int, _: Any = None) -> bool:
+    if await store.read(key) != old:
+        return False
+    await store.write(key, new, ttl_ms)
+    return True
 
 
 async def _one_at_a_time(store: Any, key: str, last: list[str] = []) -> Any:  # noqa: B006  the fault itself
@@ -141,8 +145,9 @@ ROWS = [
     Row("the_time_left_is_known", "store", "left_ms", lambda store, key: _or_none(store.left_ms(key))),
     Row("an_expired_entry_is_gone", "store", "write", lambda store, key, payload, _: store.write(key, payload, 0)),
     Row("an_expired_entry_is_gone", "store", "write", lambda store, *given: store.write(*given[:2], 100)),
-    Row("touch_moves_the_expiry_in_the_payload_too", "store", "touch", _touch_by_writing),
-    Row("touch_leaves_alone_what_is_no_entry_of_ours", "store", "touch", _touch_anything),
+    Row("what_is_as_it_was_read_is_replaced", "store", "replace", _replace_keeping_the_time),
+    Row("what_is_not_as_it_was_read_stays", "store", "replace", _replace_anything),
+    Row("of_many_who_replace_one_wins", "store", "replace", _replace_in_two_steps),
     Row("a_scan_finds_what_matches", "store", "scan", lambda store, _: store.scan("*")),
     Row("the_clock_goes_on", "store", "clock", lambda store: Patched(store.clock, now_ms=lambda: 1_800_000_000_000)),
     Row("it_says_where_it_is", "store", "location", lambda store: Location("here", "redis", "")),

@@ -19,7 +19,7 @@ from tests.stores.conftest import message
 DEADLINE = 0.25
 GENEROUS = 2.0
 """Seconds that a call with a deadline of 0.25 s may take on a busy machine."""
-ENTRY = bytes([0xCA, 1, 1, 0]) + bytes(8) + b"the body"
+ENTRY = b"the payload of an entry"
 
 
 def _facts(error: StoreError) -> tuple[str, str, bool]:
@@ -61,7 +61,7 @@ def _calls(store: RedisStore) -> list[Callable[[], Awaitable[Any]]]:
         lambda: store.remove(["a", "b", "c"]),
         lambda: store.contains("key"),
         lambda: store.left_ms("key"),
-        lambda: store.touch("key", 60_000),
+        lambda: store.replace("key", ENTRY, ENTRY, 60_000),
         lambda: store.write("key", ENTRY, 60_000, message),
         lambda: store.remove(["a", "b", "c"], message),
         lambda: store.versions("", 0, "0" * 8),
@@ -476,7 +476,7 @@ async def test_a_cluster_node_that_hangs_is_replaced_by_its_replica(
 
     assert await _eventually(lambda: store.read_many([key for key, _ in items])) == [b"x"] * 20
     assert await store.write_many(items, 0) == [None] * 20
-    assert await store.touch("{k}0", 1000) is False
+    assert await store.replace("{k}0", ENTRY, ENTRY, 1000) is False
     assert replica.command("ROLE")[0] == b"master"
 
 
@@ -513,7 +513,7 @@ async def test_a_slot_that_has_moved_is_followed(start: Any, kind: Kind, connect
 
     assert errors == [None] * 3
     assert await store.read_many(["{k}1", "{k}2", "{k}3"]) == [ENTRY, b"2", b"3"]
-    assert await store.touch("{k}1", 60_000)
+    assert await store.replace("{k}1", ENTRY, ENTRY, 60_000)
     assert target.command("GET", f"{prefix}{{k}}2") == b"2"
 
 
@@ -532,7 +532,7 @@ async def test_a_slot_that_is_moving_is_asked_at_both_ends(
 
     assert errors == [None, None]
     assert await store.read_many(["{k}stays", "{k}new", "{k}1"]) == [ENTRY, ENTRY, b"1"]
-    assert await store.touch("{k}new", 60_000)
+    assert await store.replace("{k}new", ENTRY, ENTRY, 60_000)
     assert await store.remove(["{k}stays", "{k}2", "{k}absent"]) == 2
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from otcache._serialization.wire import WIRE_VERSION
-
 WRITE: Final = b"""\
 local done = redis.pcall('SET', KEYS[1], unpack(ARGV, 3))
 if done.ok then
@@ -56,35 +54,20 @@ KEYS: the entries, then their locks (see `WRITE`). ARGV: channel, message, how m
 existed.
 """
 
-TOUCH: Final = (
-    b"""\
-local head = redis.pcall('GETRANGE', KEYS[1], 0, 11)
-if type(head) == 'table' then return head end
-if #head < 12 or head:byte(1) ~= 0xCA or head:byte(2) ~= %d then return 0 end
-local left, expiry = tonumber(ARGV[1]), 0
-if left > 0 then
-  local now = redis.call('TIME')
-  expiry = now[1] * 1000 + math.floor(now[2] / 1000) + left
-end
-local done = redis.pcall('SETRANGE', KEYS[1], 4, struct.pack('>I8', expiry))
-if type(done) == 'table' then return done end
-local flags = head:byte(4)
-if bit.band(flags, 8) ~= 0 then
-  redis.call('SETRANGE', KEYS[1], 12 + 2 * bit.band(flags, 4), struct.pack('>I8', expiry))
-end
-if left > 0 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) else redis.call('PERSIST', KEYS[1]) end
-if ARGV[2] then redis.call('PUBLISH', ARGV[2], ARGV[3]) end
+REPLACE: Final = b"""\
+local held = redis.pcall('GET', KEYS[1])
+if type(held) == 'table' then return held end
+if held ~= ARGV[3] then return 0 end
+local done = redis.pcall('SET', KEYS[1], unpack(ARGV, 4))
+if done.err then return done end
+if ARGV[1] ~= '' then redis.call('PUBLISH', ARGV[1], ARGV[2]) end
 return 1
 """
-    % WIRE_VERSION
-)
-"""A new time to live for one of our own entries: of the key and in the payload at once, by the server's clock.
+"""Another payload for an entry that is still the one that was read: nothing is revived, and no newer write is lost.
 
-The expiry is the 8 bytes big-endian at offset 4 of the 12-byte header that begins with 0xCA and our wire version;
-bytes that do not are somebody else's, and stay as they are. A soft expiry (bit 3 of the flags), which follows the
-header and the 8 bytes of created-at (bit 2), becomes the same: the entry is fresh for all of its new time.
-ARGV: milliseconds (0: for ever), and, if there is one, channel and message. The answer is whether there was such
-an entry.
+The payloads are compared as bytes: a digest would be made by the server, which does nothing else meanwhile.
+ARGV: channel (empty: publish nothing), message, the payload that was read, then as for `WRITE`. The answer is whether
+it was replaced.
 """
 
 VERSIONS: Final = b"""\

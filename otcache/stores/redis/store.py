@@ -137,9 +137,15 @@ class RedisStore:
             raise failed[0]  # no server answered: not a batch with failures, but one failure
         return errors
 
-    async def touch(self, key: str, ttl_ms: int, message: ChangeMessage | None = None) -> bool:
-        told = () if message is None else (self._names.channel, message([key]))
-        return bool(await self.session.execute("EVAL", scripts.TOUCH, 1, self._names.entry(key), ttl_ms, *told))
+    async def replace(
+        self, key: str, old: bytes, new: bytes, ttl_ms: int, message: ChangeMessage | None = None
+    ) -> bool:
+        arguments = (*self._told(key, message), old, new, *_expiry(ttl_ms))
+        return bool(await self.session.execute("EVAL", scripts.REPLACE, 1, self._names.entry(key), *arguments))
+
+    def _told(self, key: str, message: ChangeMessage | None) -> tuple[bytes, bytes]:
+        """Channel and message for a script; empty for none."""
+        return (b"", b"") if message is None else (self._names.channel, message([key]))
 
     async def remove(self, keys: Sequence[str], message: ChangeMessage | None = None) -> int:
         if not keys:
@@ -197,7 +203,7 @@ class RedisStore:
         if len(names) == 1:  # its lock is on another node: nothing compares it in one step
             command = _write_command(self._names, key, payload, ttl_ms, message)
         else:
-            told = (b"", b"") if message is None else (self._names.channel, message([key]))
+            told = self._told(key, message)
             command = ("EVAL", scripts.WRITE_LOADED, 2, *names, *told, lock, payload, *_expiry(ttl_ms))
         answer = await self.session.execute(*command)
         if answer == 0:

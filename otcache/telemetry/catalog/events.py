@@ -18,6 +18,8 @@ STALE_SERVED = Event("otcache.stale.served", "INFO", "A stale value was served: 
                      "unavailable.", (a.CACHE, a.STALE_REASON))  # fmt: skip
 REDIS_EXCEPTION = Event("db.client.operation.exception", "WARN", "A command of Redis failed.",
                         (a.CACHE, a.DB_OPERATION, a.ERROR_TYPE))  # fmt: skip
+ENTRY_REFUSED = Event("otcache.entry.refused", "WARN", "An entry is damaged, of another place, or not sealed by our "
+                      "secrets: a miss, told once a minute.", (a.CACHE, a.ERROR_TYPE))  # fmt: skip
 CIRCUIT_CHANGED = Event("otcache.circuit.state_changed", "WARN", "The breaker changed state (INFO unless it opened).",
                         (a.CACHE, a.BACKEND, a.CIRCUIT_STATE, a.CIRCUIT_PREVIOUS))  # fmt: skip
 COMPONENT_CHANGED = Event("otcache.component.state_changed", "WARN", "A tier changed state (INFO when it recovered).",
