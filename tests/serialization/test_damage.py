@@ -17,12 +17,15 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otcache._serialization.seals import Checksum, Place
 from otcache._serialization.serializer import Decoded, DecodeError, Facts, Serializer, Writer, register_type
+from otcache._serialization.wire import WIRE_VERSION
 from otcache.exceptions import ValidationError
 from tests.rows import every
 
 ZLIB = Serializer(threshold=50, level=6)
 ZSTD = Serializer(threshold=50, level=6, algorithm="zstd", signing_secret="a secret of enough bytes")
+SEALED = Checksum(Place())
 
 
 @register_type
@@ -58,7 +61,7 @@ def test_random_bytes_do_no_harm(payload: bytes) -> None:
 
 @given(st.sampled_from([1, 2, 3, 4, 255]), st.integers(0, 255), st.binary(max_size=120))
 def test_random_bytes_behind_a_good_start_do_no_harm(format_: int, flags: int, rest: bytes) -> None:
-    survives(bytes([0xCA, 1, format_, flags]) + rest)
+    survives(SEALED.close(bytes([0xCA, WIRE_VERSION, format_, flags]) + rest, b"k"))
 
 
 @given(st.sampled_from(WHOLE), st.data())
@@ -102,7 +105,7 @@ nodes = st.recursive(
 
 @given(nodes)
 def test_tags_around_the_wrong_things_do_no_harm(node: Any) -> None:
-    survives(b"\xca\x01\x02\x00" + bytes(8) + orjson.dumps(node))
+    survives(SEALED.close(head(2) + orjson.dumps(node), b"k"))
 
 
 @every("whole", WHOLE, ids=len)
@@ -113,7 +116,7 @@ def test_a_payload_cut_anywhere_is_never_read(whole: bytes) -> None:
                 serializer.decode(whole[:end], key="k")
 
 
-def head(format_: int, flags: int = 0, version: int = 1) -> bytes:
+def head(format_: int, flags: int = 0, version: int = WIRE_VERSION) -> bytes:
     return bytes([0xCA, version, format_, flags]) + bytes(8)
 
 
@@ -128,7 +131,8 @@ def deep(levels: int) -> bytes:
         (b'{"a": 1}', "foreign"),
         (b"\x80\x04K\x01.", "foreign"),
         (b"\xca", "truncated"),
-        (head(1, version=2) + b"1", "version 2"),
+        (head(1, version=1) + b"1", "version 1"),
+        (head(1, version=255) + b"1", "version 255"),
         (head(9) + b"1", "unknown format"),
         (head(1, 3) + b"1", "unknown compression"),
         (head(1), "JSON"),
@@ -142,7 +146,10 @@ def deep(levels: int) -> bytes:
         (head(2) + b'{"!s":[[]]}', "TypeError"),
         (head(2) + b'{"!dt":["2026-01-01T00:00:00",0,"../../etc/passwd"]}', "ValueError"),
         (head(2) + b'{"!dt":["2026-01-01T00:00:00",0,"No/Where"]}', "ZoneInfoNotFoundError"),
-        (head(3) + b"\x80\x04K\x01.", "sign"),
+        (head(3) + b"\x80\x04K\x01.", "unknown format"),
+        (head(3 + 16) + b"\x80\x04K\x01.", "a signature"),
+        (head(3 + 32) + b"\x80\x04K\x01.", "a cipher"),
+        (head(3 + 64) + b"\x80\x04K\x01.", "unknown format"),
         (head(1, 1) + zlib.compress(b"[1]") + b"more", "zlib"),
         (head(1, 1) + zlib.compress(b"[1]")[:-1], "zlib"),
         (head(1, 2) + zstandard.ZstdCompressor(write_content_size=False).compress(b"[1]"), "how large"),
@@ -154,7 +161,7 @@ def deep(levels: int) -> bytes:
 )  # fmt: skip
 def test_the_reason_is_named(payload: bytes, why: str) -> None:
     with pytest.raises(DecodeError, match=why):
-        ZLIB.decode(payload, key="k")
+        ZLIB.decode(SEALED.close(payload, b"k") if len(payload) >= 12 else payload, key="k")
 
 
 def bomb(algorithm: str) -> bytes:
@@ -166,7 +173,7 @@ def bomb(algorithm: str) -> bytes:
 
 @pytest.mark.parametrize(("algorithm", "flag"), [("zlib", 1), ("zstd", 2)])
 def test_a_stream_that_would_fill_the_memory_is_not_unpacked(algorithm: str, flag: int) -> None:
-    payload = head(1, flag) + bomb(algorithm)
+    payload = SEALED.close(head(1, flag) + bomb(algorithm), b"k")
 
     assert len(payload) < 1 << 20
     with pytest.raises(DecodeError, match="too large"):

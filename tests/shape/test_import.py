@@ -13,7 +13,16 @@ import pytest
 import otcache
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = ("fastapi", "starlette", "pydantic", "pydantic_settings", "opentelemetry.sdk", "zstandard", "cryptography", "uvicorn")
+EXTRAS = (
+    "fastapi",
+    "starlette",
+    "pydantic",
+    "pydantic_settings",
+    "opentelemetry.sdk",
+    "zstandard",
+    "cryptography",
+    "uvicorn",
+)
 BLOCKER = f"""
 import importlib.abc, sys
 
