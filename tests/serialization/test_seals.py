@@ -39,7 +39,8 @@ SECRETLY: Final = [name for name in SEALS if name != "checksum"]
 
 
 def make(seal: str = "checksum", place: Place = PLACE, **options: Any) -> Serializer:
-    return Serializer(**{"threshold": 200, "level": 6, "place": place} | SEALS[seal] | options)
+    known: dict[str, Any] = {"threshold": 200, "level": 6, "place": place}
+    return Serializer(**(known | SEALS[seal] | options))
 
 
 class Detonator:
@@ -302,14 +303,19 @@ ROTATIONS: Final = [
 def test_the_first_secret_writes_and_all_of_them_read(
     option: str, names: dict[str, str], writes: list[str], reads: list[str], works: bool
 ) -> None:
-    writer, reader = (make(**{option: tuple(names[each] for each in who)}) for who in (writes, reads))
+    def having(who: list[str]) -> Serializer:
+        secrets: dict[str, Any] = {option: tuple(names[each] for each in who)}
+        return make(**secrets)
+
+    writer, reader = having(writes), having(reads)
     payload = writer.encode([1], key="k", expires_at_ms=0).payload
 
     assert refused(reader, payload) is not works
     if works:
         again = reader.retimed(payload, key="k", expires_at_ms=7)
-        own_first = make(**{option: names[reads[0]]})
-        assert own_first.decode(again, key="k")[:2] == ([1], 7), "who rewrites, writes with its own first secret"
+        assert having(reads[:1]).decode(again, key="k")[:2] == ([1], 7), (
+            "who rewrites, writes with its own first secret"
+        )
 
 
 # --- another end --------------------------------------------------------------------------------------
