@@ -53,7 +53,9 @@ def mask_url(url: str) -> str:
     def masked(found: re.Match[str]) -> str:
         return f"{found['scheme']}{found['user']}{':***' if found['password'] is not None else ''}@"
 
-    return _PARAMETER.sub(r"\g<name>***", _CREDENTIALS.sub(masked, url))
+    # Only up to the last `@`: where none follows, every `://` of a hostile text would be tried to the text's end.
+    head, at, rest = url.rpartition("@")
+    return _PARAMETER.sub(r"\g<name>***", _CREDENTIALS.sub(masked, head + at) + rest)
 
 
 def scheme_of(url: str) -> str:

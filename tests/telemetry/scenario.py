@@ -306,6 +306,8 @@ async def payloads(stage: Stage) -> None:
     for key, value in {"plain": [1], "tagged": (1, 2), "signed": 1j}.items():
         await signed.set(key, value)
         await signed.get(key)
+    stage.server.command("SET", stage.key(signed, "k"), stage.server.command("GET", stage.key(signed, "plain")))
+    await signed.get("k")
     foreign = stage.redis("foreign")
     stage.server.command("SET", stage.key(foreign, "k"), b"\xca not ours")
     await foreign.get("k")

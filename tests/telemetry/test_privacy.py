@@ -67,6 +67,10 @@ def test_a_redactor_decides_what_raw_shows() -> None:
         "password=b'hunter2'",
         "Authorization: Bearer hunter2",
         "api_key: hunter2",
+        "signing_secret=('of many letters', 'hunter2')",
+        'OTCACHE_SIGNING_SECRET=["of many letters", "hunter2"]',
+        "{'encryption_keys': ['00ff', 'hunter2'], 'name': 'x'}",
+        "OTCACHE_ENCRYPTION_KEYS=hunter2",
         "the password hunter2 is wrong",
         "unix:///tmp/s?password=hunter2",
         'password="two hunter2 words"',
@@ -112,6 +116,21 @@ def test_a_long_text_is_cut_and_costs_no_time() -> None:
 
     assert len(shown) == 2 * TEXT_LIMIT
     assert time.perf_counter() - started < 20.0  # it took minutes once
+
+
+@every(
+    "hostile", ["redis://" * 500, "redis://x:" * 400, "a://:" * 800, "://" * 1300, "?password=" * 400, "a://b@" * 600]
+)
+def test_a_hostile_line_costs_little_more_than_words(hostile: str) -> None:
+    def cost(text: str) -> float:
+        def once() -> float:
+            started = time.thread_time()
+            mask("\n".join([text] * 10))
+            return time.thread_time() - started
+
+        return min(once() for _ in range(5))
+
+    assert cost(hostile) < 10 * cost("abcdefg " * 500)
 
 
 def test_a_long_traceback_keeps_its_last_line() -> None:

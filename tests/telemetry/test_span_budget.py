@@ -10,7 +10,7 @@ from otcache import GenericRedisCache
 from otcache.testing import Capture
 from tests.inside import forget
 
-BUDGET = {"l1 hit": 1, "l2 hit": 2, "miss": 2, "set": 2, "delete": 2, "batch of 50": 2, "writes of 50": 2, "touch": 2}
+BUDGET = {"l1 hit": 1, "l2 hit": 2, "miss": 2, "set": 2, "delete": 2, "batch of 50": 2, "writes of 50": 2, "touch": 3}
 """The most spans of each kind of call: docs/telemetry.md."""
 
 
@@ -35,7 +35,7 @@ async def test_a_call_costs_no_more_spans_than_its_budget(
     telemetry: Capture, users: GenericRedisCache, kind: str
 ) -> None:
     await users.set("k", 1)
-    await users.get("absent")  # what is learnt once: the server's clock, the script of touch
+    await users.get("absent")  # what is learnt once: the server's clock
     await users.touch("k", 9)
     telemetry.clear()
 

@@ -17,11 +17,12 @@ KeyMode = Literal["hash", "template", "raw", "off"]
 TEXT_LIMIT: Final = 256
 """Characters of a free text: a status description, a log line."""
 
-_WORDS: Final = r"(?:passw(?:or)?d|pwd|secret|token|api[_-]?key|authorization|credential|salt)"
+_WORDS: Final = r"(?:passw(?:or)?d|pwd|secret|token|(?:api|encryption)[_-]?key|authorization|credential|salt)"
 _NAMED: Final = re.compile(
-    # password=x, 'redis_password': b'x', "Authorization: Bearer x"; a bounded prefix keeps the search linear
+    # password=x, 'redis_password': b'x', "Authorization: Bearer x", signing_secret=('x', 'y'); a bounded prefix keeps
+    # the search linear
     rf"([\w-]{{0,30}}{_WORDS}[\w-]{{0,30}}[\"']?\s*[=:]\s*)"
-    r"(?:(?:bearer|basic)\s+\S+|b?\"(?:\\.|[^\"\\])*\"?|b?'(?:\\.|[^'\\])*'?|\S+)",
+    r"(?:[\[(][^\])]*[\])]?|(?:bearer|basic)\s+\S+|b?\"(?:\\.|[^\"\\])*\"?|b?'(?:\\.|[^'\\])*'?|\S+)",
     re.IGNORECASE,
 )
 _SPOKEN: Final = re.compile(r"\b(passw(?:or)?d|secret|token|bearer)(\s+)\S+", re.IGNORECASE)
