@@ -130,6 +130,10 @@ def _traffic() -> Row:
               "memory_cache_size.",
               [Query(ratio(evicted, per_second(WRITES, one_of(TIER, "l1"))), "evictions per write")], "percentunit",
               limits=CHURN, none="no writes"),
+        lines("changed-objects", "L1 objects that callers changed",
+              "Per second, found at a hit. If any: the log names the key template; change a copy there, or set "
+              "l1_isolation to copy.",
+              [Query(per_second(catalog.CHANGED_OBJECTS), "changed objects")], "ops"),
         lines("l2-entry-age", "Age of L2 hits",
               "Age of values when Redis returned them. Close to the TTL: a longer TTL gives more hits.",
               [Query(age[0.5], "median"), Query(age[0.95], "p95")], "s", none=NO_REDIS),

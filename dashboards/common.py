@@ -53,12 +53,13 @@ TIER_COLORS: Final = {"l1": "green", "l2": "blue", "loader": "purple", "none": "
 TIER_TEXTS: Final = {"l1": "memory (L1)", "l2": "Redis (L2)", "loader": "loaded", "none": "none: a miss"}
 REASON_COLORS: Final = {
     "absent": "blue", "expired": "green", "evicted": "yellow", "deleted": "purple", "decode_error": "orange",
-    "invalidated": "super-light-purple", "backend_unavailable": "red",
+    "invalidated": "super-light-purple", "backend_unavailable": "red", "changed": "dark-orange",
 }  # fmt: skip
 REASON_TEXTS: Final = {
     "absent": "absent: never stored, or removed", "expired": "expired", "evicted": "evicted: L1 is full",
     "deleted": "deleted by the application", "decode_error": "could not be decoded",
     "invalidated": "invalidated: its tag, its prefix or everything", "backend_unavailable": "Redis did not answer",
+    "changed": "a caller had changed the shared object",
 }  # fmt: skip
 COMPONENT_STATES: Final = (
     State(0, "available", GOOD), State(1, "degraded", FAIR), State(2, "UNAVAILABLE", BAD),

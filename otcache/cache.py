@@ -337,6 +337,7 @@ class Cache(CacheInterface):
             options = WriteOptions(self._seconds(ttl), await self._tiers.version(outcome), tags)
             outcome.facts = facts = self._probe.with_writer(outcome, facts)
             payload = self._tiers.codec.encode(key, value, options, kind, facts).payload
+            options = options._replace(marks=self._tiers.shared.marks({key: value}, ai.template if ai else None))
             outcome.ttl, outcome.size = float(options.ttl), len(payload)
             await self._loads.flights.settle((key,))
             await self._tiers.write(outcome, {key: value}, {key: payload}, options, started)
@@ -361,6 +362,7 @@ class Cache(CacheInterface):
             options = WriteOptions(self._seconds(ttl), await self._tiers.version(outcome))
             encode, facts = self._tiers.codec.encode, self._probe.with_writer(outcome, None)
             payloads = {check_key(k): encode(k, value, options, type, facts).payload for k, value in mapping.items()}
+            options = options._replace(marks=self._tiers.shared.marks(mapping))
             outcome.facts = facts
             outcome.batch_size, outcome.ttl = len(payloads), float(options.ttl)
             await self._loads.flights.settle(payloads)

@@ -12,6 +12,7 @@ from otcache._engine.invalidation_log import InvalidationLog
 from otcache._engine.l1 import L1
 from otcache._engine.l2 import L2, Limits
 from otcache._engine.messages import Messages
+from otcache._engine.shared_objects import SharedObjects
 from otcache._engine.tiers import Tiers
 from otcache._serialization.serializer import Place, Serializer
 from otcache.config import CacheConfig
@@ -59,6 +60,7 @@ def make_tiers(config: CacheConfig, probe: Probe, *, with_l1: bool, with_l2: boo
         codec,
         inflight,
         probe.coherence,
+        SharedObjects(config.detects_changes, probe.object_changed),
         copies=config.l1_isolation == "copy",
         max_staleness=config.max_staleness if config.coherence else None,
         longest=config.max_staleness if config.coherence and not has_channel else None,

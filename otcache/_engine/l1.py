@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from otcache._engine.codec import EntryCodec
 from otcache._engine.inflight import Inflight
+from otcache._engine.shared_objects import SharedObjects
 from otcache._engine.write_options import WriteOptions
+from otcache._serialization.fingerprint import Mark
 from otcache._serialization.serializer import DecodeError, Facts
 from otcache.stores.memory import NEVER, Entry, MemoryStore, More
 from otcache.telemetry._instrumentation.coherence import CoherenceReport
@@ -26,6 +28,7 @@ class L1:
         codec: Bytes to values, where every caller gets an object of its own.
         inflight: Reads, writes and loads that a change disturbs.
         report: What invalidations are reported through.
+        shared: See the attribute.
         copies: Whether every caller gets an object of its own: then L1 holds bytes.
         max_staleness: Seconds that an entry which L2 has not taken is served once there is an L1 lease; `None` for no
             limit.
@@ -33,6 +36,7 @@ class L1:
             limit.
 
     Attributes:
+        shared: Notices objects that a caller has changed.
         lease_ends: Until when entries may be served. The backplane renews it; without one it never ends. A plain
             attribute, because the hit path reads it.
     """
@@ -43,6 +47,7 @@ class L1:
         codec: EntryCodec,
         inflight: Inflight,
         report: CoherenceReport,
+        shared: SharedObjects,
         *,
         copies: bool,
         max_staleness: float | None,
@@ -54,18 +59,19 @@ class L1:
         self._codec = codec
         self._inflight = inflight
         self._report = report
+        self.shared = shared
         self._lease = NEVER // 2 if max_staleness is None else int(max_staleness * _SECOND)
         self._longest = None if longest is None else int(longest * _SECOND)
         self._clock: Callable[[], int] = clock
 
     # --- reading ------------------------------------------------------------------------------------
 
-    def look(self, key: str, kind: Any) -> Lookup:
+    def look(self, key: str, kind: Any, template: str | None = None) -> Lookup:
         """What L1 knows of `key`; a miss may have a stale candidate."""
         now = self._clock()
         entry = self.store.peek(key, now)
         if entry is not None and now < self.lease_ends:
-            return self._hit(key, entry, now, kind)
+            return self._hit(key, entry, now, kind, template)
         entry = entry or self.store.stale(key, now)
         if entry is None:
             return Lookup(key, "miss", reason=self.store.reason(key))
@@ -88,18 +94,24 @@ class L1:
         until = max(self.lease_ends, self.store.local.get(key, 0))
         return entry if entry is not None and now < until else None
 
-    def _hit(self, key: str, entry: Entry, now: int, kind: Any) -> Lookup:
+    def _hit(self, key: str, entry: Entry, now: int, kind: Any, template: str | None = None) -> Lookup:
         entry.used = True
-        value = entry.value
+        value, more = entry.value, entry.more
+        mark = None if more is None else more.mark
+        if mark is not None:
+            if not self.shared.is_intact(mark, value, template):
+                self.store.drop_changed(key)
+                return Lookup(key, "miss", reason="changed")
+            entry.expires = min(self.shared.look_again(), entry.due)
         if self.copies:
             try:
                 value = self._codec.decode(value, key, kind).value
             except DecodeError:  # stored with a type that this call does not declare
                 return Lookup(key, "miss", reason="decode_error")
-        more, until = entry.more, entry.fresh_until
-        age = None if more is None else (now - more.born) / _SECOND
+        until, due = entry.fresh_until, entry.due <= now
+        age = None if more is None or more.born is None else (now - more.born) / _SECOND
         left = None if until == NEVER else (until - now) / _SECOND
-        return Lookup(key, "hit", "l1", value=value, facts=entry.facts, due=entry.expires <= now, age=age, left=left)
+        return Lookup(key, "hit", "l1", value=value, facts=entry.facts, due=due, age=age, left=left, mark=mark)
 
     def _stale_candidate(self, key: str, entry: Entry, now: int, kind: Any) -> StaleCandidate | None:
         """An entry past its TTL, or beyond the L1 lease: another process may have changed it."""
@@ -109,8 +121,8 @@ class L1:
         beyond = (now - max(self.lease_ends, self.store.local.get(key, 0))) / _SECOND
         past = -hit.left if hit.left is not None else -math.inf
         if past < 0 or beyond >= 0:
-            return StaleCandidate(hit.value, "l1", max(past, beyond), hit.age, "backend_unavailable")
-        return StaleCandidate(hit.value, "l1", past, hit.age, "revalidating")
+            return StaleCandidate(hit.value, "l1", max(past, beyond), hit.age, "backend_unavailable", hit.mark)
+        return StaleCandidate(hit.value, "l1", past, hit.age, "revalidating", hit.mark)
 
     # --- writing ------------------------------------------------------------------------------------
 
@@ -124,21 +136,33 @@ class L1:
     ) -> bool:
         """Keep what has just been written; return whether L1 holds it now."""
         fresh_until = started + options.ttl * _SECOND if options.ttl else NEVER
+        mark = options.marks.get(key)
         if options.are_plain:
-            return self.keep(key, value, payload, fresh_until, started, facts, None)
+            return self.keep(key, value, payload, fresh_until, started, facts, None, mark)
         dies = started + options.hard * _SECOND if options.ttl else NEVER
         due = self._codec.early(fresh_until, started, options.loader_ns or 0, options.beta)
         more = More(fresh_until, dies, started, options.tags)
-        return self.keep(key, value, payload, due, started, facts, more)
+        return self.keep(key, value, payload, due, started, facts, more, mark)
 
     def keep(
-        self, key: str, value: Any, payload: bytes, expires: int, now: int, facts: Facts | None, more: More | None
+        self,
+        key: str,
+        value: Any,
+        payload: bytes,
+        expires: int,
+        now: int,
+        facts: Facts | None,
+        more: More | None,
+        mark: Mark | None,
     ) -> bool:
         """Keep an entry until `expires`, or as `more` says; return whether L1 holds it now."""
         if self._longest is not None:
             last = now + self._longest
             expires = min(expires, last)
             more = more and more._replace(soft=min(more.soft, last), dies=min(more.dies, last))
+        if mark is not None:  # 0 is over at once for the hit path: every hit is looked at
+            more = (more or More(expires, expires, None))._replace(mark=mark)
+            mark.due, expires = expires, 0
         return self.store.put(key, payload if self.copies else value, expires, now, facts, more)
 
     def note_local(self, key: str, began: int) -> None:

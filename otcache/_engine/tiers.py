@@ -48,6 +48,7 @@ class Tiers:
         changes: The feed of changes.
         backplane: Hears other processes; `None` without L2, without its channel, or with `coherence` off.
         copies: Whether every caller gets an object of its own: then L1 holds bytes.
+        shared: Notices objects that a caller has changed.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Tiers:
         self.inflight, self.log = inflight, log
         self.changes: Changes = inflight.changes
         self.backplane: Backplane | None = l2.backplane if l2 is not None else None
-        self.copies = l1.copies
+        self.copies, self.shared = l1.copies, l1.shared
         self._memory = l1.store
         self._store_clock = l2.store.clock if l2 is not None else LocalClock()
         self._report = probe.coherence
@@ -176,16 +177,20 @@ class Tiers:
         now, created = self._clock(), found.created_at_ms
         age = outcome.age = None if created is None else max(0.0, (now_ms - created) / 1000)
         expires, more = self.codec.times(found, now, now_ms, age)
-        if copy and self._may_copy() and self.l1.keep(key, found.value, payload, expires, now, found.facts, more):
-            outcome.measured.append((catalog.WRITES, 1, ("l1", "backfill")))
+        mark = None
+        if copy and self._may_copy():
+            mark = self.shared.mark(found.value)
+            if self.l1.keep(key, found.value, payload, expires, now, found.facts, more, mark):
+                outcome.measured.append((catalog.WRITES, 1, ("l1", "backfill")))
         fresh_until = expires if more is None else more.soft
         left = None if fresh_until == NEVER else (fresh_until - now) / _SECOND
         if left is not None and left <= 0:
-            candidate = StaleCandidate(found.value, "l2", -left, age, "revalidating")
+            candidate = StaleCandidate(found.value, "l2", -left, age, "revalidating", mark)
             return Lookup(key, "miss", reason="expired", candidate=candidate)
         if age is not None:
             outcome.measured.append((catalog.ENTRY_AGE, round(age * 1000), ("hit",)))
-        return Lookup(key, "hit", "l2", value=found.value, facts=found.facts, due=expires <= now, age=age, left=left)
+        due = expires <= now
+        return Lookup(key, "hit", "l2", value=found.value, facts=found.facts, due=due, age=age, left=left, mark=mark)
 
     def _may_copy(self) -> bool:
         """Whether entries of L2 may be kept in L1: only while messages say what happens to them."""

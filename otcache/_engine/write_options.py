@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from otcache._serialization.fingerprint import Mark
 from otcache._serialization.serializer import Decoded, Facts
 
 
@@ -19,6 +22,7 @@ class WriteOptions(NamedTuple):
         reason: Why the entry is stored: `otcache.write.reason`.
         beta: How early the entry asks for a refresh; `None` takes the cache's.
         began: When the load began, if the value was loaded.
+        marks: What the values were when they were encoded, of those whose change is to be noticed.
     """
 
     ttl: int
@@ -29,6 +33,7 @@ class WriteOptions(NamedTuple):
     reason: str = "set"
     beta: float | None = None
     began: int | None = None
+    marks: Mapping[str, Mark] = MappingProxyType({})
 
     @property
     def hard(self) -> int:

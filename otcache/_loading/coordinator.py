@@ -18,7 +18,7 @@ from otcache._loading.options import LoadPolicy, Request
 from otcache._loading.single_flight import Flight, SingleFlight
 from otcache._serialization.keys import check_key
 from otcache._serialization.serializer import DecodeError
-from otcache.base import Answer
+from otcache.base import MISSING, Answer
 from otcache.config import CacheConfig
 from otcache.exceptions import ConfigurationError, LoadTimeout, ValidationError
 from otcache.telemetry._instrumentation.loads import MANY
@@ -77,7 +77,7 @@ class LoadCoordinator:
         """Answer from L1 if it has a value that may be served now; else wait for what L2 or a load brings."""
         if request.forced:
             return await self._fly(outcome, request, Lookup(request.key, "bypass"))
-        seen = self._tiers.l1.look(request.key, request.kind)
+        seen = self._tiers.l1.look(request.key, request.kind, request.template)
         if seen.result == "hit":
             return self._hit(outcome, request, seen)
         candidate = request.policy.allowed(seen.candidate)
@@ -135,20 +135,30 @@ class LoadCoordinator:
         """Answer with a cached, stale or loaded value; `None` if the flight has none that this caller accepts."""
         look, policy = read.lookup, request.policy
         if look.result == "hit":
+            if not self._tiers.shared.is_intact(look.mark, look.value, request.template):
+                flight.forget()
+                return None
             value = self._own(request, look.value, read.payload)
             return self._hit(outcome, request, look if value is look.value else replace(look, value=value), read.size)
         outcome.reason = seen.reason if look.reason == "none" else look.reason  # until there is an answer
         trusted = seen.candidate if seen.candidate is not None and seen.candidate.reason == "revalidating" else None
-        candidate = policy.allowed(look.candidate or trusted)
+        candidate = self._intact(policy.allowed(look.candidate or trusted))
         if candidate is None:
             return await self._wait_for_load(outcome, request, flight)
         if read.held is not None or not policy.soft_timeout:
             return self._stale(outcome, candidate, read.held or candidate.reason)
-        if not await done_within(flight.landed, min(policy.soft_timeout, policy.timeout)):
-            return self._stale(outcome, candidate, "loader_timeout")
-        if flight.error is not None:
-            return self._stale(outcome, candidate, failure_reason(flight.error))
-        return self._loaded(outcome, request, flight)
+        has_landed = await done_within(flight.landed, min(policy.soft_timeout, policy.timeout))
+        if has_landed and flight.error is None:
+            return self._loaded(outcome, request, flight)
+        if self._intact(candidate) is None:
+            return await self._wait_for_load(outcome, request, flight)
+        return self._stale(outcome, candidate, failure_reason(flight.error) if flight.error else "loader_timeout")
+
+    def _intact(self, candidate: StaleCandidate | None) -> StaleCandidate | None:
+        """Return the candidate, unless one of the callers who share it has changed it."""
+        if candidate is None or not self._tiers.shared.is_intact(candidate.mark, candidate.value):
+            return None
+        return candidate
 
     async def _wait_for_load(self, outcome: Outcome, request: Request, flight: Flight) -> Answer[Any] | None:
         """Wait for the load; the caller has no stale value."""
@@ -184,7 +194,13 @@ class LoadCoordinator:
         result = flight.landed.result()
         if result is None:
             return None
-        answer = Answer(self._own(request, result.value, result.payload), "loaded", 0.0, result.left, "loader")
+        if self._tiers.shared.is_intact(result.mark, result.value, request.template):
+            value = self._own(request, result.value, result.payload if self._tiers.copies else None)
+        else:
+            value = self._own(request, MISSING, result.payload)
+        if value is MISSING:
+            return None
+        answer = Answer(value, "loaded", 0.0, result.left, "loader")
         return _close_with(outcome, answer, "bypass" if request.forced else "miss", outcome.reason)
 
     def _own(self, request: Request, value: Any, payload: bytes | None) -> Any:

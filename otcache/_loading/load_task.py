@@ -15,13 +15,14 @@ from otcache._engine.tiers import Tiers
 from otcache._engine.write_options import WriteOptions
 from otcache._loading.distributed_lock import DistributedLocks, Lease, LockAttempt
 from otcache._loading.options import LoadPolicy, Request
+from otcache._serialization.fingerprint import Mark
 from otcache.base import Loaded, run_loader
 from otcache.exceptions import LoadTimeout, ValidationError
 from otcache.telemetry._instrumentation.loads import OpenLoad, Span, SpanContext, write_place
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.signals import clock
 from otcache.telemetry.catalog.values import CoalesceScope, LoadTrigger, StaleReason, WriteReason
-from otcache.telemetry.record import Lookup, Outcome
+from otcache.telemetry.record import Lookup, Outcome, StaleCandidate
 
 CLOCK_TOLERANCE: Final = 0.01
 """Seconds by which two processes that know the server's clock may differ about the age of one value."""
@@ -57,9 +58,11 @@ class LoadResult:
 
     Attributes:
         left: Seconds that the value stays fresh; 0 if it was not to be stored, `None` for ever.
-        payload: The value in bytes, where each caller gets an object of its own; `None` if it can't be encoded.
+        payload: The value in bytes, where each caller gets an object of its own, or gets one if the shared object has
+            changed; `None` if it can't be encoded.
         error: What was raised; there is no value then.
         traceback: The error's, as it was raised first: each caller that raises the same error adds its own frames.
+        mark: What the value was, if a change of it is to be noticed.
     """
 
     value: Any = None
@@ -67,6 +70,7 @@ class LoadResult:
     payload: bytes | None = None
     error: BaseException | None = None
     traceback: TracebackType | None = None
+    mark: Mark | None = None
 
     @classmethod
     def failed(cls, error: BaseException) -> LoadResult:
@@ -200,12 +204,18 @@ class LoadTask:
             lookup = await self._env.tiers.look_up(self.outcome, self.key, self._request.kind, True)
         finally:
             self._env.probe.settle(self.outcome)  # no caller's call closes this record
+        self._mark(lookup if lookup.candidate is None else lookup.candidate)
         if lookup.result == "hit":
             self.read = TierRead(lookup, None, self.outcome.size, self._encoded(lookup.value))
         else:
             has_stale = self._request.policy.allowed(lookup.candidate) is not None
             self.read = TierRead(lookup, self._env.failures.reason(self.key) if has_stale else None)
         return self.read
+
+    def _mark(self, found: Lookup | StaleCandidate) -> None:
+        """Mark a value of L2 that is not in L1, if it is chosen: the callers of this load share it nevertheless."""
+        if found.mark is None and found.tier == "l2":
+            found.mark = self._env.tiers.shared.mark(found.value, self._request.template)
 
     def _encoded(self, value: Any) -> bytes | None:
         """Encode a value that is not stored by this load, where each caller gets an object of its own."""
@@ -256,7 +266,7 @@ class LoadTask:
         else:
             lease = await locks.take(attempt, self._announce, partial(self._newer, clock()))
         if isinstance(lease, Lookup):
-            return LoadResult(lease.value, lease.left, self._encoded(lease.value))
+            return LoadResult(lease.value, lease.left, self._encoded(lease.value), mark=lease.mark)
         if lease is None:
             self._span = None  # of an attempt that ended in waiting
         self._lease = lease
@@ -316,12 +326,13 @@ class LoadTask:
             is_newest = tiers.inflight.end_load(self.key, token)
         if made.payload is None:
             return LoadResult(made.value, 0.0, self._encoded(made.value))
-        payload = made.payload if tiers.copies else None
+        mark = made.options.marks.get(self.key)
+        payload = made.payload if tiers.copies or mark is not None else None
         if not is_newest or self._is_outdated:
-            return LoadResult(made.value, 0.0, payload)
+            return LoadResult(made.value, 0.0, payload, mark=mark)
         await self._store(made, made.payload)
         is_kept = bool(self.outcome.written)  # not if a newer write has taken the lock, or there was none
-        return LoadResult(made.value, (made.options.ttl or None) if is_kept else 0.0, payload)
+        return LoadResult(made.value, (made.options.ttl or None) if is_kept else 0.0, payload, mark=mark)
 
     async def _make(self, version: int) -> _Prepared:
         """Run the loader within the deadline, and encode its value."""
@@ -362,8 +373,9 @@ class LoadTask:
             return _Prepared(loaded.value, options, None)
         record.facts = facts = self._env.probe.with_writer(record, None)
         payload = self._env.tiers.codec.encode(request.key, loaded.value, options, request.kind, facts).payload
+        marks = self._env.tiers.shared.marks({request.key: loaded.value}, request.template)
         record.ttl, record.size = float(seconds), len(payload)
-        return _Prepared(loaded.value, options, payload)
+        return _Prepared(loaded.value, options._replace(marks=marks), payload)
 
     def _report(self, run: OpenLoad, value: Any, error: BaseException | None) -> None:
         """Call the callbacks, then end the run's span: the callbacks may add to it."""

@@ -175,6 +175,12 @@ class CacheConfig:
     l1_isolation: Literal["shared", "copy"] = option(
         "shared", "Whether L1 shares its objects with callers or gives each a copy.", choices=("shared", "copy")
     )
+    l1_change_detection: Literal["always", "sampled", "off"] | None = option(
+        None,
+        "Which mutable objects that L1 shares are compared at a hit with what was stored: all, one in a hundred, none. "
+        "None: all in development and testing where that environment is named, else one in a hundred.",
+        choices=("always", "sampled", "off"),
+    )
     backend_name: str = option("redis", "L2's name in telemetry.", pattern=_NAME)
     spans: Literal["all", "io", "off"] = option(
         "all", "Which operations are spans: all, those that leave the process, or none.", choices=("all", "io", "off")
@@ -273,6 +279,13 @@ class CacheConfig:
         """Whether the connection is by TLS: asked for, in the URL, or implied by a TLS file."""
         wanted = self.use_tls or self.tls_cert_path is not None or self.tls_ca_path is not None
         return wanted or bool(tls_of(self.redis_url or ""))
+
+    @property
+    def detects_changes(self) -> Literal["always", "sampled", "off"]:
+        """Of which objects in L1 a change is noticed; copies are nobody else's."""
+        if self.l1_isolation == "copy":
+            return "off"
+        return self.l1_change_detection or ("always" if self.environment == "testing" else "sampled")
 
     @property
     def shown_url(self) -> str | None:

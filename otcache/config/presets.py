@@ -18,9 +18,14 @@ class EnvironmentPresets:
 
     @staticmethod
     def development() -> CacheConfig:
-        """Half an hour, little memory, fast compression."""
+        """Half an hour, little memory, fast compression, every changed object found out."""
         return CacheConfig(
-            redis_url=_redis(), default_ttl=1800, memory_cache_size=100, compression_threshold=2000, compression_level=4
+            redis_url=_redis(),
+            default_ttl=1800,
+            memory_cache_size=100,
+            compression_threshold=2000,
+            compression_level=4,
+            l1_change_detection="always",
         )
 
     @staticmethod
@@ -50,6 +55,7 @@ class EnvironmentPresets:
             redis_url=_redis(),
             default_ttl=1800,
             memory_cache_size=100,
+            l1_change_detection="always",
             ai_config=AICacheConfig(text_hash_threshold=500, operation_ttls=ttls, max_text_length=50_000),
         )
 

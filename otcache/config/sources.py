@@ -184,6 +184,9 @@ def overlay(base: CacheConfig, options: Mapping[str, Any]) -> CacheConfig:
     """`base` with `options` over it, AI options one by one, not validated; `ValidationError` if one is unknown."""
     known = _without_aliases(options)
     _refuse_unknown(known, _OPTIONS)
+    if "environment" in known:  # the default environment is nobody's choice, and pays nothing
+        is_ours = known["environment"] in ("development", "testing")
+        known.setdefault("l1_change_detection", "always" if is_ours else "sampled")
     if isinstance(known.get("ai_config"), Mapping):
         known["ai_config"] = ai_from_options(known["ai_config"], base.ai_config)
     return replace(base, **known)

@@ -6,6 +6,7 @@ from collections import deque
 from typing import Any, Final, NamedTuple
 
 from otcache._serialization.envelope import Facts
+from otcache._serialization.fingerprint import Mark
 from otcache.telemetry.catalog.values import MissReason
 
 NEVER: Final = 2**63 - 1
@@ -22,26 +23,28 @@ MANY: Final = 20_000
 
 
 class More(NamedTuple):
-    """What only entries have that were loaded or tagged; times are `perf_counter_ns` readings.
+    """What only entries have that were loaded, tagged or marked; times are `perf_counter_ns` readings.
 
     Attributes:
         soft: Until when it is fresh.
         dies: Until when it may be served stale.
-        born: When the value was made.
+        born: When the value was made; `None` if it was neither loaded nor tagged.
         tags: Its tags.
+        mark: What the value was, if a change of it is to be noticed: then `expires` is when to look at it again.
     """
 
     soft: int
     dies: int
-    born: int
+    born: int | None
     tags: tuple[str, ...] = ()
+    mark: Mark | None = None
 
 
 class Entry:
     """One entry; 40 bytes of slots instead of a dictionary.
 
     `expires` is all that the hit path compares: the end of an entry, or the earlier moment from which on it should be
-    refreshed (then `more` has its end).
+    refreshed or its value looked at (then `more` has its end).
     """
 
     __slots__ = ("expires", "facts", "more", "used", "value")
@@ -57,6 +60,13 @@ class Entry:
         """Give the entry another end."""
         self.expires = until
         self.more = None if self.more is None else self.more._replace(soft=until, dies=until)
+        if self.more is not None and self.more.mark is not None:
+            self.expires, self.more.mark.due = 0, until
+
+    @property
+    def due(self) -> int:
+        """When it should be refreshed."""
+        return self.expires if self.more is None or self.more.mark is None else self.more.mark.due
 
     @property
     def fresh_until(self) -> int:
@@ -218,6 +228,10 @@ class MemoryStore:
         self._forget(key, "deleted")
         return held
 
+    def drop_changed(self, key: str) -> None:
+        """Drop an entry whose value a caller has changed."""
+        self._forget(key, "changed")
+
     def remove_tagged(self, tag: str) -> int:
         """Remove every entry with `tag`; how many."""
         return self._remove_all(list(self._tagged.get(tag, ())))
@@ -251,7 +265,7 @@ class MemoryStore:
             self._note(self._crowded_out.popleft(), "evicted")
 
     def reason(self, key: str) -> MissReason:
-        """Why `key` is no hit: expired, evicted, deleted or invalidated as far as it is remembered, else absent."""
+        """Why `key` is no hit: expired, evicted, deleted... as far as it is remembered, else absent."""
         if key in self.entries:
             return "absent"
         self._note_evicted()

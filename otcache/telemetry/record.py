@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from otcache._serialization.envelope import Facts
+from otcache._serialization.fingerprint import Mark
 from otcache.base import MISSING
 from otcache.telemetry.catalog import Instrument
 from otcache.telemetry.catalog.values import (
@@ -31,6 +32,7 @@ class StaleCandidate:
         past: Seconds past its time to live; negative while it only can't be trusted.
         age: Seconds since it was made, if that is known.
         reason: Why it would be served if nothing else goes wrong.
+        mark: What the value was, if a change of it is to be noticed.
     """
 
     value: Any
@@ -38,6 +40,7 @@ class StaleCandidate:
     past: float
     age: float | None
     reason: StaleReason
+    mark: Mark | None = None
 
 
 @dataclass(slots=True)
@@ -55,6 +58,7 @@ class Lookup:
         age: Seconds since the value was made, if that is known.
         left: Seconds it stays fresh; `None` for ever.
         candidate: For a miss, a stale candidate.
+        mark: What the value was, if a change of it is to be noticed.
     """
 
     key: str
@@ -67,6 +71,7 @@ class Lookup:
     age: float | None = None
     left: float | None = None
     candidate: StaleCandidate | None = None
+    mark: Mark | None = None
 
 
 @dataclass(slots=True)

@@ -188,6 +188,8 @@ QUIET: Final = (
     Case("hardly any traffic fires nothing", healthy(0.05, _LONGEST), _LONGEST, step=2),
     Case("an idle service fires nothing", healthy(0, _LONGEST), _LONGEST, step=2),
     Case("a deploy with new counters fires nothing", healthy(50, _LONGEST, restart=90), _LONGEST, step=2),
+    Case("a cache whose objects stay as they are fires nothing",
+         (grows(catalog.CHANGED_OBJECTS, {CACHE: "web"}, (0, 2 * HOUR)),), 2 * HOUR),
     Case("ten minutes without a scrape fire nothing",
          (alive((1, 60), (None, 10), (1, 60)), called("hit", (50, 60), (None, 10), (50, 60), restart=70)), 130),
     Case("a benchmark that is over is not missed", (alive((1, 10), job="otcache-bench"),), _LONGEST, step=2),
@@ -380,6 +382,11 @@ LOUD: Final = (
                  "A hit in l1 of cache web in shop takes 40us on average, over 1.5 times yesterday's and last week's. "
                  "Look at the call durations by operation.",
                  {**WEB, "otcache_tier": "l1", "otcache_operation_name": "get"}),), step=5),
+    Case("a shared object that was changed fires an alert, once is enough",
+         (grows(catalog.CHANGED_OBJECTS, {CACHE: "web"}, (0, HOUR), (1 / 60, 1), (0, 30)),), HOUR + 30,
+         (Firing("OtcacheObjectChanged",
+                 "1 changed objects were found in cache web of shop within 1h; other callers may have got changed "
+                 "ones. Find the key template in its log, and change a copy there.", WEB),)),
     Case("an L1 that is too small fires an alert",
          (grows(WRITES, {CACHE: "web", TIER: "l1", WRITE_REASON: "set"}, (10, HOUR)),
           grows(WRITES, {CACHE: "web", TIER: "l1", WRITE_REASON: "backfill"}, (10, HOUR)),

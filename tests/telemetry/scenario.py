@@ -283,7 +283,7 @@ async def stale_values_of_a_server_that_is_away(stage: Stage) -> None:
 
 
 async def reasons_to_miss(stage: Stage) -> None:
-    """Evicted, deleted, expired."""
+    """Evicted, deleted, expired, changed by a caller."""
     cache = stage.memory("sessions", memory_cache_size=2)
     for key in ("evicted", "deleted", "expired"):
         await cache.set(key, 1, ttl=60)
@@ -292,6 +292,10 @@ async def reasons_to_miss(stage: Stage) -> None:
     await cache.get("deleted")
     cache._tiers.l1._clock = ManualClock(time.perf_counter_ns() + 61 * 10**9)
     await cache.get_many(["expired"])
+    shared = stage.memory("shared", l1_change_detection="always")
+    changed = await shared.get_or_set("user:1", lambda: {"name": "Ada"}, template="user:{id}")
+    changed["name"] = "Bob"
+    await shared.get("user:1")
 
 
 async def payloads(stage: Stage) -> None:

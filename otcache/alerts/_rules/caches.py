@@ -11,7 +11,7 @@ from typing import Final
 
 from otcache.alerts._model import Alert, Recording, Rules
 from otcache.alerts._promql import JOB, Expr, Matcher, Part, label, none_of, number, one_of
-from otcache.alerts._query import HOUR, MINUTE, SHARE, TIME, Query, base, its, part_of, percent, share
+from otcache.alerts._query import HOUR, MINUTE, SHARE, TIME, TIMES, Query, base, its, part_of, percent, share
 from otcache.alerts._rules.callers import degraded_share
 from otcache.telemetry import catalog
 from otcache.telemetry.catalog import AI_TOKENS, CACHE, LOOKUPS, OPERATION, OPERATION_DURATION, RESULT, TIER
@@ -135,6 +135,21 @@ def _eviction_storm(q: Query) -> Iterator[Alert]:
         "L1 evicts most of what it stores.",
         f"{SHARE} of the L1 writes to cache {its(CACHE)} in {its(JOB)} evict an entry that had not expired. Compare "
         "its entries with memory_cache_size.",
+    )
+
+
+@ALERTS.add
+def _object_changed(q: Query) -> Iterator[Alert]:
+    # one is enough: production looks at one object in a hundred
+    yield Alert(
+        "OtcacheObjectChanged",
+        "warning",
+        "otcache-cache",
+        f"{q.increase(catalog.CHANGED_OBJECTS, HOUR, by=(CACHE,))} > 0",
+        0,
+        "Code changes objects that the cache shares between callers.",
+        f"{TIMES} changed objects were found in cache {its(CACHE)} of {its(JOB)} within {q.time(HOUR)}; other callers "
+        "may have got changed ones. Find the key template in its log, and change a copy there.",
     )
 
 

@@ -54,7 +54,7 @@ class KeyPrivacy:
 
     def attributes(self, key: str, template: str | None = None) -> dict[str, str]:
         """The span attributes that stand for `key`."""
-        found = {} if template is None or self._mode == "off" else {catalog.KEY_TEMPLATE.name: template}
+        found = self.template(template)
         if self._mode == "hash":
             keyed = self._hash.copy()
             keyed.update(key.encode(errors="surrogatepass"))
@@ -64,6 +64,10 @@ class KeyPrivacy:
             if shown is not None:
                 found[catalog.KEY.name] = shown
         return found
+
+    def template(self, template: str | None) -> dict[str, str]:
+        """The attribute of a template, if there is one and it may be shown."""
+        return {} if template is None or self._mode == "off" else {catalog.KEY_TEMPLATE.name: template}
 
     def _redacted(self, key: str) -> str | None:
         if self._redactor is None:

@@ -339,6 +339,14 @@ class Probe:
         body = f"cache {self.name}: repair journal full ({limit} keys); all entries become invalid when L2 is back"
         self.events.emit(catalog.JOURNAL_FULL, body, {catalog.CACHE.name: self.name, catalog.LIMIT.name: limit})
 
+    def object_changed(self, template: str | None, kind: str) -> None:
+        """A caller has changed an object that L1 shares."""
+        self.signals.count(catalog.CHANGED_OBJECTS)
+        facts = {catalog.CACHE.name: self.name, catalog.VALUE_TYPE.name: kind, **self.privacy.template(template)}
+        where = f"a {kind} under {template}" if catalog.KEY_TEMPLATE.name in facts else f"a {kind}"
+        body = f"cache {self.name}: a caller changed {where} that L1 shares, so L1 drops it: change a copy of it"
+        self.events.emit(catalog.OBJECT_CHANGED, f'{body}, or set l1_isolation="copy"', facts)
+
     def eviction_cell(self, reason: str) -> list[int]:
         """The cell that L1 counts its evictions in."""
         return self.metrics.cell(catalog.EVICTIONS, self.name, "l1", reason)

@@ -32,6 +32,7 @@ ERROR_TYPE = Attribute("error.type", "string", "What was raised, or what the ser
 KEY_HASH = Attribute("otcache.key.hash", "string", "Keyed hash of the key, 16 hex characters.")
 KEY_TEMPLATE = Attribute("otcache.key.template", "string", "The key's shape as the source code declares it.")
 KEY = Attribute("otcache.key", "string", "The key itself, after the redactor.", opt_in=True)
+VALUE_TYPE = Attribute("otcache.value.type", "string", "The name of the value's class.")
 LINK_TYPE = Attribute("otcache.link.type", "string", "On a link: what it leads to: the span that stored the value, the "
                       "operation that a callback is told of, the one that a refresh was begun by, the load that was "
                       "waited for, or the remote call of several reads whose span is below another one.",

@@ -28,6 +28,8 @@ INVALIDATED = Event("otcache.invalidation.applied", "INFO", "A tag, a prefix or 
                     (a.CACHE, a.INVALIDATION_TARGET, a.INVALIDATION_SOURCE))  # fmt: skip
 JOURNAL_FULL = Event("otcache.journal.full", "WARN", "The repair journal is full; all entries become invalid when L2 "
                      "is back.", (a.CACHE, a.LIMIT))  # fmt: skip
+OBJECT_CHANGED = Event("otcache.object.changed", "WARN", "A caller has changed an object that L1 shares; it is "
+                       "dropped.", (a.CACHE, a.KEY_TEMPLATE, a.VALUE_TYPE))  # fmt: skip
 CALLBACK_EXCEPTION = Event("otcache.callback.exception", "WARN", "A user callback raised.",
     (a.CALLBACK_EVENT, a.CALLBACK_NAME, a.ERROR_TYPE, a.EXCEPTION_TYPE, a.EXCEPTION_MESSAGE))  # fmt: skip
 CALLBACK_QUARANTINED = Event("otcache.callback.quarantined", "WARN", "A user callback failed or was slow too often; it "

@@ -45,6 +45,8 @@ COALESCE_WAIT_DURATION = Instrument("otcache.coalesce.wait.duration", "histogram
     lean="dropped")  # fmt: skip
 COALESCE_WAITING = Instrument("otcache.coalesce.waiting", "updowncounter", "{request}",
     "Callers waiting now for another caller's load.", (a.CACHE,), present="always", zero=((),))  # fmt: skip
+CHANGED_OBJECTS = Instrument("otcache.l1.changed.objects", "counter", "{object}",
+    "Shared objects that a caller was found to have changed.", (a.CACHE,), present="always", zero=((),))  # fmt: skip
 L1_COUNT = Instrument("otcache.l1.entry.count", "updowncounter", "{entry}", "Entries in L1.", (a.CACHE,),
     present="always")  # fmt: skip
 L1_LIMIT = Instrument("otcache.l1.entry.limit", "updowncounter", "{entry}", "Most entries L1 may hold.", (a.CACHE,))

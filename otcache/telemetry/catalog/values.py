@@ -12,7 +12,7 @@ Result = Literal["hit", "stale", "partial", "miss", "bypass", "ok", "noop", "dro
 ResponseResult = Literal["hit", "stale", "miss", "bypass"]
 Tier = Literal["l1", "l2", "loader", "none"]
 MissReason = Literal[
-    "none", "absent", "expired", "evicted", "deleted", "invalidated", "decode_error", "backend_unavailable"
+    "none", "absent", "expired", "evicted", "deleted", "invalidated", "decode_error", "backend_unavailable", "changed"
 ]  # fmt: skip
 LoadTrigger = Literal["miss", "revalidate", "eager", "forced"]
 WriteReason = Literal["set", "backfill", "load", "refresh"]
