@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from math import floor, inf, isnan
+from math import floor, inf
 from typing import Any, Final, TypeAlias
 
 from otcache.exceptions import ValidationError
@@ -57,7 +57,7 @@ def computed_ttl(ttl: Any, tell: Callable[[ValidationError], None] | None = None
         return 0.0
     if seconds == FOREVER:
         return FOREVER
-    return 0.0 if isnan(seconds) or seconds <= 0 else _whole_ms(min(seconds, LONGEST_TTL))
+    return _whole_ms(min(seconds, LONGEST_TTL)) if seconds > 0 else 0.0  # NaN is not above 0
 
 
 def store_ms(seconds: float) -> int:

@@ -390,6 +390,7 @@ def _fits(kind: Any, value: Any) -> bool:
     return isinstance(value, (int, float) if kind is float else kind)
 
 
+_TTL_TYPE: Final = "seconds, timedelta or `forever`"
 _TYPE_NAMES: Final[dict[Any, str]] = {
     str: "text",
     int: "integer",
@@ -403,12 +404,12 @@ _TYPE_NAMES: Final[dict[Any, str]] = {
 def type_name(kind: Any) -> str:
     """The declared type, for people."""
     if _is_ttl(kind):
-        return "time to live" + (" or none" if type(None) in get_args(kind) else "")
+        return _TTL_TYPE + (" or none" if type(None) in get_args(kind) else "")
     if get_origin(kind) in (Union, UnionType):
         return " or ".join(type_name(part) for part in get_args(kind))
     if get_origin(kind) in (dict, Mapping):
         items = {int: "integers", float: "numbers"}
-        return f"mapping of names to {items.get(get_args(kind)[1], 'times to live')}"
+        return f"mapping of names to {items.get(get_args(kind)[1], _TTL_TYPE)}"
     return "text" if get_origin(kind) is Literal else _TYPE_NAMES[kind]
 
 
