@@ -333,7 +333,7 @@ class LoadTask:
             with self._reports.inside(run):
                 loaded = await self._call_loader()
                 run.ended, value = clock(), loaded.value
-                return self._prepare(loaded, version, run)
+                return self._prepare_or_refuse(loaded, version, run)
         except BaseException as exc:
             error = exc
             raise
@@ -349,6 +349,14 @@ class LoadTask:
             if not limit.expired():
                 raise  # the loader's own
         raise LoadTimeout(f"the load took longer than timeout={self._request.policy.timeout:g} s")
+
+    def _prepare_or_refuse(self, loaded: Loaded[Any], version: int, run: OpenLoad) -> _Prepared:
+        """A value that can't be kept is the callers' all the same: what they asked for is there."""
+        try:
+            return self._prepare(loaded, version, run)
+        except Exception as exc:  # noqa: BLE001  encoding runs the user's types: anything can come out
+            self._reports.refused(run, self._request.template, self._request.loader, exc, self.key)
+            return _Prepared(loaded.value, WriteOptions(0, version), None)
 
     def _prepare(self, loaded: Loaded[Any], version: int, run: OpenLoad) -> _Prepared:
         record, request, policy = self.outcome, self._request, self._request.policy
