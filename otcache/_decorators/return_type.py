@@ -29,12 +29,21 @@ def _has_own_name(cls: type) -> bool:
     return True
 
 
-def refuse_entities(name: str, signature: inspect.Signature) -> None:
-    """Refuse a function that returns what belongs to a session.
+def check_types(name: str, signature: inspect.Signature, declared: Any) -> None:
+    """Refuse a function whose values can't be kept, or must not reach another caller.
+
+    Args:
+        name: What the error calls the function.
+        signature: The function's own, resolved.
+        declared: Its `type=`.
 
     Raises:
-        ConfigurationError: Its annotation names an entity of an ORM.
+        ConfigurationError: An annotation names an entity of an ORM, or `type=` is no type.
     """
-    for cls in classes_of(signature.return_annotation).classes:
+    for cls in (*classes_of(signature.return_annotation).classes, *classes_of(declared).classes):
         if is_entity(cls):
             raise ConfigurationError(f"{name} can't be cached: {why_not(cls)}")
+    try:
+        REGISTRY.scope(declared)
+    except ValidationError as exc:
+        raise ConfigurationError(f"{name} can't be cached: {exc.message}") from None

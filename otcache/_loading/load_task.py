@@ -15,6 +15,7 @@ from otcache._engine.tiers import Tiers
 from otcache._engine.write_options import WriteOptions
 from otcache._loading.distributed_lock import DistributedLocks, Lease, LockAttempt
 from otcache._loading.options import LoadPolicy, Request
+from otcache._serialization.keys import check_tags
 from otcache.base import Loaded, run_loader
 from otcache.exceptions import LoadTimeout, ValidationError
 from otcache.telemetry._instrumentation.loads import OpenLoad, Span, SpanContext, write_place
@@ -360,7 +361,7 @@ class LoadTask:
 
     def _prepare(self, loaded: Loaded[Any], version: int, run: OpenLoad) -> _Prepared:
         record, request, policy = self.outcome, self._request, self._request.policy
-        tags = self._env.tiers.check_tags((*request.tags, *loaded.tags))
+        tags = self._env.tiers.check_tags((*request.tags, *check_tags(loaded.tags)))
         reason: WriteReason = "refresh" if self.in_background else "load"
         seconds, duration = _seconds(policy, loaded), run.ended - run.started
         options = WriteOptions(

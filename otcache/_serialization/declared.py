@@ -55,7 +55,7 @@ def is_declarable(cls: type) -> bool:
 
 def is_entity(cls: type) -> bool:
     """Whether its instances belong to a session of an ORM: another request must not get them."""
-    if "_sa_class_manager" in dir(cls):  # SQLAlchemy, in every style; SQLModel's tables
+    if any("_sa_class_manager" in vars(base) for base in cls.__mro__):  # SQLAlchemy, in every style; SQLModel's tables
         return True
     return any(base.__name__ in _ENTITIES.get(base.__module__.partition(".")[0], "").split() for base in cls.__mro__)
 
