@@ -115,7 +115,7 @@ def _traffic() -> Row:
               colors=OPERATION_COLORS),
         lines("writes-by-tier", "Writes by tier and reason",
               "Entries per second by tier and reason; backfill is a copy of a Redis hit into L1. L2 below L1 in an "
-              "outage: what Redis did not take is lost on a restart.",
+              "outage: what Redis did not take is lost on a restart. `none refused`: loaded values that can't be kept.",
               [Query(per_second(WRITES, by=(TIER, WRITE_REASON)), names(TIER, WRITE_REASON))], "ops"),
         lines("l1-evictions-by-reason", "L1 evictions by reason",
               "Entries per second. `capacity`: L1 is full, raise memory_cache_size. `expired`: their TTL ended.",

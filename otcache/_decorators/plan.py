@@ -10,7 +10,8 @@ from typing import Any, Final
 from otcache._decorators.cache_source import UsableCache, source_of, usable, usable_of
 from otcache._decorators.generated_code import Source
 from otcache._decorators.key_template import Template, parse
-from otcache._decorators.signature import Parameter, is_harmless, signature_of, value_type
+from otcache._decorators.return_type import check_types, value_type
+from otcache._decorators.signature import Parameter, is_harmless, signature_of
 from otcache.base import CacheInterface
 from otcache.cache import Cache
 from otcache.config._nearest import did_you_mean
@@ -30,6 +31,7 @@ class Plan:
         self.function = function
         self.name = f"{function.__module__}.{function.__qualname__}"
         self._signature = signature_of(function)
+        check_types(self.name, self._signature, options.get("type"))
         parameters = _Parameters(self.name, self._signature, _names_of("ignore", options.get("ignore", ())))
         self.template = parameters.template(template)
         self._code = Source(self._signature, self.name)

@@ -10,8 +10,7 @@ from enum import Enum
 from typing import Annotated, Any, Final, Literal, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from otcache._decorators.key_values import TEXT, Declared, kind_of
-from otcache._serialization.types import is_declarable
-from otcache.base import Loaded
+from otcache._serialization.declared import is_declarable
 
 Parameter = inspect.Parameter
 
@@ -56,24 +55,6 @@ def _resolve(function: Callable[..., Any], annotation: Any) -> Any:
     except Exception:  # noqa: BLE001  an annotation is any expression, and any of them may fail
         return annotation
     return None if resolved is types.NoneType else resolved
-
-
-def value_type(signature: inspect.Signature) -> Any:
-    """Return the annotation of the cached value if a type in it has to be declared (docs/values.md); else `None`."""
-    annotation = signature.return_annotation
-    if get_origin(annotation) is Annotated:
-        annotation = get_args(annotation)[0]
-    if get_origin(annotation) is Loaded:
-        (annotation,) = get_args(annotation)
-    return annotation if any(map(is_declarable, _classes_in(annotation))) else None
-
-
-def _classes_in(annotation: Any) -> Iterable[type]:
-    origin = get_origin(annotation)
-    if isinstance(annotation, type) and origin is None:
-        yield annotation
-    for argument in () if origin is Literal else get_args(annotation):
-        yield from _classes_in(argument)
 
 
 # --- what an annotation declares ------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from otcache._loading.options import LoadPolicy, Request
 from otcache._loading.single_flight import Flight, SingleFlight
 from otcache._serialization.keys import check_key
 from otcache._serialization.serializer import DecodeError
+from otcache._serialization.types import REGISTRY
 from otcache.base import MISSING, Answer
 from otcache.config import CacheConfig
 from otcache.exceptions import ConfigurationError, LoadTimeout, ValidationError
@@ -69,6 +70,7 @@ class LoadCoordinator:
             check_key(key)
             if not callable(loader):
                 raise ValidationError(f"loader is {loader.__class__.__name__}, which can't be called")
+            REGISTRY.scope(kind)  # refuses what is no type: later, the value would be taken for one that can't be kept
             policy = self._policy.varied(**wanted)
             request = Request(key, loader, policy, kind, self._tiers.check_tags(tags) if tags else (), forced, template)
             return await self._serve(outcome, request)

@@ -16,6 +16,7 @@ from otcache._engine.write_options import WriteOptions
 from otcache._loading.distributed_lock import DistributedLocks, Lease, LockAttempt
 from otcache._loading.options import Request
 from otcache._serialization.fingerprint import Mark
+from otcache._serialization.keys import check_tags
 from otcache.base import Loaded, run_loader
 from otcache.exceptions import LoadTimeout, ValidationError
 from otcache.telemetry._instrumentation.loads import OpenLoad, Span, SpanContext, write_place
@@ -129,11 +130,17 @@ class LoadEnvironment:
 
 
 class _Prepared(NamedTuple):
-    """A loaded value and how to store it; `payload` is `None` if it must not be stored."""
+    """A loaded value and how to store it.
+
+    Attributes:
+        payload: The value in bytes; `None` if it must not be stored.
+        outdates: Whether what is stored must go, although nothing takes its place.
+    """
 
     value: Any
     options: WriteOptions
     payload: bytes | None
+    outdates: bool = False
 
 
 class LoadTask:
@@ -327,7 +334,7 @@ class LoadTask:
         finally:
             is_newest = tiers.inflight.end_load(self.key, token)
         if made.payload is None:
-            if is_newest and not self._is_outdated and not made.options.ttl:
+            if is_newest and not self._is_outdated and made.outdates:
                 await self._remove()
             return LoadResult(made.value, 0.0, self._encoded(made.value))
         mark = made.options.marks.get(self.key)
@@ -348,7 +355,7 @@ class LoadTask:
             with self._reports.inside(run):
                 loaded = await self._call_loader()
                 run.ended, value = clock(), loaded.value
-                return self._prepare(loaded, version, run)
+                return self._prepare_or_refuse(loaded, version, run)
         except BaseException as exc:
             error = exc
             raise
@@ -365,9 +372,18 @@ class LoadTask:
                 raise  # the loader's own
         raise LoadTimeout(f"the load took longer than timeout={self._request.policy.timeout:g} s")
 
+    def _prepare_or_refuse(self, loaded: Loaded[Any], version: int, run: OpenLoad) -> _Prepared:
+        """A value that can't be kept is the callers' all the same: what they asked for is there."""
+        try:
+            return self._prepare(loaded, version, run)
+        except Exception as exc:  # noqa: BLE001  encoding runs the user's types: anything can come out
+            self._reports.refused(run, self._request.template, self._request.loader, exc, self.key)
+            # after a miss there is nothing to remove: a value that is always refused costs no command
+            return _Prepared(loaded.value, WriteOptions(0, version), None, outdates=self.trigger != "miss")
+
     def _prepare(self, loaded: Loaded[Any], version: int, run: OpenLoad) -> _Prepared:
         record, request, policy = self.outcome, self._request, self._request.policy
-        tags = self._env.tiers.check_tags((*request.tags, *loaded.tags))
+        tags = self._env.tiers.check_tags((*request.tags, *check_tags(loaded.tags)))
         reason: WriteReason = "refresh" if self.in_background else "load"
         seconds, duration = self._seconds(loaded, run), run.ended - run.started
         options = WriteOptions(
@@ -375,7 +391,7 @@ class LoadTask:
         )
         record.ttl = seconds
         if not loaded.store or not seconds:
-            return _Prepared(loaded.value, options, None)
+            return _Prepared(loaded.value, options, None, outdates=not seconds)
         record.facts = facts = self._env.probe.with_writer(record, None)
         payload = self._env.tiers.codec.encode(request.key, loaded.value, options, request.kind, facts).payload
         marks = self._env.tiers.shared.marks({request.key: loaded.value}, request.template)

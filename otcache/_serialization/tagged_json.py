@@ -18,13 +18,16 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from otcache._serialization import foreign
+from otcache._serialization.declared import Declared
 from otcache._serialization.plain_json import MAX_CONTAINERS, MAX_DEPTH
-from otcache._serialization.types import Declared, Scope, refusal, same
+from otcache._serialization.types import Scope, refusal
 from otcache.exceptions import DecodeError, ValidationError
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 _DICT: Final = "!d"
 _DECLARED: Final = "!o"
+_FOREIGN: Final = "!p"
 
 
 def dumps(value: Any, scope: Scope) -> bytes:
@@ -34,7 +37,10 @@ def dumps(value: Any, scope: Scope) -> bytes:
         ValidationError: It holds something of a type that is neither built in nor declared, is nested deeper than
             100 levels (a container that holds itself is), or has more than 2 000 000 containers.
     """
-    return orjson.dumps(_tree(value, scope))
+    try:
+        return orjson.dumps(_tree(value, scope))
+    except TypeError:  # an attribute whose name is no text
+        raise ValidationError("an object with an attribute that no code can name can't be cached") from None
 
 
 def loads(body: bytes, scope: Scope) -> Any:
@@ -55,8 +61,14 @@ def canonical(value: Any, scope: Scope) -> bytes:
 def _tree(value: Any, scope: Scope) -> Any:
     try:
         return _Writer(scope).tree(value, 0)
+    except ValidationError:
+        raise
     except RecursionError:
         raise ValidationError("the value is nested too deep for the stack that is left") from None
+    except Exception as exc:  # noqa: BLE001  a time zone without its file, a container that changes meanwhile
+        raise ValidationError(
+            f"a value of type {type(value).__qualname__} can't be read: {type(exc).__name__}"
+        ) from None
 
 
 def _sorted(node: Any) -> Any:
@@ -110,37 +122,50 @@ class _Writer:
         if tag is not None:
             parts = [self.tree(part, depth) for part in value]
             return {tag: parts} if tag else parts
-        row = self._scope.by_type.get(kind)
+        row = self._scope.of_type(kind)
         if row is None:
             raise refusal(kind)
-        return {_DECLARED: [row.name, self._declared(row, value, depth)]}
+        parts = self._record(row, value, depth) if row.is_record else [self.tree(_dumped(row, value), depth)]
+        return {_DECLARED: [row.name, row.shape, *parts]}
 
     def _dict(self, value: dict[Any, Any], depth: int) -> Any:
         if set(map(type, value)) <= {str} and not _is_tag(value) and _is_utf8("".join(value)):
             return {key: self.tree(part, depth) for key, part in value.items()}
         return {_DICT: [self.tree(part, depth) for pair in value.items() for part in pair]}
 
-    def _declared(self, row: Declared, value: Any, depth: int) -> Any:
-        refusals = []
-        for dump in row.dumps:
-            try:
-                return self._dumped(row, dump, value, depth)
-            except ValidationError as exc:
-                refusals.append((exc.message, exc.context))
-        raise ValidationError(*refusals[0])  # of the most faithful way: it names what to declare
+    def _record(self, row: Declared, value: Any, depth: int) -> list[Any]:
+        """Its attributes, and what its slots hold; a refusal names the attribute."""
+        held, slotted = _dumped(row, value)
+        parts = [{name: self._attribute(row, name, part, depth) for name, part in held.items()}]
+        if slotted:
+            parts.append({name: self._attribute(row, name, part, depth) for name, part in slotted.items()})
+        return parts
 
-    def _dumped(self, row: Declared, dump: Callable[[Any], Any], value: Any, depth: int) -> Any:
-        name = row.cls.__qualname__
+    def _attribute(self, row: Declared, name: str, value: Any, depth: int) -> Any:
         try:
-            tree = self.tree(dump(value), depth)
-            kept = not row.verify or same(row.load(_Reader(self._scope).value(tree)), value)
-        except ValidationError:
-            raise
-        except Exception as exc:  # noqa: BLE001  runs the user's type: anything can come out
-            raise ValidationError(f"a value of type {name} can't be read: {type(exc).__name__}") from None
-        if not kept:
-            raise ValidationError(f"{name}: model_validate does not make an equal value of model_dump's")
-        return tree
+            return self.tree(value, depth)
+        except ValidationError as exc:
+            data = foreign.written(row, name, value)
+            if data is not None:
+                return {_FOREIGN: [row.name, name, self.tree(data, depth)]}
+            if "field" in exc.context:  # of an attribute deeper inside
+                raise
+            shown = _SHOWN.get(name)
+            field = f"{row.cls.__qualname__}.{name}" if shown is None else f"{shown} of {row.cls.__qualname__}"
+            raise ValidationError(f"{field}: {exc.message}", {**exc.context, "field": field}) from None
+
+
+_SHOWN: Final = {"+private": "a private attribute", "+extra": "an extra field"}
+
+
+def _dumped(row: Declared, value: Any) -> Any:
+    try:
+        return row.dump(value)
+    except ValidationError:
+        raise
+    except Exception as exc:  # noqa: BLE001  runs the user's type: anything can come out
+        name = row.cls.__qualname__
+        raise ValidationError(f"a value of type {name} can't be read: {type(exc).__name__}") from None
 
 
 class _Reader:
@@ -168,16 +193,29 @@ class _Reader:
             raise DecodeError("the body of a tag is no list")
         if tag == _DECLARED:
             return self._declared(*body)
+        if tag == _FOREIGN:
+            return self._foreign(*body)
         parts = [self.value(part) for part in body]
         if tag == _DICT:
             return dict(zip(parts[::2], parts[1::2], strict=True))
         return _SEQUENCES[tag](parts)
 
-    def _declared(self, name: str, node: Any) -> Any:
-        row = self._scope.by_name.get(name)
+    def _declared(self, name: str, shape: str, *nodes: Any) -> Any:
+        row = self._scope.of_name(name)
         if row is None:
             raise DecodeError("the payload names a type that is not declared here")
-        return row.load(self.value(node))
+        if row.shape != shape:
+            raise DecodeError("the fields or the version of a declared type have changed")
+        if not row.is_record:
+            return row.load(self.value(*nodes))
+        held, *slotted = ({key: self.value(part) for key, part in node.items()} for node in nodes)
+        return row.load((held, slotted[0] if slotted else {}))
+
+    def _foreign(self, name: str, field: str, node: Any) -> Any:
+        row = self._scope.of_name(name)
+        if row is None:
+            raise DecodeError("the payload names a type that is not declared here")
+        return foreign.read(row, field, self.value(node))
 
 
 # --- scalars ----------------------------------------------------------------------------------------

@@ -113,6 +113,7 @@ class AlertThresholds:
     stampede_callers: float = _row(10.0, Range("", 0.1, 1e6), "Waiters per load.")
     coalesce_timeout_share: float = _row(0.05, SHARE, "Waiters that time out before the load ends.")
     load_error_share: float = _row(0.05, SHARE, "Loads that fail.", "load_error_warning")
+    refused_share: float = _row(0.01, SHARE, "Loads whose value can't be kept.")
     load_factor: float = _row(2.0, FACTOR, "Mean duration of a load, as a multiple of its own past.")
     load_duration_floor: float = _row(0.05, Range("s", 0, 3600), "Loads up to this mean duration aren't judged.")
     stale_share: float = _row(0.05, SHARE, "Lookups answered stale because loads fail or are slow.", "stale_warning")

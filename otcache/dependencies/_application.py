@@ -67,10 +67,11 @@ def add_health_route(app: FastAPI, path: str, health_of_cache: Callable[..., Any
 
 
 _SHOWN: Final = {
+    422: "the cache refused an argument or a value; the log says more",
     500: "the cache is not configured correctly; the log says more",
     503: "the cache is not available",
 }
-"""What a client reads of errors that are not its own: hosts and options are for the log."""
+"""What a client reads: hosts, options, and the names of modules and classes are for the log."""
 
 
 async def answer_error(request: Request, exc: Exception) -> JSONResponse:
@@ -78,9 +79,9 @@ async def answer_error(request: Request, exc: Exception) -> JSONResponse:
     if not isinstance(request, Request) or not isinstance(exc, CacheError):
         raise exc  # a websocket has no response to give
     status = get_http_status_for_exception(exc)
-    if status >= 500:
-        log.error("%s %s answered %d: %s", request.method, _route_of(request), status, exc.message)
-    return JSONResponse({"detail": _SHOWN.get(status, exc.message), "type": type(exc).__name__}, status)
+    level = logging.WARNING if status < 500 else logging.ERROR
+    log.log(level, "%s %s answered %d: %s", request.method, _route_of(request), status, exc.message)
+    return JSONResponse({"detail": _SHOWN[status], "type": type(exc).__name__}, status)
 
 
 def _route_of(request: Request) -> str:

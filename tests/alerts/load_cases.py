@@ -25,6 +25,11 @@ def loaded(*segments: Segment, error: str = "", restart: float | None = None) ->
     return grows(catalog.LOADS, labels, *segments, restart=restart)
 
 
+def refused(*segments: Segment) -> Series:
+    """Loaded values of the cache `web` that can't be kept."""
+    return grows(catalog.WRITES, {CACHE: "web", catalog.TIER: "none", catalog.WRITE_REASON: "refused"}, *segments)
+
+
 def took(*segments: tuple[float, float, float], error: str = "", restart: float | None = None) -> Iterator[Series]:
     """Durations of loads: per second, seconds each, for how many minutes."""
     labels = {CACHE: "web", TRIGGER: "miss", **({ERROR_TYPE: error} if error else {})}
@@ -83,6 +88,7 @@ def healthy_loads(per_second: float, minutes: float, restart: float | None = Non
     return (
         loaded((per_second * 0.1, minutes), restart=restart), loaded((0, minutes), error=AWAY),
         *took((per_second * 0.1, 0.2, minutes), restart=restart),
+        refused((0, minutes)),
         waited("value", (per_second * 0.1, minutes), restart=restart), waited("timeout", (0, minutes)),
         *component("backplane", ("available", minutes)), emptied((0, minutes)),
         *heard(per_second * 0.2, minutes, restart=restart),
@@ -102,6 +108,8 @@ QUIET: Final = (
          (loaded((0.02, HOUR)), loaded((0.02, HOUR), error=AWAY), waited("timeout", (0.04, HOUR))), HOUR),
     Case("one failed load of fifty fires nothing",
          (loaded((0.98, HOUR)), loaded((0.02, HOUR), error=AWAY)), HOUR),
+    Case("a value that can't be kept once in a while fires nothing",
+         (loaded((1, HOUR)), refused((0.005, HOUR))), HOUR),
     Case("loaders that fail for some minutes fire nothing",
          (loaded((1, HOUR)), loaded((0, 30), (1, 4), (0, 26), error=AWAY)), HOUR),
     Case("a loader that was always slow fires nothing", tuple(took((1, 5.0, PAST + HOUR))), PAST + HOUR, step=5),
@@ -139,6 +147,11 @@ LOUD: Final = (
          (called("hit", (10, HOUR)), called("error", (90, HOUR), error=LATE), loaded((0.9, HOUR)),
           loaded((0.1, HOUR), error=LATE)), HOUR,
          (Firing("OtcacheLoaderErrors", LOADER_ERRORS.format("10%"), WEB),)),
+    Case("loaded values that can't be kept fire a warning",
+         (loaded((1, HOUR)), refused((0.5, HOUR))), HOUR,
+         (Firing("OtcacheValuesRefused",
+                 "50% of the loads of cache web in shop bring a value that can't be kept, so every call loads it. Look "
+                 "for the event otcache.value.refused, which names key and reason.", WEB),)),
     Case("errors of the cache itself still call somebody, beside failing loaders",
          (called("hit", (98, HOUR)), called("error", (2, HOUR), error="TypeError"),
           called("error", (0.3, HOUR), error=AWAY), loaded((9, HOUR)), loaded((0.1, HOUR), error=AWAY)), HOUR,

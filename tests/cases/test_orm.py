@@ -14,7 +14,7 @@ from sqlmodel import Field, Relationship, Session, SQLModel, create_engine
 from otcache import InMemoryCache, cached
 from otcache.exceptions import ConfigurationError, ValidationError
 from tests.cases.conftest import Make
-from tests.cases.expected import fails_until, unless_refused
+from tests.cases.expected import unless_refused
 
 
 class Team(SQLModel, table=True):
@@ -42,7 +42,6 @@ def engine() -> Iterator[Engine]:
 
 
 # long2ice/fastapi-cache #420
-@fails_until(12, "an entity is stored without what belongs to it, and nothing says so")
 async def test_an_entity_comes_back_whole_or_is_refused(make: Make, engine: Engine) -> None:
     here, there = make(), make()
     with Session(engine) as session:
@@ -60,7 +59,6 @@ async def test_an_entity_comes_back_whole_or_is_refused(make: Make, engine: Engi
 
 
 @pytest.mark.parametrize("l1", [True, False], ids=["memory", "redis"])
-@fails_until(12, "an entity of one request's session is handed to the next request")
 async def test_a_request_can_use_an_entity_that_an_earlier_one_has_loaded(make: Make, engine: Engine, l1: bool) -> None:
     cache = InMemoryCache(name="orm") if l1 else make(enable_l1_cache=False)
 

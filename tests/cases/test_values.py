@@ -15,7 +15,7 @@ from otcache import CacheInterface, GenericRedisCache, cached, get_cache_service
 from otcache.exceptions import ConfigurationError, ValidationError
 from tests.cases.applications import application, asking
 from tests.cases.conftest import Make
-from tests.cases.expected import fails_until, outcome
+from tests.cases.expected import outcome
 
 # --- models ---------------------------------------------------------------------------------------------
 
@@ -26,7 +26,6 @@ class Patch(BaseModel):
 
 
 # BerriAI/litellm #32207, pydantic/pydantic #10574, #11312
-@fails_until(12, "a model comes back from Redis with all its fields set, and nothing says so")
 async def test_a_model_keeps_which_fields_were_set_or_is_refused(make: Make) -> None:
     here, there = make(), make()
     try:
@@ -72,7 +71,6 @@ async def page(number: int) -> Page[int]:
 
 # long2ice/fastapi-cache #131, #236
 @pytest.mark.parametrize("function", [users, admin, page], ids=["alias", "new type", "generic dataclass"])
-@fails_until(12, "a return type that is an alias, a new type or a generic dataclass makes each call raise")
 async def test_a_return_type_may_be_an_alias(cache: GenericRedisCache, function: Callable[[int], Any]) -> None:
     kept = cached("by:{number}", cache=cache)(function)
 
@@ -88,7 +86,6 @@ class Handle:
     number = 7
 
 
-@fails_until(12, "a load fails for everybody because its value can't be kept")
 async def test_a_load_gives_its_value_though_it_cannot_be_kept(cache: GenericRedisCache) -> None:
     handle = Handle()
 
@@ -102,7 +99,6 @@ async def keep(cache: Annotated[CacheInterface, Depends(get_cache_service)]) -> 
     await cache.set("handle", Handle())
 
 
-@fails_until(12, "a client is told the module and the class of a value that can't be kept")
 def test_a_client_learns_nothing_of_our_classes() -> None:
     app = application()
     app.get("/keep")(keep)

@@ -205,7 +205,7 @@ def test_a_health_path_that_is_taken_is_refused_and_none_adds_no_route() -> None
 
 
 RAISED = {
-    "validation": (ValidationError("default_ttl=-1 is outside 0..31536000 s"), 422),
+    "validation": (ValidationError("a value of type shop.models.User can't be cached: hunter2"), 422),
     "configuration": (ConfigurationError("OTCACHE_REDIS_URL: no host in redis://:***@", {"secret": "hunter2"}), 500),
     "infrastructure": (InfrastructureError("redis://10.0.0.7 is away", {"redis_url": "redis://10.0.0.7"}), 503),
 }
@@ -225,7 +225,7 @@ def test_errors_are_answered_with_their_status_and_tell_a_client_nothing_interna
         answer = client.get("/raise")
 
     assert (answer.status_code, answer.json()["type"]) == (status, type(error).__name__)
-    assert (error.message in answer.text) is (status == 422)
+    assert error.message not in answer.text
     assert "hunter2" not in answer.text
 
 

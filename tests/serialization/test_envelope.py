@@ -71,7 +71,7 @@ GOLDEN = [
     (time(1, tzinfo=timezone(timedelta(hours=1), "X")), b'\x02\x00{"!ti":["01:00:00",0,[3600000000,"X"]]}'),
     (date(2026, 1, 2), b'\x02\x00{"!da":"2026-01-02"}'),
     (timedelta(1, 2, 3), b'\x02\x00{"!td":[1,2,3]}'),
-    (Golden(1), b'\x02\x00{"!o":["golden",{"a":1}]}'),
+    (Golden(1), b'\x02\x00{"!o":["golden","oYv6lsPr",{"a":1}]}'),
 ]
 
 

@@ -12,7 +12,7 @@ from enum import Enum, Flag, IntEnum, IntFlag, StrEnum
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl, PrivateAttr, SecretStr, field_validator
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, SecretStr
 
 from otcache._serialization.serializer import DecodeError, Serializer, register_type
 from otcache._serialization.types import Registry
@@ -177,32 +177,6 @@ def test_a_model_keeps_what_it_does_not_describe(value: Any) -> None:
     assert type(returned.value) is type(value)
 
 
-class Duck:
-    """A model by its methods only, as those of Pydantic before 2.11 are: no `by_name`."""
-
-    def __init__(self, size: object) -> None:
-        self.size = size
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Duck) and self.size == other.size
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def model_dump(self, *, by_alias: bool, **options: Any) -> dict[str, object]:
-        return {"Size" if by_alias else "size": self.size}
-
-    @classmethod
-    def model_validate(cls, data: dict[str, object]) -> Duck:
-        return cls(data["Size"])
-
-
-@pytest.mark.parametrize("size", [1, (1, b"x")])
-def test_a_model_of_an_older_pydantic_is_read_by_its_aliases(size: object) -> None:
-    payload = write([Duck(size)], Duck)
-
-    assert read(payload, Duck) == [Duck(size)]
-
-
 def test_nan_in_a_model_is_kept() -> None:
     assert math.isnan(read(write(Loose(value=math.nan))).value)
 
@@ -216,43 +190,12 @@ class Sealed(BaseModel):
     password: SecretStr
 
 
-@register_type
-class Private(BaseModel):
-    _count: int = PrivateAttr(default=0)
-
-
-@register_type
-class Hidden(BaseModel):
-    shown: int
-    kept: int = Field(default=0, exclude=True)
-
-
-@register_type
-class Drifting(BaseModel):
-    size: int
-
-    @field_validator("size")
-    @classmethod
-    def grow(cls, size: int) -> int:
-        return size + 1
-
-
-def _counted() -> Private:
-    private = Private()
-    private._count = 3
-    return private
-
-
 @pytest.mark.parametrize(
     ("value", "name"),
     [
-        (Sealed(password=SecretStr("hunter2")), "SecretStr"),
-        (_counted(), "Private"),
-        (Hidden(shown=1, kept=7), "Hidden"),
-        (Drifting(size=1), "Drifting"),
+        (Sealed(password=SecretStr("hunter2")), r"^Sealed\.password: .*SecretStr"),
         (Loose(value=Unlisted.ONE), r"register_type\(Unlisted\)"),
         (Loose(value=Colour), "EnumType|EnumMeta"),
-        (Loose.model_construct(value=Loose(value=1)), "Loose"),
     ],
 )
 def test_a_model_that_would_come_back_different_is_refused(value: BaseModel, name: str) -> None:
@@ -361,8 +304,10 @@ def test_a_module_that_is_loaded_again_replaces_its_own_type() -> None:
     registry.add(new, None)
 
     scope = registry.scope()
-    assert [row.cls for row in scope.by_name.values()] == [new]
-    assert list(scope.by_type) == [new]
+    found = scope.of_name(f"{new.__module__}.{new.__qualname__}")
+    assert found is not None
+    assert found.cls is new
+    assert scope.of_type(old) is None
 
 
 def test_a_type_for_one_call_must_not_take_a_declared_name() -> None:
@@ -382,20 +327,8 @@ def test_a_dataclass_whose_fields_have_changed_is_not_read(fields: tuple[str, ..
     old = _version("a", "b")
     payload = write(old(1, 2), old)
 
-    with pytest.raises(DecodeError, match="fields of a dataclass"):
+    with pytest.raises(DecodeError, match="fields or the version"):
         read(payload, _version(*fields))
-
-
-def _shape(**fields: Any) -> type[BaseModel]:
-    return type("Shape", (BaseModel,), {"__annotations__": fields, "__module__": __name__, "__qualname__": "Shape"})
-
-
-def test_a_model_that_has_changed_is_validated_again() -> None:
-    old = _shape(a=int)
-    payload = write(old(a=1), old)
-
-    with pytest.raises(DecodeError, match="ValidationError"):
-        read(payload, _shape(a=int, b=int))
 
 
 def test_a_dataclass_on_a_built_in_type_is_refused() -> None:
@@ -428,12 +361,15 @@ def test_subclasses_of_a_declared_type_are_not_covered() -> None:
 
 
 def test_a_type_that_raises_when_it_is_read_is_refused_without_its_message() -> None:
-    class Broken(BaseModel):
-        def model_dump(self, **options: Any) -> Any:
+    class Broken(Enum):
+        ONE = 1
+
+        @property
+        def name(self) -> Any:
             raise RuntimeError("hunter2")
 
     with pytest.raises(ValidationError, match="Broken can't be read: RuntimeError") as refused:
-        write(Broken(), Broken)
+        write(Broken.ONE, Broken)
 
     assert "hunter2" not in str(refused.value)
 

@@ -228,7 +228,7 @@ UNREACHABLE: Final[dict[Fact, str]] = {
     **_never(catalog.LOOKUPS, catalog.TIER, "loader", "what had to be loaded is a miss"),
     **_never(catalog.EVICTIONS, catalog.TIER, "loader", "it keeps nothing"),
     **{fact: "it is the application's own" for row in _JUDGED for fact in _never(row, catalog.TIER, "loader", "")},
-    **_never(catalog.WRITES, catalog.TIER, "none loader", "what no tier stored is no write"),
+    **_never(catalog.WRITES, catalog.TIER, "loader", "it keeps nothing"),
     **_never(catalog.EVICTIONS, catalog.TIER, "l2 none", "what Redis evicts it does not tell"),
     **_never(catalog.OPERATION_SPAN, catalog.MISS_REASON, "none", "a span has the attribute only where it missed"),
     **_never(

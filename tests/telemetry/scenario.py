@@ -212,6 +212,8 @@ async def loads(stage: Stage) -> None:
             await cache.get_or_set("k", load)
             await until(lambda: not loads_under_way(cache))
     await cache.get_or_set("k", Load(AWAY), soft_timeout=PATIENT)
+    for template in (None, "odd:{id}"):
+        await cache.get_or_set("odd", object, template=template)
     await _patience(cache)
 
 

@@ -54,6 +54,7 @@ otcache.telemetry.dropped traces recording_error
 otcache.writes c l1 load
 otcache.writes c l1 refresh
 otcache.writes c l1 set
+otcache.writes c none refused
 """
 WITH_REDIS = """
 otcache.backplane.messages redis publish key

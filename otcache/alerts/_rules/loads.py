@@ -55,6 +55,22 @@ def _errors(q: Query) -> Iterator[Alert]:
 
 
 @ALERTS.add
+def _refused(q: Query) -> Iterator[Alert]:
+    refused = q.rate(catalog.WRITES, _SHORT, one_of(catalog.WRITE_REASON, "refused"), by=(CACHE,))
+    every = q.rate(LOADS, _SHORT, by=(CACHE,))
+    yield Alert(
+        "OtcacheValuesRefused",
+        "warning",
+        "otcache-cache",
+        f"{share(refused, every, q.parameters.load_floor)}\n> {number(q.parameters.refused_share)}",
+        10 * MINUTE,
+        "Loaded values can't be kept.",
+        f"{SHARE} of the loads of cache {its(CACHE)} in {its(JOB)} bring a value that can't be kept, so every call "
+        "loads it. Look for the event otcache.value.refused, which names key and reason.",
+    )
+
+
+@ALERTS.add
 def _slow(q: Query) -> Iterator[Alert]:
     mean, factor = _mean(q), number(q.parameters.load_factor)
     yield Alert(

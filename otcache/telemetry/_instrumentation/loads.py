@@ -30,6 +30,8 @@ from otcache.telemetry.record import LoadFacts, Outcome
 
 MANY: Final = 50
 """Waiters of one load from which on an event reports a stampede."""
+REFUSED: Final = 1000
+"""Most key templates whose refusal is told; of more, only the counter tells."""
 _PLACE: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
@@ -54,6 +56,7 @@ class LoadReports:
     def __init__(self, signals: Signals) -> None:
         self._signals = signals
         self._name = signals.name
+        self._refused: set[str] = set()  # key templates whose refusal has been told
 
     # --- one run ------------------------------------------------------------------------------------
 
@@ -113,6 +116,24 @@ class LoadReports:
         body = f"cache {self._name}: the loader {what} ({load.trigger})"
         context = context_of(load.span)
         self._signals.events.emit(catalog.LOADER_EXCEPTION, body, facts, exception=error, context=context, key=key)
+
+    def refused(
+        self, load: OpenLoad, template: str | None, loader: Callable[..., Any], error: Exception, key: str
+    ) -> None:
+        """The callers get a loaded value that can't be kept. Told once per key template, or loader; counted each time.
+
+        The `key` must not be shown.
+        """
+        self._signals.count(catalog.WRITES, "none", "refused")
+        shape = function_name(loader) if template is None else template
+        if shape in self._refused or len(self._refused) >= REFUSED:
+            return
+        self._refused.add(shape)
+        facts = {catalog.CACHE.name: self._name}
+        facts[catalog.LOADER.name if template is None else catalog.KEY_TEMPLATE.name] = shape
+        body = f"cache {self._name}: a loaded value can't be kept, so every call loads it"
+        context = context_of(load.span)
+        self._signals.events.emit(catalog.VALUE_REFUSED, body, facts, exception=error, context=context, key=key)
 
     # --- spans --------------------------------------------------------------------------------------
 

@@ -20,8 +20,10 @@ LOOKUPS = Instrument("otcache.lookups", "counter", "{lookup}",
     (a.STALE_REASON,), present="always",
     zero=(("miss", "none", ("absent", "expired", "backend_unavailable")), ("stale", ("l1", "l2"), "none", EACH)),
     zero_l2=(("hit", "l2", "none"),))  # fmt: skip
-WRITES = Instrument("otcache.writes", "counter", "{entry}", "Entries stored, per tier; l2 only after the server's OK.",
-    (a.CACHE, a.TIER, a.WRITE_REASON), present="always", zero=(("l1", ("set", "load", "refresh")),),
+WRITES = Instrument("otcache.writes", "counter", "{entry}", "Entries stored, per tier; l2 only after the "
+    "server's OK, none for a loaded value that can't be kept.",
+    (a.CACHE, a.TIER, a.WRITE_REASON), present="always",
+    zero=(("l1", ("set", "load", "refresh")), ("none", "refused")),
     zero_l2=(("l1", "backfill"), ("l2", "set")))  # fmt: skip
 EVICTIONS = Instrument("otcache.evictions", "counter", "{entry}",
     "Entries removed from L1 without the application asking.", (a.CACHE, a.TIER, a.EVICTION_REASON), present="always",

@@ -15,7 +15,7 @@ MissReason = Literal[
     "none", "absent", "expired", "evicted", "deleted", "invalidated", "decode_error", "backend_unavailable", "changed"
 ]  # fmt: skip
 LoadTrigger = Literal["miss", "revalidate", "eager", "forced"]
-WriteReason = Literal["set", "backfill", "load", "refresh"]
+WriteReason = Literal["set", "backfill", "load", "refresh", "refused"]
 CoalesceScope = Literal["process", "distributed"]
 CoalesceOutcome = Literal["value", "stale", "timeout", "error", "cancelled"]
 CoalesceRole = Literal["leader", "waiter"]
