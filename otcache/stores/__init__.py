@@ -4,6 +4,7 @@ from otcache._serialization.envelope import with_expiry
 from otcache._serialization.patterns import glob_matcher
 from otcache._serialization.wire import WIRE_VERSION
 from otcache.stores.base import (
+    Announcements,
     Backend,
     ByteStore,
     ChangeChannel,
@@ -22,6 +23,7 @@ from otcache.stores.registry import check_url, open_store, register_store
 
 __all__ = [
     "WIRE_VERSION",
+    "Announcements",
     "Backend",
     "ByteStore",
     "ChangeChannel",
