@@ -157,7 +157,7 @@ class Neighbours:
         self._pause = max(REPEAT, int(pause * 1e9))
         self._asks = self._hears = hears
         self._due_at = 0
-        self._refused = False
+        self._is_mute = self._unknown = False
         self._known: dict[Neighbour, _Heard] = {}
         self._told: set[tuple[str, str]] = set()
         if hears:
@@ -168,12 +168,12 @@ class Neighbours:
 
     def begin(self) -> None:
         """Announce this cache with the next heartbeat, and ask who else is there."""
-        self._asks, self._due_at, self._refused = True, 0, False
+        self._asks, self._due_at, self._is_mute = True, 0, False
 
     @property
     def is_due(self) -> bool:
         """Whether there is something to tell now."""
-        return clock() >= self._due_at and not self._refused
+        return clock() >= self._due_at and not self._is_mute
 
     async def tell(self) -> None:
         """Announce this cache; a server that does not answer is told again later, one that forbids it is not."""
@@ -184,6 +184,7 @@ class Neighbours:
         except StoreError as exc:
             self._asks, self._due_at = asks, clock() + self._pause
             if exc.error_type == "NOPERM":
+                self._is_mute = True
                 self.refused(exc)
 
     def _next(self) -> int:
@@ -192,8 +193,8 @@ class Neighbours:
 
     def refused(self, _: StoreError) -> None:
         """The server does not allow announcements: neighbours stay unknown, and all else goes on."""
-        if not self._refused:
-            self._refused = True
+        if not self._unknown:
+            self._unknown = True
             self._report.neighbours_unknown()
 
     # --- hearing ------------------------------------------------------------------------------------
