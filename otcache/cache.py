@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from otcache._engine.invalidation_log import EVERYTHING, prefix_target, tag_target
+from otcache._engine.neighbours import Neighbours
 from otcache._engine.tiers import Tiers
 from otcache._engine.write_options import WriteOptions
 from otcache._loading.coordinator import LoadCoordinator
@@ -528,6 +529,11 @@ class Cache(CacheInterface):
                 "error": error,
             }
         return tiers
+
+    @property
+    def neighbours(self) -> Neighbours | None:
+        """Who else has a cache of this name on the database of L2, as far as it can tell."""
+        return None if self._l2 is None else self._l2.neighbours
 
     def count_response(self, route: str, result: ResponseResult) -> None:
         """Count an HTTP response that this cache has decided on (`otcache.http`)."""

@@ -17,6 +17,7 @@ from otcache._concurrency.tasks import cancel, quiet
 from otcache._engine.invalidation_log import InvalidationLog
 from otcache._engine.l1 import L1
 from otcache._engine.messages import Message, Messages
+from otcache._engine.neighbours import Neighbours
 from otcache.exceptions import StoreError
 from otcache.stores.base import ChangeChannel, Subscription
 from otcache.telemetry import catalog
@@ -42,6 +43,7 @@ class Backplane:
         log: Invalidations that this process knows.
         l1: The copies that the messages are about.
         probe: What it reports through.
+        neighbours: What is announced with a heartbeat; `None` for nothing.
         max_staleness: Seconds that L1 may lag behind the newest acknowledged write.
 
     Attributes:
@@ -55,10 +57,12 @@ class Backplane:
         log: InvalidationLog,
         l1: L1,
         probe: Probe,
+        neighbours: Neighbours | None = None,
         *,
         max_staleness: float,
     ) -> None:
         self.is_open = False
+        self._neighbours = neighbours
         self._channel = channel
         self._messages = messages
         self._log = log
@@ -202,6 +206,8 @@ class Backplane:
             if self._heard_before:
                 self._report.applied("all", "backplane")
             self._heard_before = True
+            if self._neighbours is not None:
+                self._neighbours.begin()
             await self._heartbeat(subscription, catch_up)
             self._up()
         finally:
@@ -236,6 +242,9 @@ class Backplane:
         await catch_up()
         self._lease_ends = began + self._lease
         self._l1.renew_lease(self._lease_ends)
+        if self._neighbours is not None and self._neighbours.is_due:
+            with suppress(StoreError):  # it says nothing of the connection that messages come on
+                await self._bounded(self._neighbours.tell)
 
     async def _bounded(self, function: Callable[[], Awaitable[None]]) -> None:
         try:

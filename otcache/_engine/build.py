@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from otcache._engine.backplane import Backplane
+from otcache._engine.backplane import BEATS, Backplane
 from otcache._engine.changes import Changes
 from otcache._engine.codec import EntryCodec
 from otcache._engine.inflight import Inflight
@@ -13,10 +13,12 @@ from otcache._engine.invalidation_log import InvalidationLog
 from otcache._engine.l1 import L1
 from otcache._engine.l2 import L2, Limits
 from otcache._engine.messages import Messages
+from otcache._engine.neighbours import Neighbour, Neighbours
 from otcache._engine.shared_objects import SharedObjects
 from otcache._engine.tiers import Tiers
 from otcache._serialization.serializer import Place, Serializer
 from otcache.config import CacheConfig
+from otcache.config.namespace import key_space
 from otcache.config.sources import from_options
 from otcache.stores.base import Backend
 from otcache.stores.memory import MemoryStore
@@ -76,10 +78,12 @@ def make_tiers(config: CacheConfig, probe: Probe, *, with_l1: bool, with_l2: boo
 def _make_l2(config: CacheConfig, probe: Probe, backend: Backend, log: InvalidationLog, l1: L1) -> L2:
     probe.signals.with_l2()
     messages = backplane = None
+    neighbours = _make_neighbours(config, probe, backend)
     if backend.channel is not None:
         messages = Messages(backend.store.clock.now_ms, probe.coherence.published if config.coherence else _ignore)
         if config.coherence:
-            backplane = Backplane(backend.channel, messages, log, l1, probe, max_staleness=config.max_staleness)
+            listened = backend.channel, messages, log, l1, probe, neighbours
+            backplane = Backplane(*listened, max_staleness=config.max_staleness)
     limits = Limits(
         timeout=config.timeout,
         failures=config.breaker_failures,
@@ -89,7 +93,15 @@ def _make_l2(config: CacheConfig, probe: Probe, backend: Backend, log: Invalidat
         version_limit=config.stamp_limit,
         version_age=config.max_staleness,
     )
-    return L2(backend, log, l1.invalidated_elsewhere, messages, backplane, probe, limits)
+    return L2(backend, log, l1.invalidated_elsewhere, messages, backplane, probe, limits, neighbours)
+
+
+def _make_neighbours(config: CacheConfig, probe: Probe, backend: Backend) -> Neighbours | None:
+    if backend.announcements is None:
+        return None
+    hears = config.coherence and backend.channel is not None
+    pause = config.max_staleness / BEATS
+    return Neighbours(Neighbour.of(config), backend.announcements, probe, pause=pause, hears=hears)
 
 
 def _serializer(config: CacheConfig) -> Serializer:
@@ -97,7 +109,7 @@ def _serializer(config: CacheConfig) -> Serializer:
         threshold=config.compression_threshold,
         level=config.compression_level,
         algorithm=config.compression,
-        place=Place(config.entry_prefix, config.name),
+        place=Place(key_space(config), config.name),
         signing_secret=config.signing_secret,
         encryption_keys=config.encryption_keys,
     )

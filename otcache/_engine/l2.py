@@ -28,6 +28,7 @@ from otcache._engine.commands import (
 )
 from otcache._engine.invalidation_log import InvalidationLog
 from otcache._engine.messages import Messages
+from otcache._engine.neighbours import Neighbours
 from otcache._engine.read_batching import ReadBatcher
 from otcache._engine.recovery import Recovery
 from otcache._engine.resilience import END, Resilience, degraded_reason
@@ -72,6 +73,7 @@ class L2:
         backplane: Hears other processes; `None` if it is off: then only invalidations are published.
         probe: What it reports through.
         limits: Its numbers.
+        neighbours: Who else has a cache of this name; `None` if the store can't tell.
 
     Attributes:
         breaker: The circuit breaker.
@@ -87,8 +89,10 @@ class L2:
         backplane: Backplane | None,
         probe: Probe,
         limits: Limits,
+        neighbours: Neighbours | None = None,
     ) -> None:
         self.backend, self.store, self.log = backend, backend.store, log
+        self.neighbours = neighbours
         self.backplane = backplane
         self._message = messages.keys_changed if messages is not None and backplane is not None else None
         self._probe = probe
@@ -99,6 +103,7 @@ class L2:
             probe,
             moved=self._moved,
             attempt=self._attempt,
+            sync=self._sync,
             invalidated=invalidated,
             message=self._message,
             head=messages.invalidated if messages is not None else None,
@@ -328,8 +333,14 @@ class L2:
 
     async def _reach(self) -> None:
         await self._guard.call(None, PING, self.store.ping)
-        await self._guard.call(None, CLOCK, self.store.clock.sync)
+        await self._guard.call(None, CLOCK, self._sync)
         self._recovery.clock_learnt()
+
+    async def _sync(self) -> None:
+        """Learn the store's clock; a cache that has no heartbeats announces itself with it."""
+        await self.store.clock.sync()
+        if self.backplane is None and self.neighbours is not None and self.neighbours.is_due:
+            await self.neighbours.tell()
 
     async def _attempt(self) -> None:
         """The probe of an open breaker: prove that the store answers, and repair it before anything is read."""
@@ -357,7 +368,9 @@ class L2:
 
     async def close(self) -> None:
         """End the background tasks and close every connection."""
-        self._probe.metrics.forget(self)
+        for part in (self, self.neighbours):
+            if part is not None:
+                self._probe.metrics.forget(part)
         if self.backplane is not None:
             await self.backplane.close()
         await self._recovery.close()

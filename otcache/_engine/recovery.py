@@ -38,6 +38,7 @@ class Recovery:
         log: The invalidations that this process knows.
         probe: What it reports through.
         moved: Called with the state that the breaker left and the one that it entered.
+        sync: Learns the store's clock.
         attempt: Proves in the background that the store answers, and repairs it. Raises `StoreError` if not.
         invalidated: Called with the targets of invalidations that are new here.
         message: Makes the message of a removal; `None` publishes nothing.
@@ -59,6 +60,7 @@ class Recovery:
         log: InvalidationLog,
         probe: Probe,
         moved: Callable[[State, State], None],
+        sync: Callable[[], Awaitable[None]],
         attempt: Callable[[], Awaitable[None]],
         invalidated: Callable[[Sequence[str]], None],
         message: ChangeMessage | None,
@@ -77,7 +79,7 @@ class Recovery:
         self._log = log
         self._probe = probe
         self._tell_moved = moved
-        self._attempt = attempt
+        self._sync, self._attempt = sync, attempt
         self._invalidated = invalidated
         self._message, self._head = message, head
         self._probe_seconds = probe_seconds
@@ -118,7 +120,7 @@ class Recovery:
         if self.journal.pending:
             await self.repair(run)
         if clock() >= self._clock_until:
-            await run(CLOCK, self._store.clock.sync)
+            await run(CLOCK, self._sync)
             self.clock_learnt()
         await self.learn_versions(run)
         self._plan()

@@ -129,6 +129,11 @@ def secret_problem(secret: str) -> str | None:
     return None if size >= SHORTEST_SECRET else f"is shorter than {SHORTEST_SECRET} bytes"
 
 
+def listed(secrets: str | Sequence[str] | None) -> Sequence[str] | None:
+    """One secret as a list of one; `None` for none."""
+    return [secrets] if isinstance(secrets, str) else secrets
+
+
 def many_problem(secrets: object) -> str:
     """What is wrong with the number of secrets."""
     return f"needs 1 to {MOST_SECRETS} of them" if secrets else "is an empty list: leave it out"

@@ -34,7 +34,7 @@ from otcache._serialization.envelope import (
     seal_of,
     unpack,
 )
-from otcache._serialization.seals import CHECKSUM_SIZE, RESIDUE, Both, Checksum, Place, Seal, Signer
+from otcache._serialization.seals import CHECKSUM_SIZE, RESIDUE, Both, Checksum, Place, Seal, Signer, listed
 from otcache._serialization.types import REGISTRY, register_type
 from otcache._serialization.wire import WIRE_VERSION
 from otcache.exceptions import DecodeError, SealError, ValidationError
@@ -144,7 +144,7 @@ class Serializer:
         self._compressor = Compressor(threshold, level, algorithm)
         checksum = Checksum(place)
         self._seed = checksum.seed
-        self._seal = _seal(place, _listed(signing_secret), _listed(encryption_keys)) or checksum
+        self._seal = _seal(place, listed(signing_secret), listed(encryption_keys)) or checksum
         self._pickles = signing_secret is not None
         self.is_secret = self._seal is not checksum
         # what is signed or encrypted is never as usual
@@ -288,10 +288,6 @@ class Serializer:
         if format_ == PICKLED and self._pickles:
             return pickled.loads(raw)
         raise DecodeError("unknown format")
-
-
-def _listed(given: str | Sequence[str] | None) -> Sequence[str] | None:
-    return [given] if isinstance(given, str) else given
 
 
 def _seal(place: Place, secrets: Sequence[str] | None, keys: Sequence[str] | None) -> Seal | None:

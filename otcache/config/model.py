@@ -200,7 +200,12 @@ class CacheConfig:
     environment: str = option("development", "What the configuration is for.", choices=ENVIRONMENTS)
     ai_config: AICacheConfig | None = option(None, "The options of an AI cache; none for an ordinary one.")
     name: str = option("default", "The cache's name in telemetry and in its keys.", pattern=_NAME)
-    key_prefix: str = option("otcache:", "What its keys in Redis start with.", pattern=r"\S{1,256}")
+    key_prefix: str = option("otcache:", "What its keys in Redis start with.", pattern=r"[^\s\ud800-\udfff]{1,256}")
+    namespace: str | None = option(
+        None,
+        "Whose entries they are; none takes the service's name (docs/coherence.md), an empty one is none.",
+        pattern=r"[^\x00-\x1f\x7f\ud800-\udfff]{0,128}",
+    )
     enable_l1_cache: bool = option(True, "Keep entries in this process, in front of Redis.")
     fail_on_connection_error: bool = option(False, "Raise if Redis can't be reached when the cache is built.")
     redis_username: str | None = option(None, "User; wins over the URL's.")
@@ -318,11 +323,6 @@ class CacheConfig:
         """What to say of times to live that keep nothing, because 0 meant for ever once."""
         own = [_ZERO.format(name="default_ttl")] if self.default_ttl == 0 else []
         return own + (self.ai_config.warns_of_zero() if self.ai_config is not None else [])
-
-    @property
-    def entry_prefix(self) -> str:
-        """What the names of its entries begin with in the store."""
-        return f"{self.key_prefix}{self.name}:"
 
     @property
     def uses_tls(self) -> bool:

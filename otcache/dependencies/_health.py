@@ -22,24 +22,30 @@ async def health_of(cache: CacheInterface) -> dict[str, Any]:
     """Check every tier of `cache` once.
 
     Returns:
-        `status` (healthy; degraded: one tier is unavailable and another works; unhealthy: none works),
+        `status` (healthy; degraded: one tier is unavailable and another works, or options disagree among the
+        processes that share the cache; unhealthy: no tier works),
         `cache_type`, `tiers` (per tier `status`, `latency_ms` and the class of the `error`),
-        `statistics`, `checked_at` (ISO 8601, UTC). It contains no host and no secret.
+        `statistics`, `checked_at` (ISO 8601, UTC), and `notes` if there is something to say of neighbours
+        (docs/coherence.md). It contains no host and no secret.
     """
     tiers = await cache.tiers_health() if isinstance(cache, Cache) else {"cache": await _ask(cache)}
+    neighbours = cache.neighbours if isinstance(cache, Cache) else None
+    disagree = neighbours is not None and bool(neighbours.disagreements)
+    notes = [] if neighbours is None else neighbours.notes
     return {
-        "status": _overall(tier["status"] for tier in tiers.values()),
+        "status": _overall((tier["status"] for tier in tiers.values()), disagree=disagree),
         "cache_type": type(cache).__name__,
         "tiers": tiers,
         "statistics": _statistics(cache),
         "checked_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        **({"notes": notes} if notes else {}),
     }
 
 
-def _overall(statuses: Iterable[str]) -> str:
+def _overall(statuses: Iterable[str], *, disagree: bool) -> str:
     working = [status == "healthy" for status in statuses]
     if all(working):
-        return "healthy"
+        return "degraded" if disagree else "healthy"
     return "degraded" if any(working) else "unhealthy"
 
 

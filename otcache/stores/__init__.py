@@ -3,6 +3,7 @@
 from otcache._serialization.patterns import glob_matcher
 from otcache._serialization.wire import WIRE_VERSION
 from otcache.stores.base import (
+    Announcements,
     Backend,
     ByteStore,
     ChangeChannel,
@@ -21,6 +22,7 @@ from otcache.stores.registry import check_url, open_store, register_store
 
 __all__ = [
     "WIRE_VERSION",
+    "Announcements",
     "Backend",
     "ByteStore",
     "ChangeChannel",

@@ -234,6 +234,21 @@ class ChangeChannel(Protocol):
         """Return a subscription that is not open yet."""
 
 
+class Announcements(Protocol):
+    """What the caches of one database tell of themselves, whatever the prefix of their keys is."""
+
+    def overhear(self, receive: Receive, refused: Lost) -> None:
+        """Give every announcement to `receive`, from the next subscription to the changes on.
+
+        Args:
+            receive: Called as a subscription's is.
+            refused: Called if the server does not allow it; the subscription stands all the same.
+        """
+
+    async def announce(self, payload: bytes) -> None:
+        """Tell everybody, this process too; may raise `StoreError`."""
+
+
 # --- all of it ----------------------------------------------------------------------------------------------
 
 
@@ -263,6 +278,7 @@ class Backend:
         channel: Messages between processes; without it L1 copies live for `max_staleness` at most.
         server: Its connections and version.
         place: Where a key is, as far as is known: keys of one place are read together. Never a round trip.
+        announcements: Who else is there. Without them nobody is told of options that do not agree.
     """
 
     store: ByteStore
@@ -271,6 +287,7 @@ class Backend:
     channel: ChangeChannel | None = None
     server: ServerFacts | None = None
     place: Callable[[str], Hashable] = one_place
+    announcements: Announcements | None = None
 
     @property
     def lacks(self) -> tuple[str, ...]:

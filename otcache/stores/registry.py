@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from otcache.config import CacheConfig
+from otcache.config.namespace import key_space
 from otcache.config.url import SCHEMES, Scheme, scheme_of, scheme_problem
 from otcache.exceptions import ConfigurationError
 from otcache.stores.base import Backend
@@ -42,13 +43,13 @@ def open_store(config: CacheConfig, prefix: str | None = None) -> Backend:
 
     Args:
         config: Its options.
-        prefix: What every key begins with; `None` takes that of the cache's name.
+        prefix: What every key begins with; `None` takes that of the cache's namespace and name.
 
     Raises:
         ConfigurationError: The URL can't be used.
     """
     opener: Opener = _load(_scheme(config.redis_url or "").opener)
-    return opener(config, config.entry_prefix if prefix is None else prefix)
+    return opener(config, key_space(config) if prefix is None else prefix)
 
 
 def check_url(url: str) -> None:

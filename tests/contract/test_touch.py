@@ -11,6 +11,7 @@ import pytest
 
 from otcache import CacheConfig, GenericRedisCache
 from otcache._serialization.serializer import Decoded, Place, Serializer
+from otcache.config.namespace import key_space
 from otcache.config.url import SCHEMES
 from otcache.stores import Backend, ByteStore, register_store
 from otcache.stores.redis.store import RedisStore
@@ -68,7 +69,7 @@ async def make(prefix: str) -> AsyncIterator[Make]:
 def header(cache: GenericRedisCache, payload: bytes | None, key: str) -> Decoded:
     """What stands before the value of a payload."""
     config = cache.config
-    place = Place(config.entry_prefix, config.name)
+    place = Place(key_space(config), config.name)
     secrets: dict[str, Any] = {"signing_secret": config.signing_secret, "encryption_keys": config.encryption_keys}
     assert payload is not None
     return Serializer(threshold=0, level=1, place=place, **secrets).inspect(payload, key=key)

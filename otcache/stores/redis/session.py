@@ -35,18 +35,21 @@ class RedisNames:
     Args:
         prefix: Put before every key.
         clustered: Whether names have slots, so that an entry and its lock must share one.
+        database: Its number: keys of two databases are apart, but a message reaches those who listen in any.
 
     Attributes:
         channel: Where changes are published.
+        announcements: Where the caches of the database tell of themselves, whatever their prefix.
         versions: The sorted set of invalidation versions.
     """
 
-    def __init__(self, prefix: str, *, clustered: bool) -> None:
+    def __init__(self, prefix: str, *, clustered: bool, database: int = 0) -> None:
         self._prefix = prefix.encode()
         # outside of the prefix, where no scan for entries finds them: `web:` has `web@1:news`
         self._root = self._prefix.removesuffix(b":") + b"@%d:" % WIRE_VERSION
         self._clustered = clustered
-        self.channel = self._root + b"news"
+        self.channel = self._root + (b"news:%d" % database if database else b"news")
+        self.announcements = b"otcache:neighbours@%d" % database
         self.versions = self._root + b"stamps"
 
     def entry(self, key: str) -> bytes:
@@ -137,7 +140,7 @@ class RedisSession:
     def __init__(self, target: RedisTarget, prefix: str) -> None:
         self.target = target
         self.spread = target.kind == "cluster"
-        self.names = RedisNames(prefix, clustered=self.spread)
+        self.names = RedisNames(prefix, clustered=self.spread, database=target.database)
         self._current: _LoopLink | None = None
         self._closed = False
 

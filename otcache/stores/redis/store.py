@@ -24,7 +24,7 @@ from otcache.stores.redis import scripts
 from otcache.stores.redis.client import Command
 from otcache.stores.redis.errors import server_prefix, translate
 from otcache.stores.redis.session import RedisNames, RedisSession
-from otcache.stores.redis.subscription import RedisSubscription
+from otcache.stores.redis.subscription import Overheard, RedisSubscription
 from otcache.stores.redis.target import RedisTarget, resolve_target
 
 SCAN_COUNT: Final = 1000
@@ -40,7 +40,7 @@ def open_redis(config: CacheConfig, prefix: str) -> Backend:
 
 
 class RedisStore:
-    """A Redis, a Sentinel's master or a Redis Cluster: `ByteStore`, `Invalidations`, `Locks` and `ChangeChannel`.
+    """A Redis, a Sentinel's master or a Redis Cluster: every protocol of `Backend`.
 
     Opens no connection before the first call. Belongs to the event loop that uses it: used from another one, it
     connects again there and cuts the connections of the first.
@@ -61,11 +61,12 @@ class RedisStore:
         self.session = RedisSession(target, prefix)
         self._names = self.session.names
         self.clock = RedisClock(self.session)
+        self._overheard: Overheard | None = None
 
     @property
     def backend(self) -> Backend:
         """This store and everything it can do besides."""
-        return Backend(self, self, self, self, self.session, self.session.place)
+        return Backend(self, self, self, self, self.session, self.session.place, self)
 
     async def close(self) -> None:
         await self.session.close()
@@ -216,7 +217,13 @@ class RedisStore:
 
     def subscribe(self, receive: Receive, lost: Lost) -> Subscription:
         # on a cluster every primary repeats every message, some later than others
-        return RedisSubscription(self.session.target, self._names.channel, receive, lost)
+        return RedisSubscription(self.session.target, self._names.channel, receive, lost, self._overheard)
+
+    def overhear(self, receive: Receive, refused: Lost) -> None:
+        self._overheard = Overheard(self._names.announcements, receive, refused)
+
+    async def announce(self, payload: bytes) -> None:
+        await self.session.execute("PUBLISH", self._names.announcements, payload)
 
 
 # --- commands and answers ---------------------------------------------------------------------------------

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from contextvars import Context
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ResponseError
 
 from otcache._concurrency.tasks import is_cancelled, quiet
 from otcache.exceptions import StoreError
@@ -21,13 +22,24 @@ def _closed() -> StoreError:
     return StoreError("connection", "closed", counts=False)
 
 
+class Overheard(NamedTuple):
+    """A second channel. `refused` is told if the server does not allow it: the subscription stands without it."""
+
+    channel: bytes
+    receive: Receive
+    refused: Lost
+
+
 class RedisSubscription:
     """A channel of a Redis, a Sentinel's master or every primary of a cluster as a `Subscription`."""
 
-    def __init__(self, target: RedisTarget, channel: bytes, receive: Receive, lost: Lost) -> None:
+    def __init__(
+        self, target: RedisTarget, channel: bytes, receive: Receive, lost: Lost, overheard: Overheard | None = None
+    ) -> None:
         self._target = target
         self._channel = channel
         self._receive = receive
+        self._overheard = overheard
         self._lost = lost
         self._link = new_link(target)
         self._places: list[Address] = []
@@ -44,7 +56,8 @@ class RedisSubscription:
         try:
             self._places = await self._locate()
             connections = [new_connection(self._target, place) for place in self._places]
-            self._lines = [_Line(each, self._channel, self._receive, self._line_ended) for each in connections]
+            heard = self._channel, self._receive, self._line_ended, self._overheard
+            self._lines = [_Line(each, *heard) for each in connections]
             await asyncio.gather(*(line.ready for line in self._lines))
             self._require_life()
         except BaseException:
@@ -122,16 +135,24 @@ class RedisSubscription:
 class _Line:
     """A connection that subscribes and a task that reads it; the PONGs that are waited for, each by its own payload."""
 
-    def __init__(self, connection: AbstractConnection, channel: bytes, receive: Receive, ended: Lost) -> None:
+    def __init__(
+        self,
+        connection: AbstractConnection,
+        channel: bytes,
+        receive: Receive,
+        ended: Lost,
+        overheard: Overheard | None,
+    ) -> None:
         loop = asyncio.get_running_loop()
         self._connection = connection
-        self._receive = receive
+        self._channel, self._receive = channel, receive
         self._ended = ended
+        self._overheard = overheard
         self._numbers = count(1)
         self._pongs: dict[bytes, asyncio.Future[None]] = {}
         self.ready: asyncio.Future[None] = loop.create_future()
         # empty context: keep the listener out of the request's trace
-        self.task = quiet(loop.create_task(self._run(channel), name="otcache-subscription", context=Context()))
+        self.task = quiet(loop.create_task(self._run(), name="otcache-subscription", context=Context()))
 
     def ping(self) -> asyncio.Future[None]:
         """Send a PING; done when everything published before it has been received. Cancel it to give up."""
@@ -152,12 +173,14 @@ class _Line:
             self._give_up(_closed())  # here, because a task that has not begun yet never will
             self.task.cancel()
 
-    async def _run(self, channel: bytes) -> None:
+    async def _run(self) -> None:
         error = _closed()
         try:
             await self._connection.connect()  # type: ignore[no-untyped-call]
-            await self._connection.send_command("SUBSCRIBE", channel)
+            await self._connection.send_command("SUBSCRIBE", self._channel)
             await self._read()
+            if self._overheard is not None:
+                await self._overhear(self._overheard)
             self.ready.set_result(None)
             while True:
                 self._take(await self._read())
@@ -168,13 +191,23 @@ class _Line:
             self._give_up(error)
         self._ended(error)
 
+    async def _overhear(self, overheard: Overheard) -> None:
+        """Subscribe to the second channel by itself: a refusal would take the first one with it."""
+        await self._connection.send_command("SUBSCRIBE", overheard.channel)
+        try:
+            while (answer := await self._read())[0] != b"subscribe":
+                self._take(answer)
+        except ResponseError as exc:
+            overheard.refused(translate(exc))
+
     async def _read(self) -> Any:
         """The next answer. The connection is ours to cut: redis-py would wait for TLS's goodbye in the background."""
         return await self._connection.read_response(disconnect_on_error=False)
 
     def _take(self, answer: list[Any]) -> None:
         if answer[0] == b"message":
-            self._receive(answer[2])
+            overheard = None if answer[1] == self._channel else self._overheard
+            (self._receive if overheard is None else overheard.receive)(answer[2])
         elif answer[0] == b"pong":
             pong = self._pongs.pop(answer[1], None)
             if pong is not None and not pong.done():

@@ -29,6 +29,12 @@ COMPONENT_CHANGED = Event("otcache.component.state_changed", "WARN", "A tier cha
                           (a.CACHE, a.BACKEND, a.COMPONENT, a.COMPONENT_STATE, a.DEGRADED_REASON))  # fmt: skip
 INVALIDATED = Event("otcache.invalidation.applied", "INFO", "A tag, a prefix or everything was invalidated.",
                     (a.CACHE, a.INVALIDATION_TARGET, a.INVALIDATION_SOURCE))  # fmt: skip
+NEIGHBOUR_FOUND = Event("otcache.neighbour.found", "INFO", "Another namespace has a cache of this name on the same "
+                        "database; nothing is shared.", (a.CACHE, a.NAMESPACE))  # fmt: skip
+OPTIONS_DISAGREE = Event("otcache.options.disagree", "WARN", "Processes that share a namespace are set differently.",
+                         (a.CACHE, a.DISAGREEMENT))  # fmt: skip
+NEIGHBOURS_UNKNOWN = Event("otcache.neighbours.unknown", "INFO", "The server does not allow announcements: neighbours "
+                           "and options that do not agree are not found.", (a.CACHE,))  # fmt: skip
 JOURNAL_FULL = Event("otcache.journal.full", "WARN", "The repair journal is full; all entries become invalid when L2 "
                      "is back.", (a.CACHE, a.LIMIT))  # fmt: skip
 OBJECT_CHANGED = Event("otcache.object.changed", "WARN", "A caller has changed an object that L1 shares; it is "

@@ -106,6 +106,9 @@ MESSAGES = Instrument("otcache.backplane.messages", "counter", "{message}",
 MESSAGE_LAG = Instrument("otcache.backplane.lag", "histogram", "s",
     "Time from a write in another process to its effect in this one, by the server's clock.", (a.BACKEND,), (), b.B_LAG,
     scope="otcache.backplane", scale=MS)  # fmt: skip
+DISAGREEMENTS = Instrument("otcache.options.disagreement", "updowncounter", "1",
+    "1 while another process that shares the cache's namespace is set differently.", (a.CACHE, a.DISAGREEMENT),
+    scope="otcache.backplane", present="far")  # fmt: skip
 AI_LOOKUPS = Instrument("otcache.ai.lookups", "counter", "{lookup}", "Lookups of the AI response cache.",
     (a.CACHE, a.AI_OPERATION, a.AI_TEXT_TIER, a.RESULT), scope="otcache.ai")  # fmt: skip
 _AI_USE: Final = (a.CACHE, a.AI_OPERATION, a.AI_TEXT_TIER, a.AI_DISPOSITION, a.AI_ESTIMATE)
