@@ -29,7 +29,7 @@ LAGS = 100
 LISTENERS = 4
 PAYLOAD = bytes(1000)
 MESSAGES = b'k1 0123456789abcdef 1700000000000 ["user:1234567"]'
-CHANNEL, TOLD, TRACKED = b"bench@1:news", b"told:1234567", b"tracked:1234567"
+CHANNEL, TOLD, TRACKED = b"bench@2:news", b"told:1234567", b"tracked:1234567"
 
 Write = Callable[[], Any]
 

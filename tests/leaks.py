@@ -101,7 +101,7 @@ def locks(server: RedisServer, prefix: str) -> list[bytes]:
     """The locks that are held in Redis under a key prefix, each with how long it lives on if nobody frees it."""
     found, cursor = [], b"0"
     while True:
-        cursor, keys = server.command("SCAN", cursor, "MATCH", f"{prefix}*@1:lock:*", "COUNT", 1000)
+        cursor, keys = server.command("SCAN", cursor, "MATCH", f"{prefix}*@2:lock:*", "COUNT", 1000)
         found += keys
         if cursor == b"0":
             return found

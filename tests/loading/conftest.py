@@ -53,7 +53,7 @@ async def make(telemetry: Capture, redis_server: RedisServer, prefix: str) -> As
         await until(lambda cache=cache: is_idle(cache))  # type: ignore[misc]
         await cache.close()
     assert asyncio.all_tasks() - before - {asyncio.current_task()} == set()
-    assert redis_server.command("KEYS", f"{prefix}*@1:lock:*") == []
+    assert redis_server.command("KEYS", f"{prefix}*@2:lock:*") == []
 
 
 def is_idle(cache: Cache) -> bool:

@@ -88,7 +88,7 @@ async def test_who_waits_leads_to_no_other_waiter_that_has_the_lock_for_a_moment
     pair: Any, telemetry: Capture, redis_server: RedisServer, prefix: str
 ) -> None:
     here, there = pair
-    lock, place = f"{prefix}users@1:lock:k", "{} 00-" + "a" * 32 + "-{:016x}-01"
+    lock, place = f"{prefix}users@2:lock:k", "{} 00-" + "a" * 32 + "-{:016x}-01"
     redis_server.command("SET", lock, place.format("leader", 1))
     waiting = asyncio.create_task(there.get_or_set("k", Loader()))
     await until(lambda: is_waiting(there))
@@ -201,13 +201,13 @@ async def test_a_dead_process_is_not_waited_for_longer_than_its_lock_lives(
     make: Make, redis_server: RedisServer, prefix: str
 ) -> None:
     cache = make()
-    redis_server.command("SET", f"{prefix}users@1:lock:k", "dead", "PX", 100)
+    redis_server.command("SET", f"{prefix}users@2:lock:k", "dead", "PX", 100)
 
     assert await cache.get_or_set("k", Loader("taken over")) == "taken over"
 
 
 async def test_a_living_process_holds_its_lock_on(make: Make, redis_server: RedisServer, prefix: str) -> None:
-    cache, loader, lock = make(lock_seconds=1.5), Loader(held=True), f"{prefix}users@1:lock:k"
+    cache, loader, lock = make(lock_seconds=1.5), Loader(held=True), f"{prefix}users@2:lock:k"
     call = asyncio.create_task(cache.get_or_set("k", loader))
     await loader.began.wait()
     value, left = redis_server.command("GET", lock), [redis_server.command("PTTL", lock)]

@@ -64,7 +64,7 @@ async def test_a_cache_that_is_closed_leaves_nothing(redis_server: RedisServer, 
 
 
 async def test_a_lock_that_is_left_in_redis_is_found_until_it_runs_out(redis_server: RedisServer, prefix: str) -> None:
-    redis_server.command("SET", f"{prefix}default@1:lock:k", "somebody", "PX", 300)
+    redis_server.command("SET", f"{prefix}default@2:lock:k", "somebody", "PX", 300)
 
-    assert locks(redis_server, prefix) == [f"{prefix}default@1:lock:k".encode()]
+    assert locks(redis_server, prefix) == [f"{prefix}default@2:lock:k".encode()]
     await no_locks(redis_server, prefix, lock_seconds=0.3)

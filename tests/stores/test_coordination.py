@@ -20,7 +20,7 @@ LIMIT = 1000
 
 async def test_lost_versions_begin_a_new_epoch(store: RedisStore, place: Place, prefix: str) -> None:
     await store.invalidate("t:a", ID, LIMIT, b"")
-    name = f"{prefix.removesuffix(':')}@1:stamps"
+    name = f"{prefix.removesuffix(':')}@2:stamps"
     server = place.servers.owner(name) if hasattr(place.servers, "owner") else place.servers
     getattr(server, "master", server).command("DEL", name)
 
@@ -44,7 +44,7 @@ async def test_racing_invalidations_get_different_versions(place: Place, connect
 async def test_after_the_last_version_a_new_epoch_begins(server: RedisServer, connect: Any, prefix: str) -> None:
     store = connect(server.url)
     await store.invalidate("t:a", ID, LIMIT, b"")
-    server.command("ZADD", f"{prefix.removesuffix(':')}@1:stamps", 2**32 - 2, "t:a")
+    server.command("ZADD", f"{prefix.removesuffix(':')}@2:stamps", 2**32 - 2, "t:a")
 
     answers = [await store.invalidate("t:b", OTHER, LIMIT, b"") for _ in range(2)]
 
@@ -57,7 +57,7 @@ async def test_an_entry_of_another_type_is_none_and_a_lock_of_another_type_an_er
 ) -> None:
     store = connect(server.url)
     server.command("RPUSH", f"{prefix}entry", "x")
-    server.command("RPUSH", f"{prefix.removesuffix(':')}@1:lock:lock", "x")
+    server.command("RPUSH", f"{prefix.removesuffix(':')}@2:lock:lock", "x")
 
     assert await store.lock("entry", b"me", 60_000) == LockAttempt(None, 0, None)
     for call in (

@@ -161,7 +161,7 @@ async def two_processes(stage: Stage) -> None:
         await invalidate
         await until(lambda: other._tiers.log.newest == mine._tiers.log.newest)
         await other.get("k")
-    stage.server.command("PUBLISH", f"{stage.key(mine, '')[:-1]}@1:news", "not ours")
+    stage.server.command("PUBLISH", f"{stage.key(mine, '')[:-1]}@2:news", "not ours")
     await mine.delete("k")
     await until(lambda: other._l1.store.reason("k") == "deleted")
 

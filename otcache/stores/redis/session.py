@@ -45,7 +45,7 @@ class RedisNames:
 
     def __init__(self, prefix: str, *, clustered: bool, database: int = 0) -> None:
         self._prefix = prefix.encode()
-        # outside of the prefix, where no scan for entries finds them: `web:` has `web@1:news`
+        # outside of the prefix, where no scan for entries finds them: `web:` has `web@2:news`
         self._root = self._prefix.removesuffix(b":") + b"@%d:" % WIRE_VERSION
         self._clustered = clustered
         self.channel = self._root + (b"news:%d" % database if database else b"news")

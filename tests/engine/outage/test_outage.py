@@ -230,7 +230,7 @@ async def test_a_cache_that_began_without_its_redis_hears_others_once_and_leaves
     private_server.restart()
     await until(lambda: cache._tiers.backplane is not None and cache._tiers.backplane.is_live)
 
-    listening = private_server.command("PUBSUB", "NUMSUB", f"{prefix}default@1:news")[1]
+    listening = private_server.command("PUBSUB", "NUMSUB", f"{prefix}default@2:news")[1]
     await cache.close()
     await until(lambda: private_server.clients() == 0)
 
