@@ -69,7 +69,8 @@ MESSAGE_KIND = Attribute("otcache.backplane.message.kind", "string", "What it is
                       values=("key", "tag", "lock", "unknown"))  # fmt: skip
 NAMESPACE = Attribute("otcache.namespace", "string", "The namespace of a neighbour, as it stands in keys.")
 DISAGREEMENT = Attribute("otcache.disagreement", "string", "The option that is not the same in all processes.",
-                         values=("key_prefix", "wire_version", "coherence", "codec", "signing"))  # fmt: skip
+                         values=("key_prefix", "wire_version", "coherence", "codec", "signing",
+                                 "encryption"))  # fmt: skip
 CIRCUIT_STATE = Attribute("otcache.circuit.state", "string", "The breaker's state.",
                           values=("closed", "open", "half_open"))  # fmt: skip
 CIRCUIT_PREVIOUS = Attribute("otcache.circuit.previous_state", "string", "The state it left.",
