@@ -50,7 +50,7 @@ class Neighbour(NamedTuple):
         coherence: Whether it publishes and hears changes.
         codec: Its compressor.
         signing: Digests of its secrets; the first one signs.
-        encryption: Digests of its keys; the first one encrypts.
+        encryption: Likewise of its keys.
     """
 
     name: str
@@ -60,14 +60,14 @@ class Neighbour(NamedTuple):
     coherence: bool
     codec: str
     signing: tuple[str, ...]
-    encryption: tuple[str, ...] = ()
+    encryption: tuple[str, ...]
 
     @classmethod
     def of(cls, config: CacheConfig) -> Neighbour:
         """What the cache of these options tells."""
         space = namespace_in_keys(namespace_of(config))
-        shown = (tuple(map(_digest, listed(each) or ())) for each in (config.signing_secret, config.encryption_keys))
-        return cls(config.name, space, config.key_prefix, WIRE_VERSION, config.coherence, config.compression, *shown)
+        facts = config.name, space, config.key_prefix, WIRE_VERSION, config.coherence, config.compression
+        return cls(*facts, *(_digests(getattr(config, name)) for name in ("signing_secret", "encryption_keys")))
 
     def differences(self, other: Neighbour) -> Iterable[str]:
         """Name what keeps both from sharing entries: the namespace, or options that must agree within one."""
@@ -81,15 +81,17 @@ class Neighbour(NamedTuple):
         for option in ("wire_version", "coherence", "codec"):
             if getattr(other, option) != getattr(self, option):
                 yield option
-        for option in ("signing", "encryption"):
+        for option in _SECRETS:
             ours, theirs = getattr(self, option), getattr(other, option)
             # each must know the secret that the other uses; the rest may differ while secrets are changed
             if not (set(ours[:1]) <= set(theirs) and set(theirs[:1]) <= set(ours)):
                 yield option
 
 
-def _digest(secret: str) -> str:
-    return hmac.new(secret.encode(errors="surrogatepass"), b"otcache neighbour 1", "sha256").hexdigest()[:16]
+def _digests(secrets: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """Keyed with what it is the digest of: whoever reads it learns nothing but whether two are the same."""
+    given = (each.encode(errors="surrogatepass") for each in listed(secrets) or ())
+    return tuple(hmac.new(each, b"otcache neighbour 1", "sha256").hexdigest()[:16] for each in given)
 
 
 class Announcement(NamedTuple):
@@ -114,10 +116,11 @@ class Announcement(NamedTuple):
         facts: dict[str, Any] = {name: _checked(found.get(name), kind) for name, kind in _KINDS.items()}
         if not _SPACE.fullmatch(facts["namespace"]):
             raise ValueError("no announcement")
-        facts |= {name: _texts(found.get(name)) for name in ("signing", "encryption")}
+        facts |= {name: _texts(found.get(name)) for name in _SECRETS}
         return cls(Neighbour(**facts), found.get("asks") is True)
 
 
+_SECRETS: Final = ("signing", "encryption")
 _SPACE: Final = re.compile(r"[\w.~%-]*", re.ASCII)
 _KINDS: Final = {
     "name": str, "namespace": str, "key_prefix": str, "wire_version": int, "coherence": bool, "codec": str,
@@ -273,7 +276,7 @@ class Neighbours:
                 "OTCACHE_NAMESPACE for both"
             )
         ours, theirs = getattr(self._own, difference), getattr(neighbour, difference)
-        values = "" if difference == "signing" else f" ({ours!r} here, {theirs!r} there)"
+        values = "" if difference in _SECRETS else f" ({ours!r} here, {theirs!r} there)"
         return (
             f"cache {self._name}: processes of {_space(self._own.namespace)} disagree in {difference}{values}. Set the "
             "same for all, or give them namespaces of their own"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import Field, fields, replace
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
@@ -115,7 +118,7 @@ def read_environment(environ: Mapping[str, str] | None = None) -> dict[str, Any]
     environ = os.environ if environ is None else environ
     names = {environment_name(f): f for name, f in _OPTIONS.items() if name != "ai_config"}
     ai_names = {environment_name(f, "OTCACHE_AI__"): f for f in _AI_OPTIONS.values()}
-    _refuse_unknown_variables(environ, {**names, **ai_names})
+    _tell_unknown_variables(environ, {**names, **ai_names})
     hints, ai_hints = get_type_hints(CacheConfig), get_type_hints(AICacheConfig)
     found = {f.name: _parsed(name, f, hints[f.name], environ[name]) for name, f in names.items() if name in environ}
     ai = {f.name: _parsed(n, f, ai_hints[f.name], environ[n]) for n, f in ai_names.items() if n in environ}
@@ -124,10 +127,23 @@ def read_environment(environ: Mapping[str, str] | None = None) -> dict[str, Any]
     return found | ({"ai_config": ai} if ai else {})
 
 
-def _refuse_unknown_variables(environ: Mapping[str, str], known: Mapping[str, Any]) -> None:
+_KUBERNETES: Final = re.compile(r"OTCACHE_(?:\w+_)?(?:PORT(?:_\w+)?|SERVICE_\w+|HOST)")
+"""What Kubernetes gives every container of a namespace that has a Service called otcache, or otcache-something."""
+_PROTECTS: Final = re.compile(r"(?:^|_)(?:SIGN|ENCRYPT|SECRET|PASSW|USER(?:NAME)?(?:_|$)|TLS|SSL|CERT|SALT)")
+"""Words of variables without which a cache would be less safe than it was meant to be."""
+
+
+def _tell_unknown_variables(environ: Mapping[str, str], known: Mapping[str, Any]) -> None:
+    """Warn of variables that nobody knows; `ConfigurationError` if one was meant to protect something."""
     for name in environ:
-        if name.startswith("OTCACHE_") and name not in known and name not in OWN_VARIABLES:
-            raise ConfigurationError(f"unknown variable {name}{did_you_mean(name, known)}", {"variable": name})
+        if not name.startswith("OTCACHE_") or name in known or name in OWN_VARIABLES or _KUBERNETES.fullmatch(name):
+            continue
+        word = name.removeprefix("OTCACHE_")  # the prefix alone would make any two alike
+        near = get_close_matches(word, [each.removeprefix("OTCACHE_") for each in known], n=1)
+        message = f"unknown variable {name}" + "".join(f"; did you mean 'OTCACHE_{each}'?" for each in near)
+        if any(map(_PROTECTS.search, (word, *near))):
+            raise ConfigurationError(message, {"variable": name})
+        warnings.warn(f"{message} It is ignored." if near else f"{message}: it is ignored", RuntimeWarning, 2)
 
 
 def _parsed(variable: str, option_field: Field[Any], kind: Any, text: str) -> Any:

@@ -52,7 +52,10 @@ async def get_cache_config(settings: Settings = Depends(get_settings)) -> CacheC
         ConfigurationError: The settings are not valid.
     """
     installed = _application.installed.get()
-    return installed if installed is not None and settings is get_settings() else _config_of(settings)
+    if installed is None:
+        return _config_of(settings)
+    given = installed.config if settings is get_settings() else None
+    return installed.own(given or _config_of(settings))
 
 
 @_registry.ByIdentity
@@ -256,6 +259,8 @@ def install_cache(app: FastAPI, *, config: CacheConfig | None = None, health_pat
     The application's own lifespan runs inside ours: it finds the caches open, and they close after it.
     Errors of a cache are answered with 422, 500 or 503 (`get_http_status_for_exception`), unless the
     application has handlers for them. The health route answers 200, or 503 when no tier works.
+    A second application of the process on the same Redis, or in memory, has caches of its own (`default-2`), unless
+    its configuration has a `name`.
 
     Args:
         app: The application, before it is started.
@@ -266,8 +271,8 @@ def install_cache(app: FastAPI, *, config: CacheConfig | None = None, health_pat
         ValidationError: `config` is not a valid configuration.
         ConfigurationError: The application has a route at `health_path`.
     """
-    if config is not None:
-        app.add_middleware(_application.Configured, config=_valid(config))
+    installed = _application.Installed(None if config is None else _valid(config), _application.number_of(app, config))
+    app.add_middleware(_application.Configured, installed=installed)
     app.exception_handlers.setdefault(CacheError, _application.answer_error)
     _application.wrap_lifespan(app, cache_lifespan)
     if health_path is not None:

@@ -2,39 +2,90 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
+from dataclasses import replace
+from itertools import count
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from otcache.config import CacheConfig
+from otcache.config import CacheConfig, CacheConfigBuilder
+from otcache.config.namespace import namespace_of
+from otcache.dependencies._registry import ByIdentity
 from otcache.exceptions import CacheError, ConfigurationError, get_http_status_for_exception
 
 log: Final = logging.getLogger("otcache.web")
-installed: Final[ContextVar[CacheConfig | None]] = ContextVar("otcache_installed", default=None)
-"""The configuration that `install_cache` got for the application that answers the request."""
+installed: Final[ContextVar[Installed | None]] = ContextVar("otcache_installed", default=None)
+"""What `install_cache` has noted of the application that answers the request."""
+
+
+class Installed:
+    """The configuration that `install_cache` got for an application, if any, and its number in this process."""
+
+    def __init__(self, config: CacheConfig | None, number: int) -> None:
+        self.config = config
+        self.own = ByIdentity(self._own)
+        self._number = number
+
+    def _own(self, config: CacheConfig) -> CacheConfig:
+        """The configuration of caches that no other application of this process has, unless a name says otherwise."""
+        if self._number == 1 or config.name != _DEFAULTS.name:
+            return config
+        return replace(config, name=f"{config.name}-{self._number}")
 
 
 class Configured:
     """Middleware: inside this application, its configuration is the one that is injected."""
 
-    def __init__(self, app: ASGIApp, config: CacheConfig) -> None:
+    def __init__(self, app: ASGIApp, installed: Installed) -> None:
         self._app = app
-        self._config = config
+        self._installed = installed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the configuration set."""
-        token = installed.set(self._config)
+        token = installed.set(self._installed)
         try:
             await self._app(scope, receive, send)
         finally:
             installed.reset(token)
+
+
+_DEFAULTS: Final = CacheConfig()
+_numbers: Final[WeakKeyDictionary[FastAPI, tuple[Any, int]]] = WeakKeyDictionary()
+"""The place of each application's caches, and its number among those that have the same."""
+
+
+def number_of(app: FastAPI, config: CacheConfig | None) -> int:
+    """Return which one of the living applications with caches of the same place this is; the first is 1.
+
+    Numbered as they are installed, so that every worker of a service numbers them alike.
+    """
+    place = _place(config)
+    if place in (taken for taken, _ in _numbers.values()):
+        gc.collect()  # an application that has ended is a ring, which may be there for a while
+    taken = {number for known, number in _numbers.values() if known == place}
+    number = next(number for number in count(1) if number not in taken)
+    _numbers[app] = place, number
+    if number > 1:
+        log.info("application %d of this process: its caches have a name of their own; give one to share", number)
+    return number
+
+
+def _place(config: CacheConfig | None) -> Any:
+    """Return what two applications share that share their entries; `None` if the environment can't be used."""
+    try:
+        found = config or CacheConfigBuilder().from_environment().build()
+        return found.redis_url, found.key_prefix, namespace_of(found), found.name
+    except CacheError:  # told when the application starts
+        return None
 
 
 def wrap_lifespan(app: FastAPI, outer: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> None:

@@ -17,7 +17,6 @@ async def blog() -> str:
     return "blog"
 
 
-@fails_until(12, "two applications with defaults on one Redis read each other's answers")
 def test_two_applications_on_one_redis_have_their_own_answers(own_server: RedisServer) -> None:
     answers = []
 

@@ -27,7 +27,6 @@ SERVICE = {
 }
 
 
-@fails_until(16, "the variables of a Kubernetes Service called otcache stop the start")
 def test_a_kubernetes_service_may_be_called_otcache(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SERVICE.items():
         monkeypatch.setenv(name, value)
@@ -41,7 +40,6 @@ def test_a_kubernetes_service_may_be_called_otcache(monkeypatch: pytest.MonkeyPa
     assert answer.status_code == 200
 
 
-@fails_until(16, "a variable that nobody knows stops the start")
 def test_a_variable_that_nobody_knows_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTCACHE_DEFAULT_TLL", "5")
 

@@ -86,7 +86,7 @@ def test_config_reads_a_file_and_the_environment_wins(
     assert (shown["default_ttl"], shown["memory_cache_size"]) == (7, 6)
 
 
-@pytest.mark.parametrize(("name", "value"), [("OTCACHE_DEFAULT_TTL", "-1"), ("OTCACHE_DEFAULT_TLL", "1")])
+@pytest.mark.parametrize(("name", "value"), [("OTCACHE_DEFAULT_TTL", "-1"), ("OTCACHE_DEFAULT_TTL", "often")])
 def test_a_bad_environment_is_exit_status_2_and_names_the_option(
     environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
 ) -> None:

@@ -168,7 +168,7 @@ async def test_a_neighbour_that_has_ended_or_changed_is_forgotten(make: Make, mo
 
 @given(st.lists(st.sampled_from("abcd"), max_size=3, unique=True), st.lists(st.sampled_from("abcd"), max_size=3))
 def test_secrets_agree_if_each_knows_what_the_other_signs_with(ours: list[str], theirs: list[str]) -> None:
-    own = Neighbour("web", "", "otcache:", 1, True, "zlib", tuple(ours))
+    own = Neighbour("web", "", "otcache:", 1, True, "zlib", tuple(ours), ())
     other = own._replace(signing=tuple(theirs))
     readable = (not ours or ours[0] in theirs) and (not theirs or theirs[0] in ours)
 
@@ -237,6 +237,7 @@ NEIGHBOURS = st.builds(
     coherence=st.booleans(),
     codec=TEXT,
     signing=st.lists(TEXT, max_size=3).map(tuple),
+    encryption=st.lists(TEXT, max_size=3).map(tuple),
 )
 FIELDS = st.fixed_dictionaries(dict.fromkeys((*Neighbour._fields, "asks"), JSON))
 
