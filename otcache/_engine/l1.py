@@ -163,7 +163,8 @@ class L1:
             more = more and more._replace(soft=min(more.soft, last), dies=min(more.dies, last))
         if mark is not None:  # 0 is over at once for the hit path: every hit is looked at
             more = (more or More(expires, expires, None))._replace(mark=mark)
-            mark.due, expires = expires, 0
+            mark.refresh_at(expires)
+            expires = 0
         return self.store.put(key, payload if self.copies else value, expires, now, facts, more)
 
     def note_local(self, key: str, began: int) -> None:

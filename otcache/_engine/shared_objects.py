@@ -62,8 +62,7 @@ class SharedObjects:
         began = self._clock()
         intact = fingerprint(value) == mark.fingerprint
         self._paid = max(self._paid, began - AHEAD_NS) + (self._clock() - began) * SHARE
-        if not intact and not mark.is_told:
-            mark.is_told = True
+        if not intact and mark.tell():
             self._report(template or mark.template, type(value).__qualname__)
         return intact
 

@@ -23,7 +23,7 @@ from otcache.telemetry._instrumentation.loads import OpenLoad, Span, SpanContext
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.signals import clock
 from otcache.telemetry.catalog.values import CoalesceScope, LoadTrigger, StaleReason, WriteReason
-from otcache.telemetry.record import Lookup, Outcome, StaleCandidate
+from otcache.telemetry.record import Lookup, Outcome
 from otcache.ttl import FOREVER, computed_ttl
 
 CLOCK_TOLERANCE: Final = 0.01
@@ -212,7 +212,7 @@ class LoadTask:
             lookup = await self._env.tiers.look_up(self.outcome, self.key, self._request.kind, True)
         finally:
             self._env.probe.settle(self.outcome)  # no caller's call closes this record
-        self._mark(lookup if lookup.candidate is None else lookup.candidate)
+        self._mark(lookup)
         if lookup.result == "hit":
             self.read = TierRead(lookup, None, self.outcome.size, self._encoded(lookup.value))
         else:
@@ -220,10 +220,13 @@ class LoadTask:
             self.read = TierRead(lookup, self._env.failures.reason(self.key) if has_stale else None)
         return self.read
 
-    def _mark(self, found: Lookup | StaleCandidate) -> None:
+    def _mark(self, seen: Lookup) -> None:
         """Mark a value of L2 that is not in L1, if it is chosen: the callers of this load share it nevertheless."""
-        if found.mark is None and found.tier == "l2":
-            found.mark = self._env.tiers.shared.mark(found.value, self._request.template)
+        mark, template, candidate = self._env.tiers.shared.mark, self._request.template, seen.candidate
+        if seen.mark is None and seen.tier == "l2":
+            seen.mark = mark(seen.value, template)
+        if candidate is not None and candidate.mark is None and candidate.tier == "l2":
+            candidate.mark = mark(candidate.value, template)
 
     def _encoded(self, value: Any) -> bytes | None:
         """Encode a value that is not stored by this load, where each caller gets an object of its own."""

@@ -28,16 +28,24 @@ class Mark:
         fingerprint: 16 bytes.
         template: The shape of the key, if the writer gave one.
         due: When the marked entry should be refreshed, by `perf_counter_ns`.
-        is_told: Whether the change of the object has been reported.
     """
 
-    __slots__ = ("due", "fingerprint", "is_told", "template")
+    __slots__ = ("_is_told", "due", "fingerprint", "template")
 
     def __init__(self, fingerprint: bytes, template: str | None) -> None:
         self.fingerprint = fingerprint
         self.template = template
         self.due = 0
-        self.is_told = False
+        self._is_told = False
+
+    def refresh_at(self, due: int) -> None:
+        """Note when the marked entry should be refreshed."""
+        self.due = due
+
+    def tell(self) -> bool:
+        """Whether the change of the object is to be reported now: it is once."""
+        told, self._is_told = self._is_told, True
+        return not told
 
 
 def fingerprint(value: Any) -> bytes | None:

@@ -61,7 +61,8 @@ class Entry:
         self.expires = until
         self.more = None if self.more is None else self.more._replace(soft=until, dies=until)
         if self.more is not None and self.more.mark is not None:
-            self.expires, self.more.mark.due = 0, until
+            self.expires = 0
+            self.more.mark.refresh_at(until)
 
     @property
     def due(self) -> int:

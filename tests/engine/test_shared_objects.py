@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -22,8 +23,10 @@ from otcache import (
 )
 from otcache._engine.shared_objects import AHEAD_NS, ONE_IN, SharedObjects
 from otcache.cache import Cache
+from otcache.stores.memory import Entry
 from otcache.telemetry import catalog
 from otcache.testing import Capture, ManualClock
+from tests.inside import forget
 from tests.rows import every
 from tests.serialization import test_fingerprint as shapes
 from tests.servers import RedisServer
@@ -48,6 +51,11 @@ async def far(telemetry: Capture, redis_server: RedisServer, prefix: str) -> Asy
 def found(telemetry: Capture) -> int:
     """Changes that the metric has counted."""
     return int(telemetry.metric_value(catalog.CHANGED_OBJECTS.name) or 0)
+
+
+def entry(cache: Cache, key: str = "k") -> Entry:
+    """What L1 keeps."""
+    return cache._l1.store.entries[key]
 
 
 def events(telemetry: Capture) -> list[Any]:
@@ -132,19 +140,19 @@ async def by_callback(cache: Cache, value: Any) -> Any:
 
 async def by_promotion(cache: Cache, value: Any) -> Any:
     await cache.set("k", value)
-    cache._l1.restart(disturb=False)
+    forget(cache)
     return await cache.get("k")
 
 
 async def by_promotion_of_many(cache: Cache, value: Any) -> Any:
     await cache.set("k", value)
-    cache._l1.restart(disturb=False)
+    forget(cache)
     return (await cache.get_many(["k"]))["k"]
 
 
 async def by_promotion_of_a_load(cache: Cache, value: Any) -> Any:
     await by_promotion(cache, value)
-    cache._l1.restart(disturb=False)
+    forget(cache)
     return await cache.get_or_set("k", lambda: value)
 
 
@@ -299,7 +307,7 @@ async def test_waiters_never_get_what_another_waiter_changed(cache: InMemoryCach
 async def test_nor_do_those_who_wait_for_redis(far: GenericRedisCache, telemetry: Capture) -> None:
     runs: list[int] = []
     await by_promotion(far, {"n": [1]})
-    far._l1.restart(disturb=False)
+    forget(far)
 
     await asyncio.gather(*(change_what_comes(far, runs) for _ in range(8)))
 
@@ -314,12 +322,12 @@ async def test_waiters_who_change_nothing_share_one_object(cache: InMemoryCache,
     assert found(telemetry) == 0
 
 
-async def test_a_value_that_is_not_stored_is_not_compared(cache: InMemoryCache, telemetry: Capture) -> None:
+async def test_what_can_not_change_is_not_compared(cache: InMemoryCache) -> None:
     await cache.set("k", "text")
     await cache.set("none", None)
     await cache.set("rows", ((1, "a"), (2, "b")))
 
-    assert [cache._entries[key].more for key in ("k", "none", "rows")] == [None] * 3
+    assert [entry(cache, key).more for key in ("k", "none", "rows")] == [None] * 3
 
 
 # --- what is told -------------------------------------------------------------------------------------
@@ -371,7 +379,7 @@ async def chosen(cache: InMemoryCache, value: Any) -> Any:
     """Store `value` until it is one of those that are looked at."""
     for _ in range(100 * ONE_IN):
         await cache.set("k", value)
-        if cache._entries["k"].more is not None:
+        if entry(cache).more is not None:
             return value
     raise AssertionError("no entry was chosen")
 
@@ -383,9 +391,9 @@ async def test_one_in_a_hundred_is_looked_at_and_the_others_stay_on_the_hit_path
     for number in range(5000):
         await cache.set(f"{number}", [number])
 
-    marked = [entry for entry in cache._entries.values() if entry.more is not None]
-    assert 20 < len(marked) < 100
-    assert all((entry.expires > cache._clock()) == (entry.more is None) for entry in cache._entries.values())
+    kept = [entry(cache, f"{number}") for number in range(5000)]
+    assert 20 < sum(each.more is not None for each in kept) < 100
+    assert all((each.expires > 0) == (each.more is None) for each in kept)
 
 
 async def test_a_chosen_one_is_found_at_the_next_hit(telemetry: Capture) -> None:
@@ -424,15 +432,13 @@ def test_looking_takes_its_share_of_time_and_no_more() -> None:
 async def test_an_entry_that_is_paused_still_ends_in_time(telemetry: Capture) -> None:
     cache = InMemoryCache(providers=telemetry.providers)
     await chosen(cache, [1])
-    cache._tiers.shared._paid = cache._clock() + 3600 * 10**9
+    cache._tiers.shared._paid = time.perf_counter_ns() + 3600 * 10**9
 
-    assert await cache.get("k") == [1]  # now on the hit path
-    entry = cache._entries["k"]
-
-    assert cache._clock() < entry.expires <= entry.dies
+    assert await cache.get("k") == [1]
+    assert 0 < entry(cache).expires <= entry(cache).dies  # on the hit path from now on
     assert await cache.touch("k", 5)
     assert await cache.get("k") == [1]
-    assert cache._entries["k"].expires <= cache._entries["k"].dies
+    assert 0 < entry(cache).expires <= entry(cache).dies
 
 
 # --- the option ---------------------------------------------------------------------------------------

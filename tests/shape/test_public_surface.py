@@ -20,6 +20,7 @@ LEFT: Final = {
     "tests/engine/read_batching/test_round_trips.py": (2, "which node of a cluster a key is on"),
     "tests/engine/read_batching/test_trouble.py": (4, "its circuit breaker is opened"),
     "tests/engine/test_hit_paths.py": (5, "whether a hit marks its entry; the L1 lease and the clocks are set"),
+    "tests/engine/test_shared_objects.py": (5, "which entries are looked at; its clocks are stopped"),
     "tests/http/test_kept.py": (1, "the key of what is stored"),
     "tests/http/test_telemetry.py": (1, "the key of what is stored"),
     "tests/loading/conftest.py": (4, "whether anything of a load is left"),
