@@ -164,7 +164,7 @@ class AICacheConfig:
         _check_fields(self, result)
         _check_tiers(self.text_size_tiers, result)
         for operation, ttl in self.operation_ttls.items() if isinstance(self.operation_ttls, Mapping) else ():
-            if isinstance(ttl, int | float) and 604_800 < ttl < FOREVER:
+            if isinstance(ttl, int | float) and 604_800 < ttl <= LONGEST_TTL:
                 result.add_warning(f"operation_ttls[{operation!r}]={ttl} is more than a week")
         for message in self.warns_of_zero():
             result.add_warning(message)
