@@ -168,7 +168,7 @@ class AICacheConfig:
         _check_fields(self, result)
         _check_tiers(self.text_size_tiers, result)
         for operation, ttl in self.operation_ttls.items() if isinstance(self.operation_ttls, Mapping) else ():
-            if isinstance(ttl, int | float) and 604_800 < ttl < FOREVER:
+            if isinstance(ttl, int | float) and 604_800 < ttl <= LONGEST_TTL:
                 result.add_warning(f"operation_ttls[{operation!r}]={ttl} is more than a week")
         for message in self.warns_of_zero():
             result.add_warning(message)
@@ -392,6 +392,7 @@ def problems_of(option_field: Field[Any], kind: Any, value: Any) -> Iterator[str
 def _range_problems(name: str, facts: Facts, value: Any) -> Iterator[str]:
     if facts.is_ttl:
         yield from _ttl_problems(name, value)
+    if not (facts.choices or facts.low is not None or facts.pattern):
         return
     shown = "" if facts.secret else f"={value!r}"
     unit = f" {facts.unit}" if facts.unit else ""

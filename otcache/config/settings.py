@@ -13,6 +13,7 @@ from otcache.config.builder import CacheConfigBuilder
 from otcache.config.model import CacheConfig, default_of, facts_of, read_ttl
 from otcache.config.sources import require_valid
 from otcache.exceptions import ConfigurationError
+from otcache.ttl import ttl_seconds
 
 
 class _Environment(PydanticBaseSettingsSource):
@@ -77,9 +78,15 @@ def _definitions() -> dict[str, Any]:
 
 
 def _readable(option: Field[Any], hint: Any) -> Any:
-    """The type of an option; with a time to live in it, one that reads `forever`."""
-    has_ttl = facts_of(option).is_ttl or option.name == "ai_config"
-    return Annotated[hint, BeforeValidator(read_ttl)] if has_ttl else hint
+    """The type of an option; with a time to live in it, one that reads `forever`, and takes no text for a number."""
+    if option.name == "ai_config":
+        return Annotated[hint, BeforeValidator(read_ttl)]
+    return Annotated[hint, BeforeValidator(_strict_ttl)] if facts_of(option).is_ttl else hint
+
+
+def _strict_ttl(value: Any) -> Any:
+    found = read_ttl(value)
+    return found if found is None else ttl_seconds(found)  # its ValidationError is a ValueError, as pydantic wants
 
 
 if TYPE_CHECKING:

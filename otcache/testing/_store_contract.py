@@ -207,6 +207,17 @@ class _OfEntries(_Promises):
         _equal("remove", await self.store.remove(["key"]), 0)
         _equal("scan", await _scanned(self.store), [])
 
+    async def a_time_to_live_is_never_lengthened(self) -> None:
+        """A store that counts in seconds would keep what has less than one for longer, or for ever."""
+        for ms in (1, 300, 1999):
+            await self.store.write("key", b"old", ms)
+            left = await self.store.left_ms("key")
+            _within("left_ms", 1 if left is None else left, 0, ms)
+            await self.store.write("key", b"old", _LONG)
+            _true(await self.store.replace("key", b"old", b"new", ms), "replace of an entry is false")
+            left = await self.store.left_ms("key")
+            _within("left_ms after replace", 1 if left is None else left, 0, ms)
+
     async def what_is_as_it_was_read_is_replaced(self) -> None:
         for payload in (b"old", b"", bytes(range(256)) * 100):
             await self.store.write("key", payload, 1000)

@@ -67,7 +67,7 @@ def heard(telemetry: Capture) -> float:
         ({}, {"key_prefix": "{prefix}default:"}, {}, 0),
         ({"key_prefix": "{prefix}x:default:"}, {"key_prefix": "{prefix}x:"}, {}, 0),
         ({"key_prefix": "{prefix}a"}, {"key_prefix": "{prefix}a:"}, {}, 0),
-        ({"key_prefix": "{prefix}default@1:", "name": "lock"}, {}, {}, 0),
+        ({"key_prefix": "{prefix}default@2:", "name": "lock"}, {}, {}, 0),
     ],
 )
 async def test_neighbours_have_nothing_in_common(

@@ -30,6 +30,16 @@ class Patched:
         return getattr(self._part, name)
 
 
+def _up(*given: Any) -> Any:
+    *rest, ms = given
+    return *rest, -(-ms // 1000) * 1000
+
+
+def _down(*given: Any) -> Any:
+    *rest, ms = given
+    return *rest, ms // 1000 * 1000
+
+
 class Row(NamedTuple):
     """`how(part, *arguments)` stands in for a method of a part of the backend."""
 
@@ -145,6 +155,9 @@ ROWS = [
     Row("the_time_left_is_known", "store", "left_ms", lambda store, key: _or_none(store.left_ms(key))),
     Row("an_expired_entry_is_gone", "store", "write", lambda store, key, payload, _: store.write(key, payload, 0)),
     Row("an_expired_entry_is_gone", "store", "write", lambda store, *given: store.write(*given[:2], 100)),
+    Row("a_time_to_live_is_never_lengthened", "store", "write", lambda store, *given: store.write(*_up(*given[:3]))),
+    Row("a_time_to_live_is_never_lengthened", "store", "write", lambda store, *given: store.write(*_down(*given[:3]))),
+    Row("a_time_to_live_is_never_lengthened", "store", "replace", lambda store, *g: store.replace(*_up(*g[:4]))),
     Row("what_is_as_it_was_read_is_replaced", "store", "replace", _replace_keeping_the_time),
     Row("what_is_not_as_it_was_read_stays", "store", "replace", _replace_anything),
     Row("of_many_who_replace_one_wins", "store", "replace", _replace_in_two_steps),
