@@ -169,7 +169,7 @@ def test_a_shape_is_the_same_in_every_process() -> None:
     class User(BaseModel, Generic[T]):
         items: list[T]
         call: Callable[[int], T] | None = None
-    next: "User[T] | None" = None
+        next: "User[T] | None" = None
         note: Annotated[int, lambda: 1, object()] = 0
         one_of: Literal["a", 1] = 1
     print(describe(User[int], "user").shape)
