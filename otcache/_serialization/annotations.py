@@ -19,7 +19,6 @@ from typing import (
     get_args,
     get_origin,
     get_type_hints,
-    is_typeddict,
 )
 
 _UNIONS: Final = (Union, types.UnionType)
@@ -74,7 +73,7 @@ class _Search:
             yield part.__supertype__
         elif isinstance(part, TypeVar):
             yield from (part.__bound__, *part.__constraints__)
-        elif is_typeddict(part) or type(part).__name__ == _ALIAS:
+        elif _is_typed_dict(part) or type(part).__name__ == _ALIAS:
             yield from self._once(part)
         elif isinstance(part, type):
             self.found[part] = None
@@ -91,13 +90,20 @@ class _Search:
             return
         self._entered.append(named)
         outer, self._module = self._module, named.__module__
-        yield from get_type_hints(named).values() if is_typeddict(named) else (named.__value__,)
-        self._module = outer
+        try:
+            yield from get_type_hints(named).values() if _is_typed_dict(named) else (named.__value__,)
+        finally:
+            self._module = outer
 
     def _looked_up(self, text: str | ForwardRef) -> Any:
         names = vars(sys.modules[self._module])
         holder = types.SimpleNamespace(__annotations__={"it": text})
         return get_type_hints(holder, names, {}, include_extras=True)["it"]
+
+
+def _is_typed_dict(part: Any) -> bool:
+    """Also one of `typing_extensions`, which `typing.is_typeddict` doesn't know."""
+    return isinstance(part, type) and "__required_keys__" in vars(part)
 
 
 def text_of(annotation: Any) -> str:

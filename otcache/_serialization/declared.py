@@ -55,7 +55,7 @@ def is_declarable(cls: type) -> bool:
 
 def is_entity(cls: type) -> bool:
     """Whether its instances belong to a session of an ORM: another request must not get them."""
-    if any("_sa_class_manager" in vars(base) for base in cls.__mro__):  # SQLAlchemy, in every style; SQLModel's tables
+    if _has(cls, "_sa_class_manager"):  # SQLAlchemy, in every style; SQLModel's tables
         return True
     return any(base.__name__ in _ENTITIES.get(base.__module__.partition(".")[0], "").split() for base in cls.__mro__)
 
@@ -82,7 +82,7 @@ def why_not(cls: type) -> str | None:
             f"{cls.__qualname__} is an entity of an ORM, which belongs to its session: cache a read model, "
             "a dataclass or a Pydantic model that is made from it"
         )
-    if hasattr(cls, "__dataclass_fields__") and not any("__eq__" in vars(base) for base in cls.__mro__[:-1]):
+    if _has(cls, "__dataclass_fields__") and not any("__eq__" in vars(base) for base in cls.__mro__[:-1]):
         return f"{cls.__qualname__} has no equality (eq=False), so no copy equals it: let dataclass make its __eq__"
     return None
 
@@ -92,12 +92,17 @@ def _kind_of(cls: Any) -> Callable[[Any, str, int], Declared] | None:
         return None
     if issubclass(cls, Enum):
         return _flag if issubclass(cls, Flag) else _enum
-    is_record = hasattr(cls, "__pydantic_fields_set__") or hasattr(cls, "__dataclass_fields__")
+    is_record = _has(cls, "__pydantic_fields_set__") or _has(cls, "__dataclass_fields__")
     if is_record and all(base.__flags__ & _HEAP_TYPE for base in cls.__mro__[:-1]):
         return _record
-    if issubclass(cls, tuple) and hasattr(cls, "_fields") and hasattr(cls, "_make"):
+    if issubclass(cls, tuple) and _has(cls, "_fields") and _has(cls, "_make"):
         return _named_tuple
     return None
+
+
+def _has(cls: type, name: str) -> bool:
+    """Whether a class has an attribute; unlike `hasattr`, asks no metaclass, which may answer anything."""
+    return any(name in vars(base) for base in cls.__mro__)
 
 
 # --- fields -----------------------------------------------------------------------------------------------
@@ -125,7 +130,7 @@ def field_types(cls: type) -> Found:
 
 
 def _fields(cls: Any) -> Iterator[_Field]:
-    models = getattr(cls, "model_fields", {})
+    models = cls.model_fields if _has(cls, "__pydantic_fields_set__") else {}
     for name in _names(cls):
         base = next((base for base in cls.__mro__ if name in inspect.get_annotations(base)), cls)
         meant = models[name].annotation if name in models else None
@@ -146,9 +151,9 @@ def check_fields(cls: type) -> None:
 
 
 def _names(cls: Any) -> tuple[str, ...]:
-    if hasattr(cls, "__dataclass_fields__"):
+    if _has(cls, "__dataclass_fields__"):
         return tuple(field.name for field in dataclasses.fields(cls))
-    if hasattr(cls, "model_fields"):
+    if _has(cls, "__pydantic_fields_set__"):
         return (*cls.model_fields, *cls.__private_attributes__)
     return getattr(cls, "_fields", ()) if issubclass(cls, tuple) else ()
 

@@ -22,7 +22,7 @@ class FieldAdapter(NamedTuple):
 @lru_cache(maxsize=1024)
 def adapter_of(cls: Any, field: str) -> FieldAdapter | None:
     """Return what Pydantic makes of a field's annotation; `None` if the class is no model or has no such field."""
-    info = getattr(cls, "model_fields", {}).get(field)
+    info = {**getattr(cls, "__pydantic_fields__", {}), **getattr(cls, "model_fields", {})}.get(field)
     if info is None:
         return None
     try:

@@ -7,7 +7,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from threading import Lock
 from types import NoneType
-from typing import Any, Final, TypeVar, is_typeddict, overload
+from typing import Any, Final, TypeVar, overload
 from uuid import UUID
 
 from otcache._serialization.annotations import classes_of
@@ -205,7 +205,7 @@ def _check_reload(holder: Declared, row: Declared) -> None:
 def _named(kind: Any) -> list[type]:
     """The declarable types in an annotation, which is a class or something like `list[User]`."""
     classes = classes_of(kind).classes
-    if isinstance(kind, str | list | tuple) or not (classes or is_typeddict(kind)):
+    if isinstance(kind, str | list | tuple) or not (classes or isinstance(kind, type)):
         raise ValidationError(f"type= is an object of type {type(kind).__qualname__}, not a type")
     if (
         isinstance(kind, type)
