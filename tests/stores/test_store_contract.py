@@ -64,6 +64,7 @@ async def _replace_anything(store: Any, key: str, old: bytes, *given: Any) -> bo
 async def _replace_in_two_steps(store: Any, key: str, old: bytes, new: bytes, ttl_ms: int, _: Any = None) -> bool:
     if await store.read(key) != old:
         return False
+    await asyncio.sleep(0.02)  # the others read meanwhile
     await store.write(key, new, ttl_ms)
     return True
 
