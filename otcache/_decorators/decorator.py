@@ -191,7 +191,7 @@ def _check_function(function: Any) -> Callable[..., Any]:
     if not callable(function) or inspect.isclass(function) or not hasattr(function, "__qualname__"):
         raise ConfigurationError(f"cached decorates {type(function).__name__}, not a function")
     owner = getattr(function, "__self__", None)
-    is_bound = isinstance(function, CachedFunction) and function._bound
+    is_bound = isinstance(function, CachedFunction) and function.function_of() is None
     if is_bound or (owner is not None and not inspect.ismodule(owner)):
         raise ConfigurationError(
             f"{function.__qualname__} is bound to an instance that no key names: write a function that calls it"

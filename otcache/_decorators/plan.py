@@ -204,10 +204,10 @@ class _Parameters:
         """Return what a parameter is, if its author has to say what of it matters; `None` for a value."""
         name, cls = parameter.name, never_in_key(parameter.annotation)
         if self._is_instance(parameter):
-            return f"a parameter {name}, the instance or class that it is called on,"
+            return f"a parameter {name} (what the method is called on)"
         if cls is not None:
-            return f"a parameter {name}, of the class {cls.__qualname__},"
-        return f"a parameter {name}, which is injected," if injected(parameter) is not None else None
+            return f"a parameter {name} (of the class {cls.__qualname__})"
+        return f"a parameter {name} (which is injected)" if injected(parameter) is not None else None
 
     def _is_instance(self, parameter: Parameter) -> bool:
         return parameter.name in ("self", "cls") and parameter is next(iter(self._all.values()))
