@@ -131,11 +131,9 @@ def _members(annotation: Any) -> Iterable[Any]:
 
 
 def _is_no_key(cls: type) -> bool:
-    """Whether `cls` says what its instances are, and that is no key."""
-    says_nothing = (
-        cls in (object, Any, Parameter.empty) or getattr(cls, "_is_protocol", False) or inspect.isabstract(cls)
-    )
-    return not says_nothing and kind_of(cls) is None
+    """Whether `cls` says what its instances are, and that is no key; a protocol, or `Sequence`, says too little."""
+    is_open = getattr(cls, "_is_protocol", False) or cls.__module__ in ("collections.abc", "numbers")
+    return not (is_open or cls in (object, Any, Parameter.empty)) and kind_of(cls) is None
 
 
 def injected(parameter: Parameter) -> Any:

@@ -217,7 +217,9 @@ class Slotted(date):
 
 @every("value", [object(), Team(), len, int, bytearray(b"a"), 1j, iter(()), (1, object()), {"a": object()}], ids=repr)
 def test_any_other_type_is_refused_with_the_parameters_name_and_a_way_out(value: Any) -> None:
-    with pytest.raises(ValidationError, match=r"^value is an? \w+, which can't be part of a key \(bool, .*enums can\)") as refused:
+    with pytest.raises(
+        ValidationError, match=r"^value is an? \w+, which can't be part of a key \(bool, .*enums can\)"
+    ) as refused:
         key_of(Any, value)
 
     assert "ignore=('value',)" in refused.value.message
@@ -255,7 +257,9 @@ def test_what_may_hold_more_than_its_text_is_refused(value: Any) -> None:
     ],
 )
 @every("annotation", [Any, str, int, float, Point, dict[str, int]], ids=str)
-def test_two_values_of_which_a_function_may_make_two_answers_are_two_keys(annotation: Any, one: Any, other: Any) -> None:
+def test_two_values_of_which_a_function_may_make_two_answers_are_two_keys(
+    annotation: Any, one: Any, other: Any
+) -> None:
     assert key_of(annotation, one) != key_of(annotation, other)
 
 
