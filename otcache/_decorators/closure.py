@@ -50,7 +50,6 @@ class Closure:
     Attributes:
         cells: Each by its name; what they hold may change until the function is called.
         contexts: The global context variables that it names: they differ from task to task.
-        fields: The variables that belong into a key which is made without a template; filled by `sort`.
     """
 
     def __init__(self, function: Any) -> None:
@@ -60,24 +59,16 @@ class Closure:
             zip(names, getattr(function, "__closure__", None) or (), strict=False)
         )
         self.contexts = [name for name in getattr(code, "co_names", ()) if isinstance(known.get(name), ContextVar)]
-        self.fields: list[str] = []
 
-    def sort(self, function: str, ignored: Container[str], cache: Any) -> None:
-        """Find out which variables decide what the function returns; those that only it can name are refused."""
+    def check(self, function: str, ignored: Container[str]) -> None:
+        """Refuse variables that no key can contain; without a template, all that are not ignored are in the key."""
         for name in [name for name in self.contexts if name not in ignored]:
             raise ConfigurationError(_REFUSED.format(function, name, "the task", "a ContextVar", name))
-        writer, texts, connections = Writer(":"), [function], []
-        for name in [name for name in self.cells if name not in ignored]:
-            value = _held(self.cells[name])
-            if value is cache or _is_one_of(value, _SILENT):
-                continue
-            if _is_one_of(value, _CONNECTIONS):
-                connections.append(value)
-                continue
-            self.fields.append(name)
-            texts.append(self._checked(function, name, value, writer))
+        held = {name: _held(cell) for name, cell in self.cells.items() if name not in ignored}
+        texts = [_checked(function, name, value) for name, value in held.items()]
+        connections = [value for value in held.values() if _is_one_of(value, _CONNECTIONS)]
         if connections:
-            _check_same(tuple(texts), connections)
+            _check_same((function, *texts), connections)
 
     def text(self, name: str, path: tuple[str, ...], writer: Writer) -> str:
         """Write what a variable, or an attribute of it, holds now.
@@ -87,14 +78,12 @@ class Closure:
         """
         return text_of(at_path(self.cells[name].cell_contents, path), writer)
 
-    @staticmethod
-    def _checked(function: str, name: str, value: Any, writer: Writer) -> str:
-        try:
-            return "" if value is _EMPTY else text_of(value, writer)
-        except ValidationError as exc:
-            raise ConfigurationError(
-                _REFUSED.format(function, name, "the function around it", exc.message, name)
-            ) from None
+
+def _checked(function: str, name: str, value: Any) -> str:
+    try:
+        return text_of(value, Writer(":"))
+    except ValidationError as exc:
+        raise ConfigurationError(_REFUSED.format(function, name, "the function around it", exc.message, name)) from None
 
 
 def at_path(value: Any, path: tuple[str, ...]) -> Any:
@@ -121,6 +110,8 @@ def text_of(value: Any, writer: Writer, inside: tuple[Any, ...] = ()) -> str:
     Raises:
         ValidationError: It is something else.
     """
+    if value is _EMPTY or _is_one_of(value, _SILENT) or (not inside and _is_one_of(value, _CONNECTIONS)):
+        return "~"
     if isinstance(value, OfFunction):
         value = value.function_of() or value
     if isinstance(value, FunctionType) and not is_importable(value):
@@ -144,8 +135,7 @@ def _function_text(function: FunctionType, writer: Writer, inside: tuple[Any, ..
     held = [*map(_held, function.__closure__ or ()), *(function.__defaults__ or ())]
     held += (function.__kwdefaults__ or {}).values()
     inside = (*inside, function)
-    texts = ["" if value is _EMPTY or _is_one_of(value, _SILENT) else text_of(value, writer, inside) for value in held]
-    return f"{name}({','.join(text or '~' for text in texts)})"
+    return f"{name}({','.join(text_of(value, writer, inside) or '~' for value in held)})"
 
 
 def _held(cell: CellType) -> Any:

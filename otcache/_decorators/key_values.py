@@ -200,9 +200,8 @@ def declared_as(cls: type) -> Declared | None:
 def _form_of(cls: type) -> _Form:
     kind = kind_of(cls)
     if kind is None:
-        raise ValidationError(
-            f"{_article(cls)}, which can't be part of a key ({', '.join(_MARKS.values())} and enums can)"
-        )
+        fit_ones = "text, numbers, dates, UUIDs, enums and collections of these can"
+        raise ValidationError(f"{_article(cls)}, which can't be part of a key ({fit_ones})")
     if kind is Enum or not _is_distinct(cls, kind):
         return _Form(kind, kind, _MARKS.get(kind, ""))
     if any(_is_opaque(base) for base in _own_bases(cls, kind)):

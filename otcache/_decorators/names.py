@@ -14,6 +14,8 @@ _MAIN: Final = ("__main__", "__mp_main__")
 _CLASSES: Final[dict[str, type]] = {}
 _CODES: Final[dict[str, tuple[Any, Any, Any]]] = {}
 """Who has a name: a class; the code of a function, with the module that defines it and which run of it did."""
+_TEMPLATES: Final[dict[str, tuple[Any, str]]] = {}
+"""The template that was made of a function, by its name."""
 
 
 def is_importable(thing: Any) -> bool:
@@ -65,6 +67,14 @@ def _claim(function: FunctionType, name: str, module: ModuleType) -> None:
         line = f"line {code.co_firstlineno} of {code.co_filename}"
         raise ConfigurationError(_refusal(function, f"has the name of another function ({line})"))
     _CODES[name] = (function.__code__, ref(module), module.__spec__)
+
+
+def claim_template(function: Any, name: str, text: str) -> None:
+    """Refuse to make a second template of one function that leaves out other parameters: a call could be either's."""
+    code, before = _TEMPLATES.setdefault(name, (function.__code__, text))
+    if code == function.__code__ and before != text:
+        raise ConfigurationError(_refusal(function, "was decorated before, and then ignored something else"))
+    _TEMPLATES[name] = (function.__code__, text)
 
 
 def _refusal(function: Any, why: str) -> str:

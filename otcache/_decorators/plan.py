@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -12,10 +13,10 @@ from otcache._decorators.closure import Closure
 from otcache._decorators.generated_code import NoTagError, Source
 from otcache._decorators.key_template import Template, parse
 from otcache._decorators.key_values import fit
-from otcache._decorators.names import function_name
+from otcache._decorators.names import claim_template, function_name
 from otcache._decorators.signature import Parameter, injected, never_in_key, signature_of, value_type
 from otcache._serialization.keys import MAX_TAGS
-from otcache.base import CacheInterface
+from otcache.base import CacheInterface, Loaded, run_loader
 from otcache.cache import Cache
 from otcache.config._nearest import did_you_mean
 from otcache.exceptions import ConfigurationError, ValidationError
@@ -49,7 +50,7 @@ class Plan:
         self._signature = signature_of(function)
         closure = Closure(function)
         parameters = _Parameters(self.name, self._signature, _names_of("ignore", options.get("ignore", ())), closure)
-        self.template = parameters.automatic(function, cache) if template is None else parameters.template(template)
+        self.template = parameters.automatic(function) if template is None else parameters.template(template)
         self._code = Source(self._signature, self.name, closure)
         self._key = self._code.key(self.template)
         tags = [parameters.check(parse(tag)) for tag in _names_of("tags", options.get("tags", ()))]
@@ -107,11 +108,30 @@ class Plan:
         except ValidationError as exc:
             self._tell(cache, CALL_BYPASSED, f"{self.name} runs without the cache: {exc.message}")
             return None
-        return Request(key, partial(self.function, *args, **kwargs), self._load_options(tags))
+        return Request(key, self._loader(cache, key, args, kwargs), self._load_options(tags))
 
     async def bypass(self, cache: UsableCache, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call the function, without the cache."""
         return await cache.bypass(partial(self.function, *args, **kwargs), self.template.text)
+
+    def _loader(self, cache: UsableCache, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Callable[[], Any]:
+        """Return the function with its arguments; what it returns is stored if the key still names them then.
+
+        A list that was changed meanwhile, or a variable of the closure, may have been read after it was.
+        """
+
+        async def load() -> Loaded[Any]:
+            loaded = await run_loader(partial(self.function, *args, **kwargs))
+            try:
+                if self.key_of(args, kwargs) == key:
+                    return loaded
+            except ValidationError:
+                pass
+            self._tell(cache, CALL_BYPASSED, f"{self.name} is not stored: what its key names changed while it ran")
+            return replace(loaded, store=False)
+
+        vars(load)["__wrapped__"] = self.function  # spans name the function
+        return load
 
     def _load_options(self, tags: list[str]) -> dict[str, Any]:
         return {**self._options, "tags": tags, "type": self.value_type()}
@@ -146,7 +166,7 @@ class _Parameters:
             if name not in (*self._all, *closure.cells, *closure.contexts):
                 raise ConfigurationError(f"{function} ignores {name}, {self._unknown(name)}")
 
-    def automatic(self, function: Any, cache: Any) -> Template:
+    def automatic(self, function: Any) -> Template:
         """Return a template of the function's name, all parameters that are not ignored, and its closure.
 
         Raises:
@@ -161,8 +181,11 @@ class _Parameters:
                     f"{{{name}.id}}, or say that it can't matter: ignore=({name!r},)"
                 )
         named = function_name(function)
-        self._closure.sort(self._function, self._ignored, cache)
-        return self.check(parse(":".join([named, *(f"{{{name}}}" for name in (*matter, *self._closure.fields))])))
+        self._closure.check(self._function, self._ignored)
+        matter += [name for name in self._closure.cells if name not in self._ignored]
+        text = ":".join([named, *(f"{{{name}}}" for name in matter)])
+        claim_template(function, named, text)
+        return self.check(parse(text))
 
     def template(self, text: str) -> Template:
         """Return the given template if it names every parameter that is not ignored.

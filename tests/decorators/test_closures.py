@@ -79,7 +79,7 @@ def test_functions_that_hold_the_same_share_their_values() -> None:
     assert plain(f.of_data("users")).key(1) == plain(f.of_data("users")).key(1)
     assert plain(f.of_data("users")).key(1) == "tests.decorators.factories.of_data.<locals>.read:1:users"
     assert plain(f.with_logger("a")).key(1) == (
-        "tests.decorators.factories.with_logger.<locals>.read:1:code~tests.decorators.factories.users:code~math:a"
+        "tests.decorators.factories.with_logger.<locals>.read:1:code~tests.decorators.factories.users:~:code~math:a"
     )
 
 
@@ -160,6 +160,7 @@ async def test_a_variable_that_becomes_something_else_makes_calls_pass_by() -> N
         (f.of_function(f.fetcher_by_default(Settings())), "reads fetch from .*: a Settings"),  # type: ignore[arg-type]
         (f.of_function([].append), "reads fetch from .*: a builtin_function_or_method"),
         (f.of_function(f.twice(lambda row: row)), "reads fetch from .*: .* is a lambda"),
+        (f.of_function(f.fetcher(sqlite3.connect(":memory:"))), "reads fetch from .*: a Connection"),  # type: ignore[arg-type]
         (f.of_class(local_class("a")), "reads table from .*: a type"),
     ],
 )
@@ -190,10 +191,25 @@ def test_a_second_connection_of_one_function_is_refused() -> None:
 
 
 def test_what_its_author_ignores_is_not_in_the_key() -> None:
-    assert cached(cache=CACHE, ignore=("value",))(f.of_data(Settings())).key(1).endswith("read:1")
+    def of_settings(value: Any) -> Any:
+        async def read(row: int) -> Any:
+            return value.tenant, row
+
+        return read
+
+    assert cached(cache=CACHE, ignore=("value",))(of_settings(Settings())).key(1).endswith("read:1")
     assert cached(cache=CACHE, ignore=("TENANT",))(f.of_context()).key(1).endswith("read:1")
     with pytest.raises(ConfigurationError, match="ignores valu, and .*read has row, value; did you mean 'value'"):
         cached(cache=CACHE, ignore=("valu",))(f.of_data(1))
+
+
+def test_one_function_ignores_the_same_wherever_it_is_decorated() -> None:
+    async def read(row: int, lang: str) -> None: ...
+
+    cached(cache=CACHE, ignore=("row",))(read)
+
+    with pytest.raises(ConfigurationError, match="was decorated before, and then ignored something else: give a templ"):
+        cached(cache=CACHE, ignore=("lang",))(read)
 
 
 def test_a_template_may_name_what_the_closure_holds() -> None:
