@@ -66,7 +66,7 @@ class Exchange:
         self._cache = injected.cache
         self._arguments = arguments
         self._began = _clock()
-        self._key = RequestKey(policy, route, injected.request, arguments)
+        self._key = RequestKey(policy, route, injected.request, arguments, injected.cache)
         self._decision = Decision()
         # set by dependencies, for this request alone: not stored, and added again to a stored response
         self._dependency_headers = tuple(injected.response.raw_headers)
