@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
@@ -61,15 +62,26 @@ class Readers:
 def readers_of(request: Request) -> Readers:
     """Return who has seen the request."""
     scope = request.scope
-    heard = [each for each in (*_declared(scope), *_waiting()) if each.full in _SPEAKERS or not _is_quiet(each.full)]
+    heard = [each for each in (*_declared(scope), *_waiting()) if _is_heard(each.full)]
     unknown = [each.name for each in heard if not each.is_free and each.full != _COOKIES]
     if not heard:  # an identity by somebody whom we can't see
         unknown = [f"scope[{name!r}]" for name in _IDENTITIES if name in scope]
     return Readers(tuple(dict.fromkeys(unknown)), any(each.full == _COOKIES for each in heard))
 
 
-def _is_quiet(module: str) -> bool:
-    return module.partition(".")[0] in _QUIET or is_free_package(module)
+@lru_cache(maxsize=1024)
+def _place(module: str) -> str:
+    """Return what a frame of the module may be; asked for each frame of each request."""
+    if module in _LOOP:
+        return "loop"
+    if module in _SPEAKING:
+        return "speaks"
+    return "quiet" if module.partition(".")[0] in _QUIET else "foreign"
+
+
+def _is_heard(full: str) -> bool:
+    is_quiet = full.partition(".")[0] in _QUIET or is_free_package(full)
+    return full in _SPEAKERS or not is_quiet
 
 
 def _declared(scope: Mapping[str, Any]) -> Iterator[Reader]:
@@ -93,13 +105,14 @@ def _waiting() -> Iterator[Reader]:
     frame: FrameType | None = inspect.currentframe()
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if module in _LOOP:
+        place = _place(module)
+        if place == "loop":
             return
-        if module in _SPEAKING:
+        if place == "speaks":
             middleware = frame.f_locals.get("self")
             if middleware is not None:
                 yield _reader(type(middleware), getattr(middleware, "dispatch_func", None))
-        elif not _is_quiet(module) and _is_application(frame):
+        elif place == "foreign" and not is_free_package(module) and _is_application(frame):
             yield _waiter(frame, module)
         frame = frame.f_back
 
