@@ -25,7 +25,17 @@ from otcache.telemetry._instrumentation.metrics import GRID, SLOTS, SLOTTED, SUM
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.sampling import SPAN_KEY, current_context
 from otcache.telemetry._instrumentation.signals import clock
-from otcache.telemetry.catalog import CACHE, HTTP_RESPONSES, KEY_TEMPLATE, L1_COUNT, L1_LIMIT, Event, Instrument
+from otcache.telemetry.catalog import (
+    CACHE,
+    HTTP_RESPONSES,
+    HTTP_ROUTE,
+    HTTP_UNCACHED,
+    KEY_TEMPLATE,
+    L1_COUNT,
+    L1_LIMIT,
+    Event,
+    Instrument,
+)  # fmt: skip
 from otcache.telemetry.catalog.values import ResponseResult, Result, Tier
 from otcache.telemetry.record import AIFacts, LoadFacts, Lookup
 from otcache.ttl import FOREVER, TTL, ttl_seconds
@@ -548,6 +558,10 @@ class Cache(CacheInterface):
     def count_response(self, route: str, result: ResponseResult) -> None:
         """Count an HTTP response that this cache has decided on (`otcache.http`)."""
         self._probe.signals.count(HTTP_RESPONSES, route, result)
+
+    def tell_uncached(self, route: str, why: str) -> None:
+        """Say why all responses of a route pass by this cache (`otcache.http`)."""
+        self._probe.signals.events.emit(HTTP_UNCACHED, why, {CACHE.name: self.name, HTTP_ROUTE.name: route})
 
     def get_stats(self) -> dict[str, Any]:
         """Return what this cache has done so far, from the same cells as its metrics; no I/O.

@@ -11,8 +11,9 @@ except ImportError as exc:  # pragma: no cover  shown by a test in a process of 
     raise ImportError('otcache.http needs FastAPI: pip install "otcache[fastapi]"') from exc
 
 from otcache.http._endpoint import cached_endpoint
+from otcache.http._input_free import input_free
 
-__all__ = ["cached_endpoint"]
+__all__ = ["cached_endpoint", "input_free"]
 
 
 def __getattr__(name: str) -> Any:

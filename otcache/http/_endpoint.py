@@ -18,7 +18,7 @@ from otcache.exceptions import ConfigurationError
 from otcache.http._background_refresh import BACKGROUND, BackgroundRun
 from otcache.http._exchange import Exchange, Injected
 from otcache.http._policy import Policy
-from otcache.http._routes import Route, read_route, selected
+from otcache.http._routes import Route, selected
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 _PARAMETER: Final = "otcache_exchange"
@@ -31,6 +31,7 @@ def cached_endpoint(
     tags: Iterable[str] = (),
     vary: Iterable[str] = (),
     query: Iterable[str] | None = None,
+    cookies: Iterable[str] | None = None,
     methods: Iterable[str] = ("GET",),
     private_by: str | Callable[[Request], Any] | None = None,
     shared: bool = False,
@@ -55,6 +56,7 @@ def cached_endpoint(
         vary: Request headers that responses depend on, beside those that the endpoint or a dependency declares.
         query: Query parameters that responses depend on; `None`: those that are declared, or all of them where the
             endpoint or a dependency takes the whole `Request`.
+        cookies: Cookies that responses depend on, beside those that are declared; all others then decide nothing.
         methods: GET (a HEAD is answered from it), POST (the body becomes part of the key), or both.
         private_by: Whose a response is: a parameter of the endpoint (`"user_id"`, `"user.id"`), or a function of
             the request. Without it, requests with credentials bypass the cache.
@@ -76,8 +78,9 @@ def cached_endpoint(
     policy = Policy(
         ttl=ttl,
         tags=tuple(tags),
-        vary=_headers(vary),
-        query=None if query is None else frozenset(query),
+        vary=_headers("vary", vary),
+        query=None if query is None else frozenset(_names("query", query)),
+        cookies=None if cookies is None else _names("cookies", cookies),
         methods=frozenset(method.upper() for method in methods),
         private_by=private_by,
         shared=shared,
@@ -85,7 +88,7 @@ def cached_endpoint(
         stale_ttl=stale_ttl,
         timeout=timeout,
         body_limit=body_limit,
-        without_headers=frozenset(_headers(without_headers)),
+        without_headers=frozenset(_headers("without_headers", without_headers)),
         respect_request=respect_request,
         cache_status=cache_status,
         server_timing=server_timing,
@@ -93,8 +96,14 @@ def cached_endpoint(
     return lambda endpoint: _wrap(endpoint, policy, cache)
 
 
-def _headers(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(name.lower() for name in names)
+def _headers(what: str, names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name.lower() for name in _names(what, names))
+
+
+def _names(what: str, names: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(names, str):  # each of its letters would be a name
+        raise ConfigurationError(f"{what}={names!r} is one text: write {what}=({names!r},)")
+    return tuple(names)
 
 
 def _wrap(endpoint: Endpoint, policy: Policy, cache: Callable[..., Any]) -> Endpoint:
@@ -105,7 +114,7 @@ def _wrap(endpoint: Endpoint, policy: Policy, cache: Callable[..., Any]) -> Endp
     signature = _signature(endpoint)
     policy.check(signature.parameters)
     inject = _injected_by(cache)
-    route_of: ByIdentity[Any, Route] = ByIdentity(lambda route: read_route(route, inject))
+    route_of: ByIdentity[Any, Route] = ByIdentity(lambda route: Route(route, endpoint, inject))
 
     @functools.wraps(endpoint)
     async def cached(*args: Any, **kwargs: Any) -> Any:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
 from math import floor
 from typing import Any, Final
 
@@ -25,6 +23,7 @@ from otcache.exceptions import CacheError
 from otcache.http._background_refresh import EndpointResult, RefreshRefusedError, ResponseLoader, run_in_background
 from otcache.http._cache_control import NO_DIRECTIVES, request_directives
 from otcache.http._policy import Policy, can_be_stored
+from otcache.http._request_key import RequestKey, method_of
 from otcache.http._response_headers import (
     Decision,
     Forward,
@@ -34,7 +33,7 @@ from otcache.http._response_headers import (
     conditional_response,
 )
 from otcache.http._routes import ReturnedValue, Route
-from otcache.http._stored_response import FORMAT, StoredResponse, read_stored, stored_error, stored_response
+from otcache.http._stored_response import StoredResponse, read_stored, stored_error, stored_response
 from otcache.telemetry.catalog.values import ResponseResult
 from otcache.ttl import FOREVER, LONGEST_TTL, ttl_seconds
 
@@ -68,8 +67,7 @@ class Exchange:
         self._cache = injected.cache
         self._arguments = arguments
         self._began = _clock()
-        self._body = b""
-        self._owner: str | None = None
+        self._key = RequestKey(policy, route, injected.request, arguments, injected.cache)
         self._decision = Decision()
         # set by dependencies, for this request alone: not stored, and added again to a stored response
         self._dependency_headers = tuple(injected.response.raw_headers)
@@ -122,7 +120,7 @@ class Exchange:
 
     async def _refresh(self, key: str) -> EndpointResult:
         """Run the endpoint in the background, after the request has left."""
-        result = await run_in_background(self._request, self._body)
+        result = await run_in_background(self._request, self._key.body)
         if result.stored is None:
             status = result.error.status_code if result.response is None else result.response.status_code
             if status >= 500:
@@ -152,8 +150,8 @@ class Exchange:
         if reason is not None:
             return await self._bypass("bypass", reason)
         self._decision.result = "miss"
-        fwd: Forward = "miss" if self._varies else "uri-miss"
-        key = self._key()
+        fwd: Forward = "miss" if self._key.varies else "uri-miss"
+        key = self._key.text()
         if self._directives.only_if_cached or self._request.method == "HEAD":
             return await self._read_only(key, fwd)
         refresh = self._directives.no_cache
@@ -243,67 +241,11 @@ class Exchange:
 
     async def _bypass_reason(self) -> str | None:
         """Return why the request bypasses the cache; `None` if it doesn't."""
-        if _method(self._request) not in self._policy.methods:
+        if method_of(self._request) not in self._policy.methods:
             return "method"
         if self._directives.no_store:
             return "no-store"
-        if self._policy.private_by is not None:
-            self._owner = await self._policy.owner_of(self._request, self._arguments)
-            if self._owner is None:
-                return "owner"
-        elif not self._policy.shared and self._has_credentials():
-            return "credentials"
-        return await self._read_body()
-
-    def _has_credentials(self) -> bool:
-        """Whether the response may be one user's own (RFC 9111, 3.5; cookies and API keys by the same reasoning)."""
-        headers, query = self._request.headers, self._request.query_params
-        named = ("authorization", "cookie", *self._route.key_headers)
-        return any(name in headers for name in named) or any(name in query for name in self._route.key_queries)
-
-    async def _read_body(self) -> str | None:
-        if self._request.method != "POST" and not self._route.body:
-            return None
-        try:
-            self._body = await self._request.body()
-        except RuntimeError:  # a form, whose stream FastAPI has consumed
-            return "form"
-        return "body" if len(self._body) > self._policy.body_limit else None
-
-    @property
-    def _varies(self) -> tuple[str, ...]:
-        """The headers that responses depend on: declared to us or to FastAPI, or telling whose the response is."""
-        owner = ("authorization", "cookie") if self._policy.private_by is not None else ()
-        cookies = ("cookie",) if self._route.cookies else ()
-        return tuple(dict.fromkeys((*self._headers, *owner, *cookies)))
-
-    @property
-    def _headers(self) -> tuple[str, ...]:
-        """The headers that are part of the key; without Authorization where the policy says whose the response is."""
-        decided = ("authorization",) if self._policy.shared or self._policy.private_by is not None else ()
-        declared = (name for name in self._route.headers if name not in decided)
-        return tuple(dict.fromkeys((*self._policy.vary, *declared)))
-
-    def _key(self) -> str:
-        """Return `http:{method}:{path}:{digest}`: the route in clear, and nothing that a client sends readable.
-
-        `http:GET:/users/{user_id}:` begins every key of that route.
-        """
-        request = self._request
-        named = self._route.query if self._policy.query is None else self._policy.query
-        query = [list(pair) for pair in request.query_params.multi_items() if named is None or pair[0] in named]
-        parts = {
-            "format": FORMAT,
-            "root": str(request.base_url) if self._route.whole else request.scope.get("root_path", ""),
-            "path": {name: str(value) for name, value in request.path_params.items()},
-            "query": sorted(query, key=lambda pair: pair[0]),
-            "headers": {name: request.headers.getlist(name) for name in self._headers},
-            "cookies": {name: request.cookies.get(name) for name in self._route.cookies},
-            "owner": self._owner,
-            "body": [_digest(self._body), request.headers.get("content-type")] if self._body else None,
-        }
-        text = json.dumps(parts, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
-        return f"http:{_method(request)}:{self._route.path}:{_digest(text.encode())}"
+        return await self._key.unknown()
 
     # --- the response -------------------------------------------------------------------------------
 
@@ -343,17 +285,7 @@ class Exchange:
         private = self._policy.private_by is not None or "set-cookie" in headers
         given = self._cache.config.stale_ttl if self._policy.stale_ttl is None else self._policy.stale_ttl
         stale = int(min(ttl_seconds(given, "stale_ttl"), LONGEST_TTL))
-        add_cache_headers(headers, found, self._varies, private=private, stale=stale)
+        add_cache_headers(headers, found, self._key.varies, private=private, stale=stale)
 
     def _note_lookup_time(self) -> None:
         self._decision.lookup_ns = max(0, _clock() - self._began - (self._decision.load_ns or 0))
-
-
-def _method(request: Request) -> str:
-    """Return the method whose responses may answer the request."""
-    return "GET" if request.method == "HEAD" else request.method
-
-
-def _digest(what: bytes) -> str:
-    """Return 128 bits: no two requests share a key by chance."""
-    return blake2b(what, digest_size=16).hexdigest()
