@@ -24,7 +24,7 @@ from otcache.telemetry._instrumentation.metrics import GRID, SLOTS, SLOTTED, SUM
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.sampling import SPAN_KEY, current_context
 from otcache.telemetry._instrumentation.signals import clock
-from otcache.telemetry.catalog import HTTP_RESPONSES, L1_COUNT, L1_LIMIT, Instrument
+from otcache.telemetry.catalog import CACHE, HTTP_NOTE, HTTP_RESPONSES, HTTP_ROUTE, L1_COUNT, L1_LIMIT, Instrument
 from otcache.telemetry.catalog.values import ResponseResult, Result, Tier
 from otcache.telemetry.record import AIFacts, Lookup
 
@@ -527,6 +527,10 @@ class Cache(CacheInterface):
     def count_response(self, route: str, result: ResponseResult) -> None:
         """Count an HTTP response that this cache has decided on (`otcache.http`)."""
         self._probe.signals.count(HTTP_RESPONSES, route, result)
+
+    def note_route(self, route: str, text: str) -> None:
+        """Say what the responses of a route do that its author may not expect (`otcache.http`)."""
+        self._probe.signals.events.emit(HTTP_NOTE, text, {CACHE.name: self.name, HTTP_ROUTE.name: route})
 
     def get_stats(self) -> dict[str, Any]:
         """Return what this cache has done so far, from the same cells as its metrics; no I/O.

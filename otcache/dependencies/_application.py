@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -19,6 +20,10 @@ from otcache.exceptions import CacheError, ConfigurationError, get_http_status_f
 log: Final = logging.getLogger("otcache.web")
 installed: Final[ContextVar[CacheConfig | None]] = ContextVar("otcache_installed", default=None)
 """The configuration that `install_cache` got for the application that answers the request."""
+public_routes: Final[WeakKeyDictionary[Any, tuple[str, ...]]] = WeakKeyDictionary()
+"""What `install_cache` got for an application: whose responses caches that serve many may keep."""
+start_checks: Final[list[Callable[[FastAPI], None]]] = []
+"""What has to hold when an application starts; `otcache.http` adds its own."""
 
 
 class Configured:

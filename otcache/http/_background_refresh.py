@@ -21,6 +21,7 @@ from otcache._concurrency.tasks import is_cancelled
 from otcache.base import Loaded
 from otcache.exceptions import CacheError
 from otcache.http._stored_response import StoredResponse
+from otcache.ttl import FOREVER
 
 BACKGROUND: Final = "otcache_background_run"
 """The key in a scope under which a background run takes the endpoint's result."""
@@ -44,6 +45,12 @@ class EndpointResult:
     error: Any
     stored: StoredResponse | None
     why_not: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is a server error, which takes no place of what was good."""
+        answered = self.error if self.response is None else self.response
+        return bool(answered.status_code >= 500)
 
 
 class RefreshRefusedError(CacheError):
@@ -74,8 +81,8 @@ class ResponseLoader:
             await asyncio.sleep(0)
         result = await (self._run_within() if self._has_request else self._run_again())
         if result.stored is None:
-            return Loaded(result, store=False)
-        return Loaded(result.stored.to_value(), result.stored.ttl, self._tags)
+            return Loaded(result, None if result.failed else 0, store=False)
+        return Loaded(result.stored.to_value(), _engine_ttl(result.stored.ttl), self._tags)
 
     async def _run_within(self) -> EndpointResult:
         self._run = asyncio.create_task(self._note_run())
@@ -115,22 +122,35 @@ class ResponseLoader:
             run.exception()  # asyncio would log an exception that no one retrieves, and no one may have
 
 
+def _engine_ttl(ttl: float) -> int:
+    return 0 if ttl == FOREVER else max(1, int(ttl))
+
+
 # --- a background run -----------------------------------------------------------------------------------
 
 
 class BackgroundRun:
-    """Takes the endpoint's result of a run that passes through the route in the background."""
+    """Takes the endpoint's result of a run that passes through the route in the background.
 
-    result: EndpointResult | None = None
+    Attributes:
+        key: The key that the result is for; with new dependencies the request may have another one.
+        refused: Why the endpoint did not run.
+        result: What it brought.
+    """
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.refused: str | None = None
+        self.result: EndpointResult | None = None
 
 
-async def run_in_background(request: Request, body: bytes) -> EndpointResult:
+async def run_in_background(request: Request, body: bytes, run: BackgroundRun) -> EndpointResult:
     """Pass through the route once more, dependencies included, and send the response to no client.
 
     Raises:
-        RefreshRefusedError: A dependency raised an `HTTPException`, or the request is not valid any more.
+        RefreshRefusedError: A dependency raised an `HTTPException`, or the request is not valid any more, or is now
+            another one's.
     """
-    run = BackgroundRun()
     statuses: list[int] = []
 
     async def receive() -> Message:
@@ -146,5 +166,6 @@ async def run_in_background(request: Request, body: bytes) -> EndpointResult:
         scope["fastapi"] = dict(request.scope.get("fastapi", {}))
         await request.scope["route"].handle(scope, receive, send)
     if run.result is None:
-        raise RefreshRefusedError(f"the route answered {statuses or 'nothing'} before its endpoint")
+        why = run.refused or f"the route answered {statuses or 'nothing'}"
+        raise RefreshRefusedError(f"{why} before its endpoint")
     return run.result
