@@ -50,7 +50,7 @@ class EndpointResult:
     def failed(self) -> bool:
         """Whether it is a server error, which takes no place of what was good."""
         answered = self.error if self.response is None else self.response
-        return bool(answered.status_code >= 500)
+        return answered is not None and answered.status_code >= 500
 
 
 class RefreshRefusedError(CacheError):
