@@ -311,11 +311,16 @@ class Exchange:
         self._note_lookup_time()
         if result.error is not None:
             headers = MutableHeaders(result.error.headers or {})
-            self._add_status_headers(headers)
+            self._add_own_headers(headers)
             raise with_headers(result.error, headers)
         assert result.response is not None
-        self._add_status_headers(result.response.headers)
+        self._add_own_headers(result.response.headers)
         return result.response
+
+    def _add_own_headers(self, headers: MutableHeaders) -> None:
+        if self._decision.detail == "ttl":  # 0 keeps nothing here, and nothing in browsers
+            headers.setdefault("cache-control", "private, max-age=0")
+        self._add_status_headers(headers)
 
     def _shared_response(self, found: SharedResponse) -> Response:
         """Return a response that other requests may get, too."""
