@@ -24,7 +24,16 @@ from otcache.telemetry._instrumentation.metrics import GRID, SLOTS, SLOTTED, SUM
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.sampling import SPAN_KEY, current_context
 from otcache.telemetry._instrumentation.signals import clock
-from otcache.telemetry.catalog import CACHE, HTTP_NOTE, HTTP_RESPONSES, HTTP_ROUTE, L1_COUNT, L1_LIMIT, Instrument
+from otcache.telemetry.catalog import (
+    CACHE,
+    HTTP_NOTE,
+    HTTP_RESPONSES,
+    HTTP_ROUTE,
+    HTTP_UNCACHED,
+    L1_COUNT,
+    L1_LIMIT,
+    Instrument,
+)
 from otcache.telemetry.catalog.values import ResponseResult, Result, Tier
 from otcache.telemetry.record import AIFacts, Lookup
 
@@ -531,6 +540,10 @@ class Cache(CacheInterface):
     def note_route(self, route: str, text: str) -> None:
         """Say what the responses of a route do that its author may not expect (`otcache.http`)."""
         self._probe.signals.events.emit(HTTP_NOTE, text, {CACHE.name: self.name, HTTP_ROUTE.name: route})
+
+    def tell_uncached(self, route: str, why: str) -> None:
+        """Say why all responses of a route pass by this cache (`otcache.http`)."""
+        self._probe.signals.events.emit(HTTP_UNCACHED, why, {CACHE.name: self.name, HTTP_ROUTE.name: route})
 
     def get_stats(self) -> dict[str, Any]:
         """Return what this cache has done so far, from the same cells as its metrics; no I/O.

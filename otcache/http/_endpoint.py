@@ -20,7 +20,7 @@ from otcache.http._exchange import Exchange, Injected
 from otcache.http._order import check_order, remember
 from otcache.http._policy import Policy, declared
 from otcache.http._reach import MARK, Reach, check_public
-from otcache.http._routes import Route, read_route, selected
+from otcache.http._routes import Route, selected
 from otcache.http._shapes import check_parameters, check_shape, name_of
 from otcache.ttl import TTL
 
@@ -38,6 +38,7 @@ def cached_endpoint(
     tags: Iterable[str] = (),
     vary: Iterable[str] = (),
     query: Iterable[str] | None = None,
+    cookies: Iterable[str] | None = None,
     methods: Iterable[str] = ("GET",),
     private_by: str | Callable[[Request], Any] | None = None,
     shared: bool = False,
@@ -60,6 +61,7 @@ def cached_endpoint(
     tags: Iterable[str] = (),
     vary: Iterable[str] = (),
     query: Iterable[str] | None = None,
+    cookies: Iterable[str] | None = None,
     methods: Iterable[str] = ("GET",),
     private_by: str | Callable[[Request], Any] | None = None,
     shared: bool = False,
@@ -87,6 +89,7 @@ def cached_endpoint(
         vary: Request headers that responses depend on, beside those that the endpoint or a dependency declares.
         query: Query parameters that responses depend on; `None`: those that are declared, or all of them where the
             endpoint or a dependency takes the whole `Request`.
+        cookies: Cookies that responses depend on, beside those that are declared; all others then decide nothing.
         methods: GET (a HEAD is answered from it), POST (the body becomes part of the key), or both.
         private_by: Whose a response is: a parameter of the endpoint (`"user_id"`, `"user.id"`), or a function of
             the request. Without it, requests with credentials bypass the cache.
@@ -116,6 +119,7 @@ def cached_endpoint(
         tags=_names("tags", tags),
         vary=_headers("vary", vary),
         query=None if query is None else frozenset(_names("query", query)),
+        cookies=None if cookies is None else _names("cookies", cookies),
         methods=frozenset(method.upper() for method in _names("methods", methods)),
         private_by=private_by,
         shared=shared,
@@ -134,14 +138,14 @@ def cached_endpoint(
     return lambda endpoint: _wrap(endpoint, policy, cache)
 
 
-def _names(name: str, given: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(given, str):
-        raise ConfigurationError(f"{name} is one string: write {name}=({given!r},)")
-    return tuple(given)
+def _headers(what: str, names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name.lower() for name in _names(what, names))
 
 
-def _headers(name: str, given: Iterable[str]) -> tuple[str, ...]:
-    return tuple(each.lower() for each in _names(name, given))
+def _names(what: str, names: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(names, str):  # each of its letters would be a name
+        raise ConfigurationError(f"{what}={names!r} is one text: write {what}=({names!r},)")
+    return tuple(names)
 
 
 def _wrap(endpoint: Endpoint, policy: Policy, cache: Callable[..., Any]) -> Endpoint:
@@ -152,7 +156,7 @@ def _wrap(endpoint: Endpoint, policy: Policy, cache: Callable[..., Any]) -> Endp
     policy.check(signature.parameters)
     check_public(policy, signature)
     inject = _injected_by(cache)
-    route_of: ByIdentity[Any, Route] = ByIdentity(lambda route: read_route(route, inject))
+    route_of: ByIdentity[Any, Route] = ByIdentity(lambda route: Route(route, endpoint, inject))
     reach_of: ByIdentity[Any, Reach] = ByIdentity(lambda route: Reach(route, inject))
 
     @functools.wraps(endpoint)

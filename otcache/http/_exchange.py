@@ -84,7 +84,7 @@ class Exchange:
         self._cache = injected.cache
         self._arguments = arguments
         self._began = _clock()
-        self._key = RequestKey(policy, route, injected.request, arguments)
+        self._key = RequestKey(policy, route, injected.request, arguments, injected.cache)
         self._decision = Decision()
         # set by dependencies, for this request alone: not stored, and added again to a stored response
         self._dependency_headers = tuple(injected.response.raw_headers)
@@ -133,14 +133,14 @@ class Exchange:
         return self._result_of_response(response, own, plain=True)
 
     def _result_of_response(self, response: Response, headers: RawHeaders, *, plain: bool) -> EndpointResult:
-        verdict = self._policy.verdict(response, self._cache.config.default_ttl, self._route.headers)
+        verdict = self._policy.verdict(response, self._cache.config.default_ttl, self._key.headers)
         if verdict.ttl is None:
             return EndpointResult(response, None, None, verdict.why_not)
         stored = stored_response(response, headers, plain=plain, made=time.time(), ttl=verdict.ttl, age=verdict.age)
         return EndpointResult(response, None, stored.without(self._policy.without_headers))
 
     def _result_of_error(self, error: HTTPException) -> EndpointResult:
-        verdict = self._policy.verdict(error, self._cache.config.default_ttl, self._route.headers)
+        verdict = self._policy.verdict(error, self._cache.config.default_ttl, self._key.headers)
         if verdict.ttl is None or type(error) not in _ERRORS or not can_be_stored(error.detail):
             return EndpointResult(None, error, None, verdict.why_not or "detail")
         stored = stored_error(error, made=time.time(), ttl=verdict.ttl, age=verdict.age)
@@ -344,7 +344,7 @@ class Exchange:
     def _add_cache_headers(self, headers: MutableHeaders, found: SharedResponse) -> None:
         policy, request = self._policy, self._request
         public = self._reach.is_public(policy, request.scope.get("app"))
-        closed = self._reach.is_closed(policy, request, headers)
+        closed = bool(self._route.inputs.credentials) or self._reach.is_closed(policy, request, headers)
         stale = self._cache.config.stale_ttl if policy.stale_ttl is None else policy.stale_ttl
         add_cache_headers(headers, found, self._key.varies, public=public, closed=closed, stale=stale)
         if self._reach.alone and policy.private_by is None and not public:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from string import Formatter
 from typing import Any, Final, NamedTuple
-from uuid import UUID
 
 from starlette.datastructures import Headers
 from starlette.responses import FileResponse, Response, StreamingResponse
@@ -42,6 +41,7 @@ class Policy:
     tags: tuple[str, ...]
     vary: tuple[str, ...]
     query: frozenset[str] | None
+    cookies: tuple[str, ...] | None
     methods: frozenset[str]
     private_by: str | Callable[..., Any] | None
     shared: bool
@@ -144,26 +144,6 @@ class Policy:
             except Exception:  # noqa: BLE001  attributes of the application's objects may raise anything
                 without.append(template)
         return tags, without
-
-    async def owner_of(self, request: Any, arguments: Mapping[str, Any]) -> str | None:
-        """Return whose response it is; `None` if `private_by` doesn't know.
-
-        Raises:
-            ConfigurationError: `private_by` gives a type whose text may differ for the same user.
-        """
-        if callable(self.private_by):
-            owner = self.private_by(request)
-            owner = await owner if hasattr(owner, "__await__") else owner
-        else:
-            name, *path = (self.private_by or "").split(".")
-            owner = arguments[name]
-            for part in path:
-                owner = getattr(owner, part, None)
-        if owner is None or owner == "":
-            return None
-        if isinstance(owner, bool) or not isinstance(owner, str | int | UUID):
-            raise ConfigurationError(f"private_by gives {type(owner).__name__}, not a string, an integer or a UUID")
-        return f"{type(owner).__name__}:{owner}"
 
 
 def declared(name: str, ttl: TTL | None) -> float | None:

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 
+from otcache.cache import Cache
+from otcache.http._owner import owner_of
 from otcache.http._policy import Policy
+from otcache.http._readers import readers_of
 from otcache.http._routes import Route
 from otcache.http._stored_response import FORMAT
+
+_CREDENTIALS: Final = ("authorization", "cookie", "proxy-authorization")
+_DEPENDENCY: Final = (
+    "is not cached: {names} may read anything of the request. Say what decides the answer by vary=, private_by= or "
+    "shared=True; or otcache.http.input_free({name}) if nothing does"
+)
+_MIDDLEWARE: Final = (
+    "is not cached: the middleware {names} may set anything. The headers that it reads must be in vary=; or write "
+    "private_by= or shared=True, or otcache.http.input_free({name}) if none decides"
+)
 
 
 class RequestKey:
@@ -21,32 +34,67 @@ class RequestKey:
         body: The request's body, as far as the response depends on it.
     """
 
-    def __init__(self, policy: Policy, route: Route, request: Request, arguments: Mapping[str, Any]) -> None:
+    def __init__(
+        self, policy: Policy, route: Route, request: Request, arguments: Mapping[str, Any], cache: Cache
+    ) -> None:
         self.body = b""
         self._policy = policy
         self._route = route
+        self._inputs = route.inputs
         self._request = request
         self._arguments = arguments
+        self._cache = cache
         self._owner: str | None = None
+        self._anything = self._inputs.whole
+
+    # --- is it known? -------------------------------------------------------------------------------
 
     async def unknown(self) -> str | None:
         """Return what of the response's dependence on the request is not known; `None`: `text` says it all."""
         if self._policy.private_by is not None:
-            self._owner = await self._policy.owner_of(self._request, self._arguments)
-            if self._owner is None:
-                return "owner"
-        elif not self._policy.shared and self._has_credentials():
-            return "credentials"
-        return await self._read_body()
+            self._owner = await owner_of(self._policy.private_by, self._request, self._arguments)
+            reason = "owner" if self._owner is None else None
+        elif self._policy.shared:
+            reason = None
+        else:
+            reason = self._unknown_reader()
+        return reason or await self._read_body()
 
-    def _has_credentials(self) -> bool:
-        """Whether the response may be one user's own (RFC 9111, 3.5; cookies and API keys by the same reasoning)."""
-        headers, query = self._request.headers, self._request.query_params
-        named = ("authorization", "cookie", *self._route.key_headers)
-        return any(name in headers for name in named) or any(name in query for name in self._route.key_queries)
+    def _unknown_reader(self) -> str | None:
+        """Return why the answer may be somebody's whom the key does not name."""
+        inputs, named = self._inputs, bool(self._policy.vary)
+        if inputs.unknown and not named:
+            return self._tell("unknown-dependency", inputs.unknown, _DEPENDENCY)
+        readers = readers_of(self._request)
+        if readers.unknown and not named:
+            return self._tell("unknown-middleware", readers.unknown, _MIDDLEWARE)
+        self._anything = inputs.whole or bool(readers.unknown)
+        given = {"header": self._request.headers, "query": self._request.query_params, "cookie": self._request.cookies}
+        known = any(name in given[place] for place, name in inputs.credentials)
+        return "credentials" if known or any(self._undecided(readers.cookies)) else None
+
+    def _undecided(self, cookies_are_read: bool) -> Iterator[str]:
+        """Yield the credentials of the request that somebody may read, and that are not in the key."""
+        for name in _CREDENTIALS:
+            is_read = self._anything or (name == "cookie" and cookies_are_read)
+            if is_read and name in self._request.headers and not self._decides(name):
+                yield name
+
+    def _decides(self, credential: str) -> bool:
+        """Whether the key contains all that counts of a credential."""
+        named = credential == "cookie" and (self._policy.cookies is not None or self._inputs.cookies is None)
+        return named or credential in self.headers
+
+    def _tell(self, reason: str, names: tuple[str, ...], text: str) -> str:
+        """Say once why this route is not cached, and what to write."""
+        if names not in self._route.told:
+            self._route.told.add(names)
+            about = text.format(names=", ".join(names[:3]), name=names[0])
+            self._cache.tell_uncached(self._route.path, f"{self._request.method} {self._route.path} {about}")
+        return reason
 
     async def _read_body(self) -> str | None:
-        if self._request.method != "POST" and not self._route.body:
+        if self._request.method != "POST" and not self._inputs.body and not self._anything:
             return None
         try:
             self.body = await self._request.body()
@@ -54,18 +102,21 @@ class RequestKey:
             return "form"
         return "body" if len(self.body) > self._policy.body_limit else None
 
+    # --- the key ------------------------------------------------------------------------------------
+
     @property
     def varies(self) -> tuple[str, ...]:
         """The headers that responses depend on: declared to us or to FastAPI, or telling whose the response is."""
         owner = ("authorization", "cookie") if self._policy.private_by is not None else ()
-        cookies = ("cookie",) if self._route.cookies else ()
-        return tuple(dict.fromkeys((*self._headers, *owner, *cookies)))
+        cookies = ("cookie",) if self._policy.cookies or self._inputs.cookies != () else ()
+        schemes = () if self._policy.shared else self._inputs.credential_headers
+        return tuple(dict.fromkeys((*self.headers, *owner, *cookies, *schemes)))
 
     @property
-    def _headers(self) -> tuple[str, ...]:
+    def headers(self) -> tuple[str, ...]:
         """The headers that are part of the key; without Authorization where the policy says whose the response is."""
         decided = ("authorization",) if self._policy.shared or self._policy.private_by is not None else ()
-        declared = (name for name in self._route.headers if name not in decided)
+        declared = (name for name in self._inputs.headers if name not in decided)
         return tuple(dict.fromkeys((*self._policy.vary, *declared)))
 
     def text(self) -> str:
@@ -73,21 +124,43 @@ class RequestKey:
 
         `http:GET:/users/{user_id}:` begins every key of that route.
         """
-        request = self._request
-        named = self._route.query if self._policy.query is None else self._policy.query
-        query = [list(pair) for pair in request.query_params.multi_items() if named is None or pair[0] in named]
+        request, scope = self._request, self._request.scope
         parts = {
             "format": FORMAT,
-            "root": str(request.base_url) if self._route.whole else request.scope.get("root_path", ""),
+            "code": self._inputs.code,
+            "application": [getattr(scope.get("app"), "title", None), scope.get("root_path", "")],
             "path": {name: str(value) for name, value in request.path_params.items()},
-            "query": sorted(query, key=lambda pair: pair[0]),
-            "headers": {name: request.headers.getlist(name) for name in self._headers},
-            "cookies": {name: request.cookies.get(name) for name in self._route.cookies},
+            "query": self._query(),
+            "headers": {name: request.headers.getlist(name) for name in self.headers},
+            "cookies": dict(self._cookies()),
             "owner": self._owner,
-            "body": [_digest(self.body), request.headers.get("content-type")] if self.body else None,
+            "body": [_digest(self.body), request.headers.getlist("content-type")] if self.body else None,
+            "whole": self._whole() if self._anything else None,
         }
         text = json.dumps(parts, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
         return f"http:{method_of(request)}:{self._route.path}:{_digest(text.encode())}"
+
+    def _query(self) -> Any:
+        """Return the parameters that count, of each name in their order; as it was sent where any may count."""
+        declared = None if self._anything else self._inputs.query
+        named = declared if self._policy.query is None else self._policy.query
+        if named is None:
+            return self._request.scope["query_string"].decode("latin-1")
+        return sorted(
+            (pair for pair in self._request.query_params.multi_items() if pair[0] in named), key=lambda pair: pair[0]
+        )
+
+    def _cookies(self) -> Iterator[tuple[str, Any]]:
+        if self._inputs.cookies is None and self._policy.cookies is None:
+            yield "", self._request.headers.getlist("cookie")
+        for name in (*(self._inputs.cookies or ()), *(self._policy.cookies or ())):
+            yield name, self._request.cookies.get(name)
+
+    def _whole(self) -> list[Any]:
+        """Return what else an endpoint can read that takes the whole request, without its headers."""
+        scope = self._request.scope
+        raw_path = scope.get("raw_path") or scope["path"].encode()
+        return [scope["method"], str(self._request.base_url), scope["path"], raw_path.decode("latin-1")]
 
 
 def method_of(request: Request) -> str:

@@ -1,17 +1,18 @@
-"""What FastAPI knows about a route: its path, what it reads of a request, and how its values become responses."""
+"""What FastAPI knows about a route: its path, what it reads of a request, how its values become responses."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from fastapi.datastructures import DefaultPlaceholder
 from fastapi.routing import APIRoute
-from fastapi.security import APIKeyHeader, APIKeyQuery
-from fastapi.security.base import SecurityBase
-from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
+
+from otcache.http._input_free import is_input_free
+from otcache.http._inputs import Inputs, read_inputs
 
 _RETURNED: Final = "otcache_returned"
 """The key in a scope of the value that FastAPI turns into a response."""
@@ -22,35 +23,48 @@ _SETTINGS: Final = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
 class Route:
-    """One route, and what it and its dependencies declare.
+    """One route as FastAPI has it, and what it reads of a request.
 
     Attributes:
         path: The path with the parameters in braces, routers' prefixes included.
-        query: The query parameters; `None` if one of them may read any.
-        whole: Whether one of them takes the whole request, and may build URLs from its host.
-        headers: The headers, in lower case.
-        key_headers: Headers that hold an API key.
-        key_queries: Query parameters that hold an API key.
-        handler: Turns the value in `_RETURNED` into a response.
+        told: Why requests of this route pass by the cache, as far as it has been said.
     """
 
-    path: str
-    query: frozenset[str] | None
-    whole: bool
-    headers: tuple[str, ...]
-    cookies: tuple[str, ...]
-    key_headers: tuple[str, ...]
-    key_queries: tuple[str, ...]
-    body: bool
-    handler: Callable[[Request], Awaitable[Response]]
+    def __init__(self, route: Any, endpoint: Callable[..., Any], own: Callable[..., Any]) -> None:
+        self.path: str = route.path_format
+        self.told: set[tuple[str, ...]] = set()
+        self._route = route
+        self._endpoint = endpoint
+        self._own = own
+        self._handler = _handler(route)
+        self._read: tuple[list[tuple[Any, Any]], Inputs] | None = None
+
+    @property
+    def inputs(self) -> Inputs:
+        """What the endpoint and its dependencies read, under the overrides of this moment."""
+        overrides = list(
+            (getattr(self._route.dependency_overrides_provider, "dependency_overrides", None) or {}).items()
+        )
+        if self._read is None or not _same(self._read[0], overrides):
+            self._read = overrides, self._read_inputs(dict(overrides))
+        return self._read[1]
+
+    def _read_inputs(self, overrides: dict[Any, Any]) -> Inputs:
+        own = getattr(self._route, "original_route", self._route)
+        return read_inputs(
+            self._route.dependant,
+            overrides,
+            self._own,
+            endpoint=(self._endpoint, _in_words(_settings(self._route))),
+            reader=None if type(own) is APIRoute or is_input_free(type(own)) else type(own),
+        )
 
     async def respond(self, request: Request, returned: ReturnedValue) -> Response:
         """Return the response that FastAPI makes of an endpoint's value on this route."""
         if isinstance(returned.value, Response):
             return returned.value
-        return await self.handler(Request({**request.scope, _RETURNED: returned}))
+        return await self._handler(Request({**request.scope, _RETURNED: returned}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,72 +91,22 @@ def selected(scope: Any) -> Any:
     return context if getattr(context, "original_route", None) is scope["route"] else scope["route"]
 
 
-def read_route(route: Any, own: Callable[..., Any]) -> Route:
-    """Read what a route that was `selected` reads of a request, except by our `own` dependency; and how it responds."""
-    dependants = list(_flat(route.dependant, own))
-    fields = [field for each in dependants for field in each.query_params]
-    whole = any(map(_reads_all, dependants))
-    keys = [each.call for each in dependants if isinstance(each.call, SecurityBase)]
-    key_headers = tuple(key.model.name.lower() for key in keys if isinstance(key, APIKeyHeader))
-    return Route(
-        path=route.path_format,
-        query=None if whole or any(map(_is_open, fields)) else frozenset(_names(dependants, "query_params")),
-        whole=whole,
-        headers=tuple(name.lower().replace("_", "-") for name in _names(dependants, "header_params")),
-        cookies=tuple(_names(dependants, "cookie_params")),
-        key_headers=key_headers,
-        key_queries=tuple(key.model.name for key in keys if isinstance(key, APIKeyQuery)),
-        body=route.body_field is not None,
-        handler=_handler(route),
-    )
+def _same(these: list[tuple[Any, Any]], others: list[tuple[Any, Any]]) -> bool:
+    """Whether they are the same objects; what is overridden need not be comparable."""
+    pairs = zip(these, others, strict=False)
+    return len(these) == len(others) and all(a is c and b is d for (a, b), (c, d) in pairs)
 
 
-def _flat(dependant: Any, own: Callable[..., Any]) -> Iterator[Any]:
-    """Yield a route's dependant and those below it, except for ours."""
-    if dependant.call is not own:
-        yield dependant
-        for below in dependant.dependencies:
-            yield from _flat(below, own)
+def _settings(route: Any) -> dict[str, Any]:
+    return {name: getattr(route, name) for name in _SETTINGS}
 
 
-def _reads_all(dependant: Any) -> bool:
-    """Whether it may read anything of a request; security schemes take the request, too, but read what they declare."""
-    takes = dependant.request_param_name or dependant.http_connection_param_name
-    return bool(takes) and not isinstance(dependant.call, SecurityBase)
-
-
-def _names(dependants: Iterable[Any], kind: str) -> list[str]:
-    fields = (field for dependant in dependants for field in getattr(dependant, kind))
-    return sorted({name for field in fields for name in _names_of(field)})
-
-
-def _names_of(field: Any) -> Iterator[str]:
-    """Yield the names that a parameter may have in the request; those of all fields where a model declares several.
-
-    One name too many does no harm; one too few gives a caller another's response.
-    """
-    model = _model_of(field)
-    named = [(field.alias, field.field_info)] if model is None else list(model.model_fields.items())
-    for name, info in named:
-        yield from {name, *(alias for alias in (info.alias, info.validation_alias) if isinstance(alias, str))}
-
-
-def _is_open(field: Any) -> bool:
-    """Whether other parameters than the named ones may be read: an open model, or an alias with alternatives."""
-    model = _model_of(field)
-    if model is None:
-        return not isinstance(field.field_info.validation_alias, str | None)
-    aliases = (info.validation_alias for info in model.model_fields.values())
-    return model.model_config.get("extra") == "allow" or not all(isinstance(alias, str | None) for alias in aliases)
-
-
-def _model_of(field: Any) -> type[BaseModel] | None:
-    kind = field.field_info.annotation
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+def _in_words(settings: dict[str, Any]) -> str:
+    """Return the settings as text, the same in every process."""
+    return repr([value.value if isinstance(value, DefaultPlaceholder) else value for value in settings.values()])
 
 
 def _handler(route: Any) -> Callable[[Request], Awaitable[Response]]:
     """Return FastAPI's own handler of a route without dependencies, with the response settings of `route`."""
-    settings = {name: getattr(route, name) for name in _SETTINGS}
-    handler: Callable[[Request], Awaitable[Response]] = APIRoute("/", _emit, **settings).get_route_handler()
+    handler: Callable[[Request], Awaitable[Response]] = APIRoute("/", _emit, **_settings(route)).get_route_handler()
     return handler

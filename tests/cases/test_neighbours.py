@@ -5,7 +5,6 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from tests.cases.applications import application, asking, cached_route
-from tests.cases.expected import fails_until
 from tests.servers import RedisServer
 
 
@@ -17,7 +16,6 @@ async def blog() -> str:
     return "blog"
 
 
-@fails_until(12, "two applications with defaults on one Redis read each other's answers")
 def test_two_applications_on_one_redis_have_their_own_answers(own_server: RedisServer) -> None:
     answers = []
 
@@ -30,7 +28,6 @@ def test_two_applications_on_one_redis_have_their_own_answers(own_server: RedisS
     assert answers == ["billing", "blog"]
 
 
-@fails_until(12, "the host that chose an application is not in the key")
 def test_applications_chosen_by_the_host_have_their_own_answers() -> None:
     app = application()
     for endpoint in (billing, blog):

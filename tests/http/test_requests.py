@@ -44,7 +44,7 @@ async def test_declared_parameters_count_in_any_order_and_others_do_not(shop: Sh
 
 async def test_a_request_in_the_hands_of_the_endpoint_makes_all_count(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/")
-    @cached_endpoint(ttl=60)
+    @cached_endpoint(ttl=60, shared=True)
     async def endpoint(request: Request) -> int:
         return shop.run()
 
@@ -53,7 +53,7 @@ async def test_a_request_in_the_hands_of_the_endpoint_makes_all_count(shop: Shop
 
 async def test_a_host_that_an_endpoint_can_see_is_part_of_the_key(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/links")
-    @cached_endpoint(ttl=60)
+    @cached_endpoint(ttl=60, shared=True)
     async def links(request: Request) -> str:
         return str(request.url_for("links"))
 
@@ -97,7 +97,7 @@ async def test_every_name_that_a_model_reads_counts(
 
 async def test_the_developer_may_choose_what_counts(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/")
-    @cached_endpoint(ttl=60, query=("a",))
+    @cached_endpoint(ttl=60, query=("a",), shared=True)
     async def endpoint(request: Request, b: int = 0) -> int:
         return shop.run()
 
@@ -175,7 +175,7 @@ async def test_a_post_is_not_cached_by_itself(shop: Shop, client: httpx.AsyncCli
 
 async def test_a_body_of_another_type_is_another_request(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.post("/")
-    @cached_endpoint(ttl=60, methods=("POST",))
+    @cached_endpoint(ttl=60, methods=("POST",), shared=True)
     async def endpoint(request: Request) -> int:
         return shop.run()
 

@@ -72,7 +72,7 @@ async def test_the_run_in_the_background_has_dependencies_of_its_own(shop: Shop,
             one["open"] = False
 
     @shop.app.get("/")
-    @cached_endpoint(ttl=1, stale_ttl=60)
+    @cached_endpoint(ttl=1, stale_ttl=60, shared=True)
     async def endpoint(session: dict[str, Any] = Depends(session)) -> dict[str, Any]:
         if shop.run() > 1:
             await go_on.wait()
@@ -144,7 +144,7 @@ async def test_a_run_in_the_background_passes_the_authorisation_too(shop: Shop, 
             asyncio.get_running_loop().call_soon(valid.clear) if shop.runs["last"] else None
 
     @shop.app.get("/", dependencies=[Depends(check)])
-    @cached_endpoint(ttl=1, stale_ttl=60, respect_request=True)
+    @cached_endpoint(ttl=1, stale_ttl=60, respect_request=True, shared=True)
     async def endpoint() -> int:
         return shop.run()
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import httpx
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from opentelemetry._logs import NoOpLoggerProvider
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
@@ -329,14 +329,23 @@ async def responses_of_ai(stage: Stage) -> None:
     await cache.invalidate_by_operation("summarize")
 
 
+async def whose(request: Request) -> str:
+    """An endpoint that may read anything."""
+    return request.headers["host"]
+
+
 async def responses_over_http(stage: Stage) -> None:
-    """Of a FastAPI application: one that is made, one that is there, one that passes by, one that is stale."""
+    """Of a FastAPI application: one that is made, one that is there, one that passes by, one that is stale.
+
+    And one of which nobody knows whose it is.
+    """
     cache, app = stage.memory("web", early_refresh=0.0), FastAPI()
     app.get("/users/{user_id}")(cached_endpoint(ttl=60, cache=lambda: cache)(lambda user_id: user_id))
     app.get("/stale")(cached_endpoint(ttl=1, stale_ttl=60, cache=lambda: cache)(lambda: 1))
+    app.get("/mine")(cached_endpoint(ttl=60, cache=lambda: cache)(whose))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://web") as client:
-        for headers in ({}, {}, {"authorization": "Bearer of a user"}):
-            await client.get("/users/7", headers=headers)
+        for path in ("/users/7", "/users/7", "/mine"):
+            await client.get(path)
         while "ttl=-" not in (await client.get("/stale")).headers["cache-status"]:
             await asyncio.sleep(0.01)
 

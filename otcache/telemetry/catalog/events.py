@@ -32,6 +32,8 @@ CALLBACK_QUARANTINED = Event("otcache.callback.quarantined", "WARN", "A user cal
                              "is skipped for 60 s.", (a.CALLBACK_EVENT, a.CALLBACK_NAME))  # fmt: skip
 CAPPED = Event("otcache.telemetry.capped", "WARN", "An attribute reached its cap; further values are `_OTHER`.",
                (a.ATTRIBUTE_NAME, a.LIMIT))  # fmt: skip
+HTTP_UNCACHED = Event("otcache.http.uncached", "WARN", "All responses of a route pass by the cache: what they depend "
+                      "on is not known.", (a.CACHE, a.HTTP_ROUTE))  # fmt: skip
 STARTED = Event("otcache.started", "INFO", "A cache is ready; its effective configuration without secrets.", (a.CACHE,))
 HTTP_NOTE = Event("otcache.http.route.note", "INFO", "What the responses of a cached route do that its author may not "
                   "expect; once for each route and reason.", (a.CACHE, a.HTTP_ROUTE))  # fmt: skip
