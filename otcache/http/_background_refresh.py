@@ -21,7 +21,6 @@ from otcache._concurrency.tasks import is_cancelled
 from otcache.base import Loaded
 from otcache.exceptions import CacheError
 from otcache.http._stored_response import StoredResponse
-from otcache.ttl import FOREVER
 
 BACKGROUND: Final = "otcache_background_run"
 """The key in a scope under which a background run takes the endpoint's result."""
@@ -76,13 +75,16 @@ class ResponseLoader:
         self._run: asyncio.Task[EndpointResult] | None = None
 
     async def load(self) -> Loaded[Any]:
-        """Load for the cache: return the stored response, or the result as it is if nothing may be stored."""
+        """Load for the cache: return the stored response, or the result as it is if nothing may be stored.
+
+        Then an old response must not be served in its place any longer: a time to live of 0 removes it.
+        """
         for _ in range(_TURNS):
             await asyncio.sleep(0)
         result = await (self._run_within() if self._has_request else self._run_again())
         if result.stored is None:
             return Loaded(result, None if result.failed else 0, store=False)
-        return Loaded(result.stored.to_value(), _engine_ttl(result.stored.ttl), self._tags)
+        return Loaded(result.stored.to_value(), result.stored.ttl, self._tags)
 
     async def _run_within(self) -> EndpointResult:
         self._run = asyncio.create_task(self._note_run())
@@ -120,10 +122,6 @@ class ResponseLoader:
                 await asyncio.wait([run])
         if not run.cancelled():
             run.exception()  # asyncio would log an exception that no one retrieves, and no one may have
-
-
-def _engine_ttl(ttl: float) -> int:
-    return 0 if ttl == FOREVER else max(1, int(ttl))
 
 
 # --- a background run -----------------------------------------------------------------------------------

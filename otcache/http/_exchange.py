@@ -44,7 +44,7 @@ from otcache.http._session import session_used, session_watch
 from otcache.http._shapes import call
 from otcache.http._stored_response import StoredResponse, read_stored, stored_error, stored_response
 from otcache.telemetry.catalog.values import ResponseResult
-from otcache.ttl import FOREVER, LONGEST_TTL
+from otcache.ttl import FOREVER, ttl_seconds
 
 _log: Final = logging.getLogger("otcache.http")
 _ERRORS: Final = (HTTPException, fastapi.HTTPException)
@@ -82,6 +82,7 @@ class Exchange:
         self._request = injected.request
         self._injected_response = injected.response
         self._cache = injected.cache
+        self._default_ttl = ttl_seconds(injected.cache.config.default_ttl)
         self._arguments = arguments
         self._began = _clock()
         self._key = RequestKey(policy, route, injected.request, arguments, injected.cache)
@@ -133,14 +134,14 @@ class Exchange:
         return self._result_of_response(response, own, plain=True)
 
     def _result_of_response(self, response: Response, headers: RawHeaders, *, plain: bool) -> EndpointResult:
-        verdict = self._policy.verdict(response, self._cache.config.default_ttl, self._key.headers)
+        verdict = self._policy.verdict(response, self._default_ttl, self._key.headers)
         if verdict.ttl is None:
             return EndpointResult(response, None, None, verdict.why_not)
         stored = stored_response(response, headers, plain=plain, made=time.time(), ttl=verdict.ttl, age=verdict.age)
         return EndpointResult(response, None, stored.without(self._policy.without_headers))
 
     def _result_of_error(self, error: HTTPException) -> EndpointResult:
-        verdict = self._policy.verdict(error, self._cache.config.default_ttl, self._key.headers)
+        verdict = self._policy.verdict(error, self._default_ttl, self._key.headers)
         if verdict.ttl is None or type(error) not in _ERRORS or not can_be_stored(error.detail):
             return EndpointResult(None, error, None, verdict.why_not or "detail")
         stored = stored_error(error, made=time.time(), ttl=verdict.ttl, age=verdict.age)
@@ -155,11 +156,8 @@ class Exchange:
             if run.refused is not None:  # whom the old response is for can't be told any more
                 await self._cache.delete(key)
             raise
-        if result.stored is None:
-            if result.failed:
-                raise RefreshRefusedError("the endpoint answered with a server error")
-            # the new response must not be stored: the old one must not be served in its place any longer
-            await self._cache.delete(key)
+        if result.stored is None and result.failed:
+            raise RefreshRefusedError("the endpoint answered with a server error")
         return result
 
     async def run_again(self, run: BackgroundRun) -> None:
@@ -228,7 +226,7 @@ class Exchange:
             answer: Answer[Any] = await self._cache.answer(
                 key,
                 loader.load,
-                stale_ttl=_engine_ttl(self._policy.stale_ttl),
+                stale_ttl=self._policy.stale_ttl,
                 soft_timeout=0.0,
                 timeout=self._policy.timeout,
                 refresh=refresh,
@@ -296,7 +294,7 @@ class Exchange:
             return "method"
         if self._directives.no_store:
             return "no-store"
-        if not self._policy.keeps(self._cache.config.default_ttl):
+        if not self._policy.keeps(self._default_ttl):
             return "ttl"
         if self._injected_response.status_code is not None:
             return "status"  # set by a dependency, for this request alone
@@ -345,7 +343,7 @@ class Exchange:
         policy, request = self._policy, self._request
         public = self._reach.is_public(policy, request.scope.get("app"))
         closed = bool(self._route.inputs.credentials) or self._reach.is_closed(policy, request, headers)
-        stale = self._cache.config.stale_ttl if policy.stale_ttl is None else policy.stale_ttl
+        stale = ttl_seconds(self._cache.config.stale_ttl) if policy.stale_ttl is None else policy.stale_ttl
         add_cache_headers(headers, found, self._key.varies, public=public, closed=closed, stale=stale)
         if self._reach.alone and policy.private_by is None and not public:
             self._tell("responses are private now; add public=True if CDNs and proxies may keep them")
@@ -358,10 +356,6 @@ class Exchange:
 
     def _note_lookup_time(self) -> None:
         self._decision.lookup_ns = max(0, _clock() - self._began - (self._decision.load_ns or 0))
-
-
-def _engine_ttl(ttl: float | None) -> int | None:
-    return None if ttl is None else int(min(ttl, LONGEST_TTL))
 
 
 def _found(answer: Answer[Any], stored: StoredResponse, own: Any) -> SharedResponse:

@@ -44,9 +44,8 @@ def check_order(endpoint: Any) -> None:
 def _routes_among(holders: list[Any], endpoint: Any) -> Iterator[Any]:
     for each in holders:
         owners = gc.get_referrers(each) if isinstance(each, dict) else (each,)
-        yield from (
-            owner for owner in owners if isinstance(owner, BaseRoute) and vars(owner).get("endpoint") is endpoint
-        )
+        routes = (owner for owner in owners if isinstance(owner, BaseRoute))
+        yield from (route for route in routes if getattr(route, "endpoint", None) is endpoint)
 
 
 def _is_of_framework(holder: Any) -> bool:

@@ -267,7 +267,7 @@ async def _yields() -> Any:
         ({"ttl": nan}, a_dict, "ttl=nan"),
         ({"ttl": "60"}, a_dict, "ttl is str"),
         ({"stale_ttl": True}, a_dict, "stale_ttl is bool"),
-        ({"tags": "users"}, a_dict, "one string"),
+        ({"tags": "users"}, a_dict, "tags='users' is one text"),
         ({"tags": [f"tag{number}" for number in range(101)]}, a_dict, "101 templates"),
         ({"public": True, "private_by": "user_id"}, a_dict, "public=True and private_by= conflict"),
         ({"tags": ("user:{id}",)}, a_dict, "'id'"),

@@ -96,15 +96,21 @@ class LoadReports:
         self._signals.count(catalog.LOADS, load.trigger, raised)
         self._signals.observe(catalog.LOADER_DURATION, duration, load.trigger, raised, span=load.span)
         if raised is not None:
-            self._tell(load, error, stale, key)
+            self._tell(load, error, stale, key, "raised or timed out")
         self._end_span(load.span, error, key, load.ended, detached=detached)
 
-    def _tell(self, load: OpenLoad, error: BaseException | None, stale: StaleReason | None, key: str) -> None:
+    def wrong_ttl(self, load: OpenLoad, key: str, error: BaseException) -> None:
+        """The loader has given something else than a time to live; the load goes on, and its value is not kept."""
+        self._tell(load, error, None, key, "gave no time to live, so its value is not kept")
+
+    def _tell(
+        self, load: OpenLoad, error: BaseException | None, stale: StaleReason | None, key: str, what: str
+    ) -> None:
         facts = {catalog.CACHE.name: self._name, catalog.TRIGGER.name: load.trigger}
         facts[catalog.ERROR_TYPE.name] = error_type(error) or ""
         if stale is not None:
             facts[catalog.STALE_REASON.name] = stale
-        body = f"cache {self._name}: the loader raised or timed out ({load.trigger})"
+        body = f"cache {self._name}: the loader {what} ({load.trigger})"
         context = context_of(load.span)
         self._signals.events.emit(catalog.LOADER_EXCEPTION, body, facts, exception=error, context=context, key=key)
 
