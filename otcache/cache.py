@@ -27,6 +27,7 @@ from otcache.telemetry._instrumentation.sampling import SPAN_KEY, current_contex
 from otcache.telemetry._instrumentation.signals import clock
 from otcache.telemetry.catalog import (
     CACHE,
+    HTTP_NOTE,
     HTTP_RESPONSES,
     HTTP_ROUTE,
     HTTP_UNCACHED,
@@ -35,7 +36,7 @@ from otcache.telemetry.catalog import (
     L1_LIMIT,
     Event,
     Instrument,
-)  # fmt: skip
+)
 from otcache.telemetry.catalog.values import ResponseResult, Result, Tier
 from otcache.telemetry.record import AIFacts, LoadFacts, Lookup
 from otcache.ttl import FOREVER, TTL, ttl_seconds
@@ -558,6 +559,10 @@ class Cache(CacheInterface):
     def count_response(self, route: str, result: ResponseResult) -> None:
         """Count an HTTP response that this cache has decided on (`otcache.http`)."""
         self._probe.signals.count(HTTP_RESPONSES, route, result)
+
+    def note_route(self, route: str, text: str) -> None:
+        """Say what the responses of a route do that its author may not expect (`otcache.http`)."""
+        self._probe.signals.events.emit(HTTP_NOTE, text, {CACHE.name: self.name, HTTP_ROUTE.name: route})
 
     def tell_uncached(self, route: str, why: str) -> None:
         """Say why all responses of a route pass by this cache (`otcache.http`)."""

@@ -257,6 +257,9 @@ class CacheConfig:
     ttl_jitter: float = option(
         0.0, "Share by which the time to live of a loaded value is shortened at random.", low=0, high=0.5
     )
+    http_details: bool = option(
+        True, "Say in response headers more than hit or miss: strangers see by it when others have asked."
+    )
     negative_ttl: TTL | None = ttl_option(
         None, "Time to live of a loaded `None`, 0 keeps none; without it the ordinary one."
     )

@@ -44,7 +44,11 @@ class EnvironmentPresets:
     def production() -> CacheConfig:
         """Two hours, more memory, on Redis."""
         return CacheConfig(
-            redis_url=_redis(DEFAULT_URL), default_ttl=7200, memory_cache_size=1000, environment="production"
+            redis_url=_redis(DEFAULT_URL),
+            default_ttl=7200,
+            memory_cache_size=1000,
+            environment="production",
+            http_details=False,
         )
 
     @staticmethod
@@ -69,6 +73,7 @@ class EnvironmentPresets:
             memory_cache_size=1000,
             compression_threshold=500,
             environment="production",
+            http_details=False,
             ai_config=AICacheConfig(operation_ttls=ttls, max_text_length=200_000),
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -217,9 +217,11 @@ async def cache_lifespan(app: FastAPI) -> AsyncIterator[None]:
     Without Redis the application starts, too; a configuration that can't be used keeps it from starting.
 
     Raises:
-        ConfigurationError: The settings can't be used.
+        ConfigurationError: The settings can't be used, or a public route can't be public.
         ValidationError: The configuration is not valid.
     """
+    for check in _application.start_checks:
+        check(app)
     caches = await _registry.current()
     caches.leases += 1
     try:
@@ -253,7 +255,13 @@ async def _config_at_startup(app: FastAPI) -> CacheConfig | None:
     return None if settings is None else await get_cache_config(settings)
 
 
-def install_cache(app: FastAPI, *, config: CacheConfig | None = None, health_path: str | None = HEALTH_PATH) -> None:
+def install_cache(
+    app: FastAPI,
+    *,
+    config: CacheConfig | None = None,
+    health_path: str | None = HEALTH_PATH,
+    public_routes: Iterable[str] = (),
+) -> None:
     """Add a cache to an application: lifespan, error answers and a health route.
 
     The application's own lifespan runs inside ours: it finds the caches open, and they close after it.
@@ -266,14 +274,27 @@ def install_cache(app: FastAPI, *, config: CacheConfig | None = None, health_pat
         app: The application, before it is started.
         config: Its configuration; `None` reads the environment (`OTCACHE_...`).
         health_path: The path of the health route; `None` for no such route.
+        public_routes: Paths of cached routes whose responses CDNs and proxies may keep, as `public=True` says of one:
+            `"/products/{product_id}"`, or with `*` for anything: `"/catalog/*"`. Checked at the start.
 
     Raises:
         ValidationError: `config` is not a valid configuration.
-        ConfigurationError: The application has a route at `health_path`.
+        ConfigurationError: The application has a route at `health_path`, or a public route is no path.
     """
+    _application.public_routes[app] = _paths(public_routes)
     installed = _application.Installed(None if config is None else _valid(config), _application.number_of(app, config))
     app.add_middleware(_application.Configured, installed=installed)
     app.exception_handlers.setdefault(CacheError, _application.answer_error)
     _application.wrap_lifespan(app, cache_lifespan)
     if health_path is not None:
         _application.add_health_route(app, health_path, get_cache_health_status)
+
+
+def _paths(public_routes: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(public_routes, str):
+        raise ConfigurationError(f"public_routes is one string: write public_routes=[{public_routes!r}]")
+    paths = tuple(public_routes)
+    for path in paths:
+        if not isinstance(path, str) or not path.startswith(("/", "*")):
+            raise ConfigurationError(f'public_routes has {path!r}: write a route\'s path, such as "/products/{{id}}"')
+    return paths

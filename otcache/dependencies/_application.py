@@ -25,6 +25,10 @@ from otcache.exceptions import CacheError, ConfigurationError, get_http_status_f
 log: Final = logging.getLogger("otcache.web")
 installed: Final[ContextVar[Installed | None]] = ContextVar("otcache_installed", default=None)
 """What `install_cache` has noted of the application that answers the request."""
+public_routes: Final[WeakKeyDictionary[Any, tuple[str, ...]]] = WeakKeyDictionary()
+"""What `install_cache` got for an application: whose responses caches that serve many may keep."""
+start_checks: Final[list[Callable[[FastAPI], None]]] = []
+"""What has to hold when an application starts; `otcache.http` adds its own."""
 
 
 class Installed:

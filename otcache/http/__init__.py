@@ -10,10 +10,15 @@ try:
 except ImportError as exc:  # pragma: no cover  shown by a test in a process of its own
     raise ImportError('otcache.http needs FastAPI: pip install "otcache[fastapi]"') from exc
 
+from otcache.dependencies import _application
 from otcache.http._endpoint import cached_endpoint
 from otcache.http._input_free import input_free
+from otcache.http._order import check_routes
+from otcache.http._reach import check_application
 
 __all__ = ["cached_endpoint", "input_free"]
+
+_application.start_checks.extend([check_routes, check_application])
 
 
 def __getattr__(name: str) -> Any:

@@ -45,6 +45,12 @@ class EndpointResult:
     stored: StoredResponse | None
     why_not: str = ""
 
+    @property
+    def failed(self) -> bool:
+        """Whether it is a server error, which takes no place of what was good."""
+        answered = self.error if self.response is None else self.response
+        return answered is not None and answered.status_code >= 500
+
 
 class RefreshRefusedError(CacheError):
     """A background run brought no response: a dependency refused the request, or the endpoint failed."""
@@ -69,12 +75,15 @@ class ResponseLoader:
         self._run: asyncio.Task[EndpointResult] | None = None
 
     async def load(self) -> Loaded[Any]:
-        """Load for the cache: return the stored response, or the result as it is if nothing may be stored."""
+        """Load for the cache: return the stored response, or the result as it is if nothing may be stored.
+
+        Then an old response must not be served in its place any longer: a time to live of 0 removes it.
+        """
         for _ in range(_TURNS):
             await asyncio.sleep(0)
         result = await (self._run_within() if self._has_request else self._run_again())
         if result.stored is None:
-            return Loaded(result, store=False)
+            return Loaded(result, None if result.failed else 0, store=False)
         return Loaded(result.stored.to_value(), result.stored.ttl, self._tags)
 
     async def _run_within(self) -> EndpointResult:
@@ -119,18 +128,27 @@ class ResponseLoader:
 
 
 class BackgroundRun:
-    """Takes the endpoint's result of a run that passes through the route in the background."""
+    """Takes the endpoint's result of a run that passes through the route in the background.
 
-    result: EndpointResult | None = None
+    Attributes:
+        key: The key that the result is for; with new dependencies the request may have another one.
+        refused: Why the endpoint did not run.
+        result: What it brought.
+    """
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.refused: str | None = None
+        self.result: EndpointResult | None = None
 
 
-async def run_in_background(request: Request, body: bytes) -> EndpointResult:
+async def run_in_background(request: Request, body: bytes, run: BackgroundRun) -> EndpointResult:
     """Pass through the route once more, dependencies included, and send the response to no client.
 
     Raises:
-        RefreshRefusedError: A dependency raised an `HTTPException`, or the request is not valid any more.
+        RefreshRefusedError: A dependency raised an `HTTPException`, or the request is not valid any more, or is now
+            another one's.
     """
-    run = BackgroundRun()
     statuses: list[int] = []
 
     async def receive() -> Message:
@@ -146,5 +164,6 @@ async def run_in_background(request: Request, body: bytes) -> EndpointResult:
         scope["fastapi"] = dict(request.scope.get("fastapi", {}))
         await request.scope["route"].handle(scope, receive, send)
     if run.result is None:
-        raise RefreshRefusedError(f"the route answered {statuses or 'nothing'} before its endpoint")
+        why = run.refused or f"the route answered {statuses or 'nothing'}"
+        raise RefreshRefusedError(f"{why} before its endpoint")
     return run.result

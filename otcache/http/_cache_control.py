@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
 from typing import Final
@@ -11,27 +11,48 @@ from typing import Final
 LONGEST: Final = 2**31
 """What a larger number of seconds counts as (RFC 9111, 1.2.2)."""
 
-_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105  the grammar's word
-_DIRECTIVE: Final = re.compile(rf'\s*({_TOKEN})(?:=({_TOKEN}|"(?:[^"\\]|\\.)*"))?\s*(?:,|$)')
-_REST: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"|")*(?:,|$)')
-_ESCAPED: Final = re.compile(r"\\(.)")
+LONGEST_FIELD: Final = 4096
+"""Characters; a longer field is nobody's Cache-Control, and counts as `no-store` (the strictest reading)."""
+
+_TOKEN: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"  # noqa: S105  the grammar's word
+_DIRECTIVE: Final = re.compile(rf'({_TOKEN})(?:=({_TOKEN}|"(?:[^"\\]++|\\.)*+"))?', re.DOTALL)
+_PART: Final = re.compile(r'(?:[^,"]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+"""Up to a comma outside of quoted strings. Possessive: what does not match is never tried in another way, which would
+take time by the square of a hostile field's length."""
+_NAME: Final = re.compile(_TOKEN)
+_ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
 def parse(field: str) -> dict[str, str | None]:
-    """Return the directives of a Cache-Control field by their names in lower case.
+    """Return the directives of a Cache-Control field by their names in lower case, with unquoted arguments.
 
-    Quoted arguments are unquoted; of a directive given twice the first counts; what is no directive is skipped.
+    The argument is "", which is no number, where it can't be believed: the directive is given twice with different
+    ones, or is followed by what is no argument (`private; max-age=60`).
     """
+    if len(field) > LONGEST_FIELD:
+        return {"no-store": None}
     found: dict[str, str | None] = {}
-    at = 0
-    while at < len(field):
-        matched = _DIRECTIVE.match(field, at)
-        if matched is not None:
-            found.setdefault(matched[1].lower(), _unquoted(matched[2]))
-        else:
-            matched = _REST.match(field, at)
-        at = matched.end() if matched is not None and matched.end() > at else len(field)
+    for part in map(str.strip, _parts(field)):
+        matched = _DIRECTIVE.fullmatch(part)
+        name = matched or _NAME.match(part)
+        if name is not None:
+            key = name[0 if matched is None else 1].lower()
+            argument = "" if matched is None else _unquoted(matched[2])
+            found[key] = argument if found.get(key, argument) == argument else ""
     return found
+
+
+def _parts(field: str) -> Iterator[str]:
+    """Yield what stands between the commas; after a quote that nothing closes, every comma counts."""
+    at = 0
+    while at <= len(field):
+        matched = _PART.match(field, at)
+        end = at if matched is None else matched.end()
+        if field.startswith('"', end):
+            yield from field[at:].split(",")
+            return
+        yield field[at:end]
+        at = end + 1
 
 
 def _unquoted(argument: str | None) -> str | None:
@@ -107,13 +128,15 @@ def _limit(directives: Mapping[str, str | None], name: str, strictest: float) ->
     return strictest if given is None else given
 
 
-def cache_control(lifetime: int, *, private: bool, stale: int) -> str:
-    """Return the Cache-Control of a response, which may be one user's own.
+_FOR_MANY: Final = frozenset({"public", "s-maxage", "private"})
 
-    It is fresh for `lifetime` seconds from its creation on (a client subtracts `Age`), and may be served stale for
-    `stale` seconds more (RFC 5861).
-    """
-    parts = ["private" if private else "public", f"max-age={lifetime}"]
-    if stale:
-        parts += [f"stale-while-revalidate={stale}", f"stale-if-error={stale}"]
-    return ", ".join(parts)
+
+def made_private(field: str) -> str:
+    """Return a response's Cache-Control so that no cache that serves more than one user may keep it."""
+    said = parse(field)
+    if said.get("private", "") is None and not said.keys() & {"public", "s-maxage"}:
+        return field
+    if len(field) > LONGEST_FIELD:
+        return "private, no-store"
+    parts = [(part, _NAME.match(part)) for part in map(str.strip, _parts(field))]
+    return ", ".join(["private", *(part for part, name in parts if name and name[0].lower() not in _FOR_MANY)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast, overload
 
 from fastapi import Depends
 from starlette.requests import Request
@@ -17,16 +17,23 @@ from otcache.dependencies._registry import ByIdentity
 from otcache.exceptions import ConfigurationError
 from otcache.http._background_refresh import BACKGROUND, BackgroundRun
 from otcache.http._exchange import Exchange, Injected
-from otcache.http._policy import Policy
+from otcache.http._order import check_order, remember
+from otcache.http._policy import Policy, declared
+from otcache.http._reach import MARK, Reach, check_public
 from otcache.http._routes import Route, selected
+from otcache.http._shapes import check_parameters, check_shape, name_of
+from otcache.ttl import TTL
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 _PARAMETER: Final = "otcache_exchange"
 """The parameter that we add to an endpoint's, for FastAPI to fill in."""
 
 
+@overload
+def cached_endpoint(ttl: Endpoint) -> Endpoint: ...
+@overload
 def cached_endpoint(
-    ttl: int | None = None,
+    ttl: TTL | None = None,
     *,
     tags: Iterable[str] = (),
     vary: Iterable[str] = (),
@@ -35,23 +42,49 @@ def cached_endpoint(
     methods: Iterable[str] = ("GET",),
     private_by: str | Callable[[Request], Any] | None = None,
     shared: bool = False,
-    statuses: Mapping[int, int | None] | None = None,
-    stale_ttl: int | None = None,
+    public: bool = False,
+    statuses: Mapping[int, TTL | None] | None = None,
+    stale_ttl: TTL | None = None,
     timeout: float | None = None,
     body_limit: int = 65_536,
+    size_limit: int = 1_048_576,
     without_headers: Iterable[str] = (),
-    respect_request: bool = True,
+    respect_request: bool = False,
     cache_status: str | None = "otcache",
-    server_timing: bool = True,
+    server_timing: bool | None = None,
+    details: bool | None = None,
     cache: Callable[..., Any] = get_web_cache_service,
-) -> Callable[[Endpoint], Endpoint]:
+) -> Callable[[Endpoint], Endpoint]: ...
+def cached_endpoint(
+    ttl: Any = None,
+    *,
+    tags: Iterable[str] = (),
+    vary: Iterable[str] = (),
+    query: Iterable[str] | None = None,
+    cookies: Iterable[str] | None = None,
+    methods: Iterable[str] = ("GET",),
+    private_by: str | Callable[[Request], Any] | None = None,
+    shared: bool = False,
+    public: bool = False,
+    statuses: Mapping[int, TTL | None] | None = None,
+    stale_ttl: TTL | None = None,
+    timeout: float | None = None,
+    body_limit: int = 65_536,
+    size_limit: int = 1_048_576,
+    without_headers: Iterable[str] = (),
+    respect_request: bool = False,
+    cache_status: str | None = "otcache",
+    server_timing: bool | None = None,
+    details: bool | None = None,
+    cache: Callable[..., Any] = get_web_cache_service,
+) -> Any:
     """Answer a path operation from the cache: `@app.get(...)` over `@cached_endpoint(ttl=60)`.
 
     Dependencies, authorization included, run first for every request; docs/http.md says what is stored and sent.
 
     Args:
-        ttl: Seconds that a response stays fresh, 0 for ever; `None` takes the cache's. A response's own `max-age`
-            wins.
+        ttl: How long a response stays fresh: seconds, a `timedelta` or `FOREVER`; 0 keeps nothing, `None` takes the
+            cache's. A response's own `max-age` or `Expires` wins.
         tags: Tags to invalidate by, with the endpoint's parameters in braces: `"user:{user_id}"`.
         vary: Request headers that responses depend on, beside those that the endpoint or a dependency declares.
         query: Query parameters that responses depend on; `None`: those that are declared, or all of them where the
@@ -61,37 +94,46 @@ def cached_endpoint(
         private_by: Whose a response is: a parameter of the endpoint (`"user_id"`, `"user.id"`), or a function of
             the request. Without it, requests with credentials bypass the cache.
         shared: Whether requests with credentials get the same responses as all others.
-        statuses: Status codes that are stored, and for how many seconds (`None`: `ttl`); {200: None} by default.
-        stale_ttl: Seconds past `ttl` in which a response is served stale while a refresh runs, or if it fails;
+        public: Whether CDNs and proxies may keep responses, too; without it they leave as `Cache-Control: private`.
+        statuses: Status codes that are stored, and for how long (`None`: `ttl`); {200: None} by default.
+        stale_ttl: Time past `ttl` in which a response is served stale while a refresh runs, or if it fails;
             `None` takes the cache's.
         timeout: Seconds that a request waits for the run of another request; `None` takes the cache's.
         body_limit: Bytes; requests with a larger body bypass the cache.
+        size_limit: Bytes; responses with a larger body are not stored.
         without_headers: Response headers that are not stored, such as a request's id.
-        respect_request: Whether the request's Cache-Control counts.
+        respect_request: Whether the request's Cache-Control counts: then each client decides when the endpoint runs.
         cache_status: Our name in the Cache-Status header; `None` sends no such header.
-        server_timing: Whether to send a Server-Timing header.
+        server_timing: Whether to send a Server-Timing header; `None`: as `details`.
+        details: Whether Cache-Status says more than hit or why not; `None` takes the cache's `http_details`.
         cache: The dependency that returns the cache.
 
     Raises:
-        ConfigurationError: A value is outside its range, a tag names no parameter, or the endpoint yields.
+        ConfigurationError: A value is outside its range, a tag names no parameter, the endpoint yields or takes a
+            websocket, the decorator stands above the route's, or `public=True` contradicts the endpoint.
     """
+    if callable(ttl):  # without parentheses
+        return cached_endpoint()(ttl)
     policy = Policy(
-        ttl=ttl,
-        tags=tuple(tags),
+        ttl=declared("ttl", ttl),
+        tags=_names("tags", tags),
         vary=_headers("vary", vary),
         query=None if query is None else frozenset(_names("query", query)),
         cookies=None if cookies is None else _names("cookies", cookies),
-        methods=frozenset(method.upper() for method in methods),
+        methods=frozenset(method.upper() for method in _names("methods", methods)),
         private_by=private_by,
         shared=shared,
-        statuses={200: None} if statuses is None else dict(statuses),
-        stale_ttl=stale_ttl,
+        public=public,
+        statuses={code: declared(f"statuses[{code}]", kept) for code, kept in (statuses or {200: None}).items()},
+        stale_ttl=declared("stale_ttl", stale_ttl),
         timeout=timeout,
         body_limit=body_limit,
+        size_limit=size_limit,
         without_headers=frozenset(_headers("without_headers", without_headers)),
         respect_request=respect_request,
         cache_status=cache_status,
         server_timing=server_timing,
+        details=details,
     )
     return lambda endpoint: _wrap(endpoint, policy, cache)
 
@@ -107,14 +149,15 @@ def _names(what: str, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _wrap(endpoint: Endpoint, policy: Policy, cache: Callable[..., Any]) -> Endpoint:
-    if inspect.isgeneratorfunction(endpoint) or inspect.isasyncgenfunction(endpoint):
-        raise ConfigurationError(
-            f"{endpoint.__qualname__} yields: otcache stores only whole responses; return the response"
-        )
+    check_shape(endpoint)
+    check_order(endpoint)
     signature = _signature(endpoint)
+    check_parameters(endpoint, signature)
     policy.check(signature.parameters)
+    check_public(policy, signature)
     inject = _injected_by(cache)
     route_of: ByIdentity[Any, Route] = ByIdentity(lambda route: Route(route, endpoint, inject))
+    reach_of: ByIdentity[Any, Reach] = ByIdentity(lambda route: Reach(route, inject))
 
     @functools.wraps(endpoint)
     async def cached(*args: Any, **kwargs: Any) -> Any:
@@ -122,14 +165,18 @@ def _wrap(endpoint: Endpoint, policy: Policy, cache: Callable[..., Any]) -> Endp
         if not isinstance(injected, Injected):  # called by hand, without a request
             returned = endpoint(*args, **kwargs)
             return await returned if inspect.isawaitable(returned) else returned
-        exchange = Exchange(policy, endpoint, route_of(selected(injected.request.scope)), injected, kwargs)
+        route = selected(injected.request.scope)
+        exchange = Exchange(policy, endpoint, route_of(route), reach_of(route), injected, kwargs)
         background_run: BackgroundRun | None = injected.request.scope.get(BACKGROUND)
         if background_run is None:
             return await exchange.answer()
-        background_run.result = await exchange.run()
+        await exchange.run_again(background_run)
         return Response(status_code=204)  # no client receives it
 
+    cached.__name__ = name_of(endpoint)
     cached.__signature__ = _with_parameter(signature, inject)  # type: ignore[attr-defined]
+    setattr(cached, MARK, (policy, inject))
+    remember(endpoint, cached)
     return cast("Endpoint", cached)
 
 

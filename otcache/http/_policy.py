@@ -4,27 +4,40 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from string import Formatter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from starlette.datastructures import Headers
 from starlette.responses import FileResponse, Response, StreamingResponse
 
-from otcache.exceptions import ConfigurationError
-from otcache.http._cache_control import parse, seconds
+from otcache._serialization.keys import MAX_TAGS, check_key
+from otcache.exceptions import ConfigurationError, ValidationError
+from otcache.http._freshness import joined, own_age, own_lifetime
+from otcache.ttl import LONGEST_TTL, TTL, ttl_seconds
 
 METHODS: Final = frozenset({"GET", "POST"})
 """Methods whose responses may be stored, HEAD by way of GET; all other methods change something."""
-_LONGEST_TTL: Final = 31_536_000
+_ONE_CLIENTS: Final = ("set-cookie", "set-cookie2", "clear-site-data")
+"""Headers that change what one client holds: a response with one of them is for that client alone."""
 _FIELD_END: Final = re.compile(r"[.\[]")
+
+
+class Verdict(NamedTuple):
+    """Seconds that a response may be stored, `None` and why not; and how old it is by its own word, in seconds."""
+
+    ttl: float | None
+    why_not: str = ""
+    age: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The arguments of `cached_endpoint`, as its docstring describes them."""
 
-    ttl: int | None
+    ttl: float | None
     tags: tuple[str, ...]
     vary: tuple[str, ...]
     query: frozenset[str] | None
@@ -32,14 +45,17 @@ class Policy:
     methods: frozenset[str]
     private_by: str | Callable[..., Any] | None
     shared: bool
-    statuses: Mapping[int, int | None]
-    stale_ttl: int | None
+    public: bool
+    statuses: Mapping[int, float | None]
+    stale_ttl: float | None
     timeout: float | None
     body_limit: int
+    size_limit: int
     without_headers: frozenset[str]
     respect_request: bool
     cache_status: str | None
-    server_timing: bool
+    server_timing: bool | None
+    details: bool | None
 
     def check(self, parameters: Iterable[str]) -> None:
         """Check the values, for an endpoint with these parameters.
@@ -47,20 +63,23 @@ class Policy:
         Raises:
             ConfigurationError: A value is outside its range, or a name is no parameter.
         """
-        _check_range("ttl", self.ttl)
-        _check_range("stale_ttl", self.stale_ttl)
-        for status, ttl in self.statuses.items():
+        for status in self.statuses:
             if not 200 <= status <= 599 or status in (206, 304):
                 raise ConfigurationError(
                     f"statuses has {status}: only whole responses are stored, 200..599 without 206 and 304"
                 )
-            _check_range(f"statuses[{status}]", ttl)
         if not self.methods or self.methods - METHODS:
             raise ConfigurationError(f"methods={sorted(self.methods)} is not of {', '.join(sorted(METHODS))}")
         if self.shared and self.private_by is not None:
             raise ConfigurationError(
                 "shared=True and private_by= conflict: keep shared=True only if every user gets the same response"
             )
+        if self.public and self.private_by is not None:
+            raise ConfigurationError(
+                "public=True and private_by= conflict: caches outside may keep no user's own response; leave out public"
+            )
+        if len(self.tags) > MAX_TAGS:
+            raise ConfigurationError(f"tags has {len(self.tags)} templates, above {MAX_TAGS}")
         if "*" in self.vary:
             raise ConfigurationError("vary has '*', and would fit no second request: name the headers")
         if self.cache_status is not None and not (self.cache_status.isascii() and self.cache_status.isprintable()):
@@ -75,45 +94,80 @@ class Policy:
             if name not in parameters:
                 raise ConfigurationError(f"{what} names {name!r}, which is no parameter of the endpoint")
 
-    def ttl_of(self, response: Any, default: Any) -> tuple[int | None, str]:
-        """Return for how many seconds a response or an `HTTPException` may be stored, or `None` and why not."""
+    def declared_ttl(self, status: int, default: float) -> float:
+        """Return how many seconds a response of this status is kept, unless it says so itself; 0 for not at all."""
+        declared = self.statuses.get(status, 0)
+        given = self.ttl if declared is None else declared
+        return default if given is None else given
+
+    def keeps(self, default: float) -> bool:
+        """Whether any response may be kept."""
+        return any(self.declared_ttl(status, default) for status in self.statuses)
+
+    def verdict(self, response: Any, default: float, known: Iterable[str]) -> Verdict:
+        """Return for how long a response or an `HTTPException` may be stored.
+
+        Args:
+            response: The response.
+            default: The cache's own time to live.
+            known: The request headers that the key contains.
+        """
         if not _is_whole(response):
-            return None, "streamed"
+            return Verdict(None, "streamed")
         if response.status_code not in self.statuses:
-            return None, "status"
-        headers = {str(name).lower(): str(value) for name, value in (response.headers or {}).items()}
-        if "set-cookie" in headers:
-            return None, "set-cookie"
-        if not self._covers(headers.get("vary", "")):
-            return None, "vary"
-        return self._allowed(parse(headers.get("cache-control", "")), response.status_code, default)
+            return Verdict(None, "status")
+        headers, now = headers_of(response), time.time()
+        declared = self.declared_ttl(response.status_code, default)
+        why = self._refusal(headers, known) if declared else "ttl"
+        if not why and len(getattr(response, "body", b"")) > self.size_limit:
+            why = "size"
+        own = own_lifetime(headers, private=self.private_by is not None, now=now)
+        if why or (own is not None and own <= 0):
+            return Verdict(None, why or "cache-control")
+        return Verdict(declared if own is None else min(own, LONGEST_TTL), age=own_age(headers, now))
 
-    def _allowed(self, said: Mapping[str, str | None], status: int, default: Any) -> tuple[int | None, str]:
-        """Decide by the response's own Cache-Control, else as declared."""
-        if "no-store" in said or "no-cache" in said or ("private" in said and self.private_by is None):
-            return None, "cache-control"
-        for name in ("s-maxage", "max-age"):
-            if name in said and not (name == "s-maxage" and self.private_by is not None):
-                given = seconds(said[name])
-                return (min(given, _LONGEST_TTL), "") if given else (None, "cache-control")
-        declared = self.statuses[status]
-        ttl = self.ttl if declared is None else declared
-        return (default if ttl is None else ttl), ""
+    def _refusal(self, headers: Headers, known: Iterable[str]) -> str:
+        """Return which header makes it a response for this request alone; "" if none does."""
+        if any(name in headers for name in _ONE_CLIENTS):
+            return "set-cookie"
+        if "content-range" in headers:  # a part (RFC 9111, 3.3)
+            return "range"
+        varies = {name.strip().lower() for name in joined(headers, "vary").split(",")} - {""}
+        return "" if varies <= {*self.vary, *known} else "vary"
 
-    def _covers(self, vary: str) -> bool:
-        """Whether the key contains every header that the response's Vary names."""
-        named = {name.strip().lower() for name in vary.split(",")} - {""}
-        return named <= set(self.vary)
-
-    def tags_of(self, arguments: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return the tags of one response."""
-        return tuple(tag.format(**arguments) for tag in self.tags)
+    def tags_of(self, arguments: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+        """Return the tags of one response, and the templates that give none for these arguments."""
+        tags, without = [], []
+        for template in self.tags:
+            try:
+                tags.append(check_key(_FORMATTER.vformat(template, (), arguments), "tag"))
+            except Exception:  # noqa: BLE001  attributes of the application's objects may raise anything
+                without.append(template)
+        return tags, without
 
 
-def _check_range(name: str, ttl: Any) -> None:
-    whole = ttl is None or (isinstance(ttl, int) and not isinstance(ttl, bool))
-    if not whole or not 0 <= (ttl or 0) <= _LONGEST_TTL:
-        raise ConfigurationError(f"{name}={ttl!r} is not an integer of 0..{_LONGEST_TTL} s or None")
+def declared(name: str, ttl: TTL | None) -> float | None:
+    """Return a time to live of the decorator's in seconds.
+
+    Raises:
+        ConfigurationError: It is no time to live.
+    """
+    try:
+        return None if ttl is None else ttl_seconds(ttl, name)
+    except ValidationError as exc:
+        raise ConfigurationError(exc.message) from None
+
+
+class _TagFormatter(Formatter):
+    """Refuses `None`: "user:None" is nobody's tag."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if value is None:
+            raise ValueError("None")
+        return str(super().format_field(value, format_spec))
+
+
+_FORMATTER: Final = _TagFormatter()
 
 
 def _names_in(tag: str) -> set[str]:
@@ -125,12 +179,21 @@ def can_be_stored(detail: Any) -> bool:
     """Whether an `HTTPException`'s detail comes back equal."""
     try:
         return bool(json.loads(json.dumps(detail, allow_nan=False)) == detail)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return False
+
+
+def headers_of(response: Any) -> Headers:
+    """Return the headers of a response or an `HTTPException`."""
+    if isinstance(response, Response):
+        return response.headers
+    return Headers({str(name): str(value) for name, value in (response.headers or {}).items()})
 
 
 def _is_whole(response: Any) -> bool:
-    """Whether the whole body is in memory, as an `HTTPException`'s always is."""
-    if isinstance(response, StreamingResponse | FileResponse):
-        return False
-    return hasattr(response, "body") or not isinstance(response, Response)
+    """Whether the whole body is in memory, as an `HTTPException`'s always is, and to send it is all there is to do."""
+    if not isinstance(response, Response):
+        return True
+    sends = next(kind for kind in type(response).__mro__ if "__call__" in vars(kind))
+    is_known = sends.__module__.partition(".")[0] in ("starlette", "fastapi")
+    return is_known and hasattr(response, "body") and not isinstance(response, StreamingResponse | FileResponse)

@@ -83,7 +83,7 @@ class RequestKey:
     def _decides(self, credential: str) -> bool:
         """Whether the key contains all that counts of a credential."""
         named = credential == "cookie" and (self._policy.cookies is not None or self._inputs.cookies is None)
-        return named or credential in self._headers
+        return named or credential in self.headers
 
     def _tell(self, reason: str, names: tuple[str, ...], text: str) -> str:
         """Say once why this route is not cached, and what to write."""
@@ -110,10 +110,10 @@ class RequestKey:
         owner = ("authorization", "cookie") if self._policy.private_by is not None else ()
         cookies = ("cookie",) if self._policy.cookies or self._inputs.cookies != () else ()
         schemes = () if self._policy.shared else self._inputs.credential_headers
-        return tuple(dict.fromkeys((*self._headers, *owner, *cookies, *schemes)))
+        return tuple(dict.fromkeys((*self.headers, *owner, *cookies, *schemes)))
 
     @property
-    def _headers(self) -> tuple[str, ...]:
+    def headers(self) -> tuple[str, ...]:
         """The headers that are part of the key; without Authorization where the policy says whose the response is."""
         decided = ("authorization",) if self._policy.shared or self._policy.private_by is not None else ()
         declared = (name for name in self._inputs.headers if name not in decided)
@@ -131,7 +131,7 @@ class RequestKey:
             "application": [getattr(scope.get("app"), "title", None), scope.get("root_path", "")],
             "path": {name: str(value) for name, value in request.path_params.items()},
             "query": self._query(),
-            "headers": {name: request.headers.getlist(name) for name in self._headers},
+            "headers": {name: request.headers.getlist(name) for name in self.headers},
             "cookies": dict(self._cookies()),
             "owner": self._owner,
             "body": [_digest(self.body), request.headers.getlist("content-type")] if self.body else None,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import floor
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 
-from otcache.http._cache_control import LONGEST, RequestDirectives, cache_control, parse
-from otcache.http._policy import Policy
+from otcache.http._cache_control import RequestDirectives, made_private, parse, seconds
+from otcache.http._freshness import joined
 from otcache.http._stored_response import StoredResponse, not_modified
 from otcache.telemetry.catalog.values import ResponseResult
+from otcache.ttl import FOREVER
 
 Forward = Literal["bypass", "uri-miss", "miss", "stale", "request"]
 
@@ -22,8 +24,12 @@ _TAG: Final = re.compile(r'[ \t]*(?:,[ \t]*)*(?:W/)?("[\x21\x23-\x7e\x80-\xff]*"
 _EMPTY: Final = re.compile(r"[ \t,]*$")
 _WORD: Final = re.compile(r"[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]*")
 _LARGEST: Final = 999_999_999_999_999
-_NO_END: Final = 31_536_000
-"""`max-age` of a response that never expires: a year, in seconds."""
+_NEVER_STALE: Final = frozenset({"must-revalidate", "proxy-revalidate", "s-maxage"})
+"""RFC 9111, 4.2.4 and 5.2.2.10."""
+_TARGETED: Final = ("cdn-cache-control", "surrogate-control")
+"""Fields by which caches of many users would overrule Cache-Control (RFC 9213)."""
+_TICK: Final = 0.001
+"""Seconds; what arithmetic loses of a time to live is less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,38 +37,53 @@ class SharedResponse:
     """A response that other requests may get, too.
 
     Attributes:
-        age: Seconds since the endpoint made it.
-        left: Seconds that it stays fresh, negative if it is stale; `None` for ever.
+        age: Seconds since the endpoint made it, and its own age then.
+        left: Seconds that it stays fresh, negative if it is stale.
         loaded: Whether the endpoint made it just now.
-        response: The endpoint's response to this very request, headers that are not stored included; else `None`.
+        own: The endpoint's response to this very request, or its error, with headers that are not stored; else `None`.
+        reason: Why it is served stale.
     """
 
     stored: StoredResponse
     age: float
-    left: float | None
+    left: float
     loaded: bool
-    response: Response | None = None
+    own: Any = None
+    reason: str | None = None
 
     def satisfies(self, directives: RequestDirectives) -> bool:
         """Whether the request's directives and the response's own allow to serve it as it is."""
-        left = float(LONGEST) if self.left is None else self.left
+        return (self.left >= 0 or self._may_be_stale()) and directives.accepts(self.age, self.left)
+
+    def _may_be_stale(self) -> bool:
         own = parse(self.stored.header("cache-control") or "")
-        if left < 0 and ("must-revalidate" in own or "proxy-revalidate" in own):
-            return False
-        return directives.accepts(self.age, left)
+        while_error = self.reason is not None and self.reason != "revalidating"
+        name = "stale-if-error" if while_error else "stale-while-revalidate"
+        return not own.keys() & _NEVER_STALE and (name not in own or -self.left <= (seconds(own[name]) or 0))
 
 
 def add_cache_headers(
-    headers: MutableHeaders, found: SharedResponse, varies: Iterable[str], *, private: bool, stale: int
+    headers: MutableHeaders, found: SharedResponse, varies: Iterable[str], *, public: bool, closed: bool, stale: float
 ) -> None:
-    """Add Cache-Control, Age, Vary and ETag; the response's own Cache-Control stays.
+    """Add Cache-Control, Age, Vary and ETag; the response's own Cache-Control stays, as far as others may follow it.
 
-    `max-age` is the whole lifetime: a client subtracts `Age` from it (RFC 9111, 4.2).
+    Args:
+        headers: The response's.
+        found: The response.
+        varies: The request headers that it depends on.
+        public: Whether the route is for caches that serve many.
+        closed: Whether it must not be kept by them, whatever anyone says.
+        stale: Seconds that it may be served stale (RFC 5861).
     """
-    lifetime = _NO_END if found.left is None else max(0, round(found.age + found.left))
-    if "cache-control" not in headers:
-        headers["cache-control"] = cache_control(lifetime, private=private, stale=stale)
-    if not found.loaded:
+    own = joined(headers, "cache-control")
+    if not own:
+        headers["cache-control"] = cache_control(found, public=public and not closed, stale=stale)
+    elif closed or not (public or parse(own).keys() & {"public", "s-maxage"}):
+        headers["cache-control"] = made_private(own)
+    if closed or not public:
+        for name in _TARGETED:
+            del headers[name]
+    if not found.loaded or found.age >= 1:
         headers["age"] = str(floor(found.age))
     for name in varies:
         if name not in _named(headers):
@@ -72,8 +93,23 @@ def add_cache_headers(
         headers["etag"] = etag
 
 
+def cache_control(found: SharedResponse, *, public: bool, stale: float) -> str:
+    """Return the Cache-Control of a response: never more than the entry has.
+
+    `max-age` is the whole lifetime: a client subtracts `Age` from it (RFC 9111, 4.2). What never expires here is asked
+    for each time, and answered with 304: no invalidation reaches a browser.
+    """
+    reach = "public" if public else "private"
+    if found.left == FOREVER:
+        return f"{reach}, no-cache"
+    parts = [reach, f"max-age={max(0, floor(found.age + found.left + _TICK))}"]
+    if found.left and 1 <= stale < FOREVER:
+        parts += [f"stale-while-revalidate={floor(stale)}", f"stale-if-error={floor(stale)}"]
+    return ", ".join(parts)
+
+
 def _named(headers: Headers) -> set[str]:
-    return {name.strip().lower() for name in headers.get("vary", "").split(",")}
+    return {name.strip().lower() for name in joined(headers, "vary").split(",")}
 
 
 def _title(name: str) -> str:
@@ -114,6 +150,25 @@ def _tags(field: str) -> Iterable[str]:
     return found
 
 
+def with_headers(error: Any, headers: MutableHeaders) -> Any:
+    """Return the error with these headers; a copy, because an application may raise one object again and again."""
+    try:
+        twin = copy.copy(error)
+    except Exception:  # noqa: BLE001  a class of the application's, whose constructor takes something else
+        return error
+    twin.headers = dict(headers)
+    twin.__cause__, twin.__suppress_context__ = error.__cause__, error.__suppress_context__
+    return twin.with_traceback(error.__traceback__)
+
+
+def own_copy(response: Response) -> Response:
+    """Return the response with headers of its own, because an endpoint may return one object again and again."""
+    twin = copy.copy(response)
+    vars(twin).pop("_headers", None)  # what Starlette made of the other's
+    twin.raw_headers = list(response.raw_headers)
+    return twin
+
+
 # --- what the cache did ---------------------------------------------------------------------------------
 
 
@@ -143,23 +198,35 @@ class Decision:
     load_ns: int | None = None
 
 
-def add_status_headers(headers: MutableHeaders, decision: Decision, policy: Policy) -> None:
-    """Add Cache-Status and Server-Timing. What caches before us wrote stays in front (RFC 9211, 2)."""
-    if policy.cache_status is not None:
-        before = headers.get("cache-status")
-        ours = cache_status(policy.cache_status, decision)
-        headers["cache-status"] = ours if before is None else f"{before}, {ours}"
-    if policy.server_timing:
+def add_status_headers(
+    headers: MutableHeaders, decision: Decision, name: str | None, *, details: bool, timing: bool
+) -> None:
+    """Add Cache-Status and Server-Timing. What caches before us wrote stays in front (RFC 9211, 2).
+
+    Args:
+        headers: The response's.
+        decision: What the cache did.
+        name: Our name in Cache-Status; `None` for no such header.
+        details: Whether to say more than hit or why not: that tells a stranger when others have asked.
+        timing: Whether to send Server-Timing.
+    """
+    if name is not None:
+        before = joined(headers, "cache-status")
+        ours = cache_status(name, decision, details=details)
+        headers["cache-status"] = f"{before}, {ours}" if before else ours
+    if timing:
         headers.append("server-timing", server_timing(decision))
 
 
-def cache_status(name: str, decision: Decision) -> str:
+def cache_status(name: str, decision: Decision, *, details: bool = True) -> str:
     """Return the Cache-Status of RFC 9211, one member of a structured list; the cache's name is printable ASCII."""
     parts = [_word(name)]
     if decision.fwd is not None:
         parts.append(f"fwd={decision.fwd}")
     elif decision.result in ("hit", "stale"):
         parts.append("hit")
+    if not details:
+        return "; ".join(parts)
     if decision.ttl is not None:
         parts.append(f"ttl={max(-_LARGEST, min(decision.ttl, _LARGEST))}")
     parts += [name for name in ("stored", "collapsed") if getattr(decision, name)]

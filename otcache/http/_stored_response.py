@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from typing import Any, Final
 
 from fastapi import HTTPException
 from starlette.responses import Response
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The format of stored responses; one of another format is a miss."""
 
 _OWN: Final = frozenset(
     {
-        "age", "cache-status", "connection", "content-length", "date", "keep-alive", "proxy-connection",
+        "age", "authentication-info", "cache-status", "connection", "content-length", "date", "keep-alive",
+        "proxy-authenticate", "proxy-authentication-info", "proxy-authorization", "proxy-connection",
         "server-timing", "set-cookie", "te", "trailer", "transfer-encoding", "upgrade",
     }
 )  # fmt: skip
-"""Headers of one connection or one exchange, which are never stored (RFC 9111, 3.1)."""
+"""Headers of one connection or one exchange, which are never stored (RFC 9111, 3.1); nor are those that Connection
+names."""
 _REPRESENTATION: Final = ("content-type", "content-encoding", "content-language")
 _IN_304: Final = ("age", "cache-control", "content-location", "etag", "expires", "vary")
 """RFC 9110, 15.4.5, and the age that goes with them; the server adds Date."""
@@ -37,7 +40,8 @@ class StoredResponse:
         detail: The detail of an `HTTPException`.
         plain: Whether the endpoint returned a value, to whose response FastAPI adds the headers of dependencies.
         made: When the endpoint made it, seconds since the epoch.
-        ttl: Seconds that it is fresh; 0 for ever.
+        ttl: Seconds that it is fresh; `FOREVER` where it never expires.
+        age: Seconds that it was old by its own word when it was made.
     """
 
     status: int
@@ -46,7 +50,8 @@ class StoredResponse:
     detail: Any
     plain: bool
     made: float
-    ttl: int
+    ttl: float
+    age: int = 0
 
     def header(self, name: str) -> str | None:
         """Return the value of a header, several joined; `None` if there is none."""
@@ -58,12 +63,18 @@ class StoredResponse:
         left_out = frozenset(names)
         return replace(self, headers=tuple(each for each in self.headers if each[0] not in left_out))
 
-    def to_value(self) -> dict[str, Any]:
-        """Return the cache's value: JSON types, except for a body that is no text."""
-        value = {"format": FORMAT} | {field.name: getattr(self, field.name) for field in fields(self)}
-        value["headers"] = [list(pair) for pair in self.headers]
-        value["body"] = None if self.body is None else _text(self.body)
-        return value
+    def to_value(self) -> str | bytes:
+        """Return the cache's value: the rest as one line of JSON, then the body.
+
+        Text and bytes can't be changed by those who share them. Text if the body is UTF-8, which stores write in fewer
+        bytes.
+        """
+        rest = asdict(self) | {"format": FORMAT, "body": self.body is not None}
+        head, body = json.dumps(rest, separators=(",", ":")), self.body or b""
+        try:
+            return f"{head}\n{body.decode()}"
+        except UnicodeDecodeError:
+            return b"%s\n%s" % (head.encode(), body)
 
     def to_response(self, *, head: bool = False) -> Response:
         """Return the response; for `head` without its body."""
@@ -81,43 +92,39 @@ class StoredResponse:
         return HTTPException(self.status, self.detail, dict(self.headers) or None)
 
 
-def _text(body: bytes) -> str | bytes:
-    """Return the body as text if it is UTF-8: JSON stores text in fewer bytes than base64."""
-    try:
-        return body.decode()
-    except UnicodeDecodeError:
-        return body
-
-
 def read_stored(value: Any) -> StoredResponse | None:
     """Return the stored response in a cache's value; `None` for anything else, such as another version's."""
-    if not isinstance(value, Mapping) or value.get("format") != FORMAT:
+    if not isinstance(value, str | bytes):
         return None
+    head, _, body = (value.encode() if isinstance(value, str) else value).partition(b"\n")
     try:
-        body = value["body"]
-        return StoredResponse(
-            int(value["status"]),
-            tuple((str(name), str(text)) for name, text in value["headers"]),
-            body.encode() if isinstance(body, str) else body,
-            value["detail"],
-            bool(value["plain"]),
-            float(value["made"]),
-            int(value["ttl"]),
-        )
-    except (KeyError, TypeError, ValueError):
+        rest = json.loads(head)
+        if rest.pop("format") != FORMAT:
+            return None
+        rest["body"] = body if rest["body"] else None
+        rest["headers"] = tuple((str(name), str(text)) for name, text in rest["headers"])
+        return StoredResponse(**rest)
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
-def stored_response(response: Response, *, plain: bool, made: float, ttl: int) -> StoredResponse:
-    """Return what to store of a response; it gets an entity tag if it has none."""
-    pairs = ((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.raw_headers)
-    headers = tuple(pair for pair in pairs if pair[0] not in _OWN)
-    stored = StoredResponse(response.status_code, headers, bytes(response.body), None, plain, made, ttl)
+def stored_response(
+    response: Response, raw: Iterable[tuple[bytes, bytes]], *, plain: bool, made: float, ttl: float, age: int = 0
+) -> StoredResponse:
+    """Return what to store of a response, with those `raw` headers of it; it gets an entity tag if it has none."""
+    headers = _storable((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in raw)
+    stored = StoredResponse(int(response.status_code), headers, bytes(response.body), None, plain, made, ttl, age)
     if stored.header("etag") is None:
         metadata = [stored.header(name) or "" for name in _REPRESENTATION]
         tag = etag_of(bytes(response.body), str(stored.status), *metadata)
         stored = replace(stored, headers=(*headers, ("etag", tag)))
     return stored
+
+
+def _storable(pairs: Iterable[tuple[str, str]]) -> Headers:
+    every = tuple(pairs)
+    named = {name.strip().lower() for key, value in every if key == "connection" for name in value.split(",")}
+    return tuple(pair for pair in every if pair[0] not in _OWN and pair[0] not in named)
 
 
 def etag_of(body: bytes, *metadata: str) -> str:
@@ -132,11 +139,10 @@ def etag_of(body: bytes, *metadata: str) -> str:
     return f'"{digest.hexdigest()}"'
 
 
-def stored_error(error: Any, *, made: float, ttl: int) -> StoredResponse:
+def stored_error(error: Any, *, made: float, ttl: float, age: int = 0) -> StoredResponse:
     """Return what to store of an `HTTPException`."""
-    headers = tuple((str(name).lower(), str(value)) for name, value in (error.headers or {}).items())
-    stored = tuple(pair for pair in headers if pair[0] not in _OWN)
-    return StoredResponse(error.status_code, stored, None, error.detail, False, made, ttl)
+    headers = _storable((str(name).lower(), str(value)) for name, value in (error.headers or {}).items())
+    return StoredResponse(error.status_code, headers, None, error.detail, False, made, ttl, age)
 
 
 def not_modified(headers: Mapping[str, str]) -> Response:

@@ -145,7 +145,7 @@ async def test_shared_answers_are_everybodys(shop: Shop, client: httpx.AsyncClie
     answers = [await client.get("/prices", headers=by(name)) for name in ("ada", "bob")]
 
     assert [each.json() for each in answers] == [1, 1]
-    assert answers[1].headers["cache-control"] == "public, max-age=60"  # RFC 9111, 3.5: others may share it too
+    assert answers[1].headers["cache-control"] == "private, max-age=60"  # inside, not beyond: RFC 9111, 3.5
 
 
 async def test_a_declared_cookie_is_part_of_the_key(shop: Shop, client: httpx.AsyncClient) -> None:

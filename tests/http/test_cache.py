@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import nan
 from typing import Annotated, Any, NamedTuple
 
 import httpx
@@ -263,8 +264,12 @@ async def _yields() -> Any:
     [
         ({}, _yields, "yields"),
         ({"ttl": -1}, a_dict, "ttl=-1"),
-        ({"ttl": 1.5}, a_dict, "ttl=1.5"),
-        ({"stale_ttl": True}, a_dict, "stale_ttl=True"),
+        ({"ttl": nan}, a_dict, "ttl=nan"),
+        ({"ttl": "60"}, a_dict, "ttl is str"),
+        ({"stale_ttl": True}, a_dict, "stale_ttl is bool"),
+        ({"tags": "users"}, a_dict, "tags='users' is one text"),
+        ({"tags": [f"tag{number}" for number in range(101)]}, a_dict, "101 templates"),
+        ({"public": True, "private_by": "user_id"}, a_dict, "public=True and private_by= conflict"),
         ({"tags": ("user:{id}",)}, a_dict, "'id'"),
         ({"tags": ("user:{user_id.x}", "{}")}, a_dict, "''"),
         ({"private_by": "me.id"}, a_dict, "'me'"),

@@ -92,7 +92,7 @@ async def test_a_404_is_kept_where_that_is_asked_for(shop: Shop, client: httpx.A
     for kind in ("raised", "returned"):
         loaded, hit = [await client.get(f"/{kind}") for _ in range(2)]
         assert (loaded.status_code, loaded.content) == (hit.status_code, hit.content)
-        assert hit.headers["cache-control"] == "public, max-age=5"
+        assert hit.headers["cache-control"] == "private, max-age=5"
         assert status_of(hit)["hit"] is True
     assert shop.runs == {"raised": 1, "returned": 1}
 

@@ -48,7 +48,7 @@ async def test_the_request_runs_it_while_it_waits(endpoint: Endpoint) -> None:
     await until(lambda: bool(endpoint.began))
     endpoint.go_on.set()
 
-    assert await loading == Loaded(endpoint.made["here"], store=False)
+    assert await loading == Loaded(endpoint.made["here"], 0, store=False)
     assert endpoint.load.result is endpoint.made["here"]
     await endpoint.load.leave()
 

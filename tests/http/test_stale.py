@@ -56,7 +56,7 @@ async def test_a_stale_response_is_served_at_once_and_refreshed(shop: Shop, clie
     assert old.json() < new.json()
     assert int(old.headers["age"]) >= 1
     assert (status_of(old)["hit"], status_of(old)["detail"]) == (True, "revalidating")
-    assert old.headers["cache-control"] == "public, max-age=1, stale-while-revalidate=60, stale-if-error=60"
+    assert old.headers["cache-control"] == "private, max-age=1, stale-while-revalidate=60, stale-if-error=60"
     assert old.headers["etag"] != new.headers["etag"]
 
 
@@ -144,7 +144,7 @@ async def test_a_run_in_the_background_passes_the_authorisation_too(shop: Shop, 
             asyncio.get_running_loop().call_soon(valid.clear) if shop.runs["last"] else None
 
     @shop.app.get("/", dependencies=[Depends(check)])
-    @cached_endpoint(ttl=1, stale_ttl=60, shared=True)
+    @cached_endpoint(ttl=1, stale_ttl=60, respect_request=True, shared=True)
     async def endpoint() -> int:
         return shop.run()
 
@@ -163,7 +163,7 @@ async def test_a_run_in_the_background_passes_the_authorisation_too(shop: Shop, 
 
 async def test_who_wants_no_stale_answer_gets_a_new_one(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/")
-    @cached_endpoint(ttl=1, stale_ttl=60)
+    @cached_endpoint(ttl=1, stale_ttl=60, respect_request=True)
     async def endpoint() -> int:
         return shop.run()
 
@@ -179,7 +179,7 @@ async def test_who_wants_no_stale_answer_gets_a_new_one(shop: Shop, client: http
 
 async def test_who_asks_for_a_new_answer_is_not_served_an_old_one(shop: Shop, client: httpx.AsyncClient) -> None:
     @shop.app.get("/")
-    @cached_endpoint(ttl=60, stale_ttl=60)
+    @cached_endpoint(ttl=60, stale_ttl=60, respect_request=True)
     async def endpoint() -> Any:
         if shop.run() > 1:
             raise HTTPException(503)

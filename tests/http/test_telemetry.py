@@ -39,7 +39,7 @@ def counted(telemetry: Capture) -> dict[tuple[str, str], Any]:
 async def test_responses_are_counted_by_route_and_result(
     shop: Shop, client: httpx.AsyncClient, telemetry: Capture
 ) -> None:
-    shop.get("/users/{user_id}", cached_endpoint(ttl=60)(lambda user_id: user_id))
+    shop.get("/users/{user_id}", cached_endpoint(ttl=60, respect_request=True)(lambda user_id: user_id))
 
     tag = (await client.get("/users/1")).headers["etag"]
     for user_id, headers in ((1, {}), (2, {}), (1, {"if-none-match": tag}), (1, {"cache-control": "no-store"})):

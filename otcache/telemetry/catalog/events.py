@@ -52,6 +52,8 @@ CAPPED = Event("otcache.telemetry.capped", "WARN", "An attribute reached its cap
 HTTP_UNCACHED = Event("otcache.http.uncached", "WARN", "All responses of a route pass by the cache: what they depend "
                       "on is not known.", (a.CACHE, a.HTTP_ROUTE))  # fmt: skip
 STARTED = Event("otcache.started", "INFO", "A cache is ready; its effective configuration without secrets.", (a.CACHE,))
+HTTP_NOTE = Event("otcache.http.route.note", "INFO", "What the responses of a cached route do that its author may not "
+                  "expect; once for each route and reason.", (a.CACHE, a.HTTP_ROUTE))  # fmt: skip
 REGRESSION_DETECTED = Event("otcache.regression.detected", "WARN", "A regression was detected.",
                             (a.TARGET, a.INDICATOR, a.SERIES, a.CACHE, a.TIER, a.STATISTIC, a.VERDICT, a.CHANGE,
                              a.CHANGE_LOW, a.CHANGE_HIGH))  # fmt: skip
