@@ -1,4 +1,4 @@
-"""An application as people have them: a session of SQLModel, a pool in app.state, settings, the current user, middleware."""
+"""An application as people have them: SQLModel, a pool in app.state, settings, the current user, middleware."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import Annotated, Any
 
-from fastapi import Body, Depends, FastAPI, Header, HTTPException, Request, Response
+from fastapi import APIRouter, Body, Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.security import OAuth2PasswordBearer
 from pydantic import BaseModel
@@ -90,6 +90,95 @@ Database = Annotated[Session, Depends(get_session)]
 User = Annotated[str, Depends(current_user)]
 
 
+router = APIRouter()
+
+
+@router.get("/products/{product_id}")
+@cached_endpoint(ttl=60)
+def product(product_id: int, database: Database) -> ProductRead:
+    row = database.exec(select(Product).where(Product.id == product_id)).one()
+    return ProductRead(**row.model_dump())
+
+
+@router.get("/currency")
+@cached_endpoint(ttl=60)
+async def currency(settings: Annotated[Settings, Depends(get_settings)]) -> str:
+    return settings.currency
+
+
+@router.get("/greeting")
+@cached_endpoint(ttl=60)
+async def greeting(accept_language: Annotated[str, Header()] = "en") -> str:
+    return "Hallo" if accept_language.startswith("de") else "Hello"
+
+
+@router.get("/stock")
+@cached_endpoint(ttl=60)
+async def stock(pool: Annotated[Any, Depends(get_pool)]) -> int:
+    return 5
+
+
+@router.get("/stock/marked")
+@cached_endpoint(ttl=60)
+async def marked_stock(pool: Annotated[Any, Depends(get_marked_pool)]) -> int:
+    return 5
+
+
+@router.get("/tenant")
+@cached_endpoint(ttl=60)
+async def tenant(request: Request) -> str:
+    return request.headers.get("x-tenant", "")
+
+
+@router.get("/tenant/varied")
+@cached_endpoint(ttl=60, vary=("X-Tenant",))
+async def varied_tenant(request: Request) -> str:
+    return request.headers.get("x-tenant", "")
+
+
+@router.get("/orders")
+@cached_endpoint(ttl=60)
+async def orders(user: User) -> str:
+    return f"orders of {user}"
+
+
+@router.get("/orders/private")
+@cached_endpoint(ttl=60, private_by="user")
+async def private_orders(user: User) -> str:
+    return f"orders of {user}"
+
+
+@router.get("/news")
+@cached_endpoint(ttl=60, shared=True)
+async def news(user: User) -> str:
+    return "the same for every user"
+
+
+@router.get("/seen")
+@cached_endpoint(ttl=60)
+async def seen(response: Response) -> str:
+    response.set_cookie("seen", "1")
+    return "seen"
+
+
+@router.get("/export")
+@cached_endpoint(ttl=60)
+async def export() -> StreamingResponse:
+    return StreamingResponse(iter(["a", "b"]))
+
+
+@router.post("/search")
+@cached_endpoint(ttl=60)
+async def search(words: Annotated[list[str], Body()]) -> list[str]:
+    return words
+
+
+@router.post("/search/kept")
+@cached_endpoint(ttl=60, methods=("POST",))
+async def kept_search(words: Annotated[list[str], Body()]) -> list[str]:
+    return words
+
+
 def build(*middleware: Any) -> FastAPI:
     """Return the application, with `middleware` between the known one and the routes."""
     app = FastAPI(title="shop", lifespan=lifespan)
@@ -98,82 +187,8 @@ def build(*middleware: Any) -> FastAPI:
     app.add_middleware(GZipMiddleware)
     app.add_middleware(CORSMiddleware, allow_origins=["*"])
     install_cache(app, config=CacheConfig(name="typical"))
-    _add_routes(app)
+    app.include_router(router)
     return app
-
-
-def _add_routes(app: FastAPI) -> None:
-    @app.get("/products/{product_id}")
-    @cached_endpoint(ttl=60)
-    def product(product_id: int, database: Database) -> ProductRead:
-        row = database.exec(select(Product).where(Product.id == product_id)).one()
-        return ProductRead(**row.model_dump())
-
-    @app.get("/currency")
-    @cached_endpoint(ttl=60)
-    async def currency(settings: Annotated[Settings, Depends(get_settings)]) -> str:
-        return settings.currency
-
-    @app.get("/greeting")
-    @cached_endpoint(ttl=60)
-    async def greeting(accept_language: Annotated[str, Header()] = "en") -> str:
-        return "Hallo" if accept_language.startswith("de") else "Hello"
-
-    @app.get("/stock")
-    @cached_endpoint(ttl=60)
-    async def stock(pool: Annotated[Any, Depends(get_pool)]) -> int:
-        return 5
-
-    @app.get("/stock/marked")
-    @cached_endpoint(ttl=60)
-    async def marked_stock(pool: Annotated[Any, Depends(get_marked_pool)]) -> int:
-        return 5
-
-    @app.get("/tenant")
-    @cached_endpoint(ttl=60)
-    async def tenant(request: Request) -> str:
-        return request.headers.get("x-tenant", "")
-
-    @app.get("/tenant/varied")
-    @cached_endpoint(ttl=60, vary=("X-Tenant",))
-    async def varied_tenant(request: Request) -> str:
-        return request.headers.get("x-tenant", "")
-
-    @app.get("/orders")
-    @cached_endpoint(ttl=60)
-    async def orders(user: User) -> str:
-        return f"orders of {user}"
-
-    @app.get("/orders/private")
-    @cached_endpoint(ttl=60, private_by="user")
-    async def private_orders(user: User) -> str:
-        return f"orders of {user}"
-
-    @app.get("/news")
-    @cached_endpoint(ttl=60, shared=True)
-    async def news(user: User) -> str:
-        return "the same for every user"
-
-    @app.get("/seen")
-    @cached_endpoint(ttl=60)
-    async def seen(response: Response) -> str:
-        response.set_cookie("seen", "1")
-        return "seen"
-
-    @app.get("/export")
-    @cached_endpoint(ttl=60)
-    async def export() -> StreamingResponse:
-        return StreamingResponse(iter(["a", "b"]))
-
-    @app.post("/search")
-    @cached_endpoint(ttl=60)
-    async def search(words: Annotated[list[str], Body()]) -> list[str]:
-        return words
-
-    @app.post("/search/kept")
-    @cached_endpoint(ttl=60, methods=("POST",))
-    async def kept_search(words: Annotated[list[str], Body()]) -> list[str]:
-        return words
 
 
 class Tenants:

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
-from tests.http.typical.application import Tenants, Timing, build
+from tests.http.typical.application import Tenants, Timing, build, router
 
 DOCS: Final = Path(__file__).parents[3] / "docs" / "keys.md"
 BEGIN, END = "<!-- typical application: begin -->", "<!-- typical application: end -->"
@@ -31,17 +30,16 @@ def _said(status: str) -> str:
     return "cached" if "; hit" in status else f"`{status.partition('detail=')[2]}`"
 
 
-def routes(app: FastAPI) -> list[tuple[str, str]]:
+def routes() -> list[tuple[str, str]]:
     """Return the method and the path of each cached route."""
-    found = [route for route in app.routes if isinstance(route, APIRoute) and "health" not in route.path]
-    return [(next(iter(route.methods)), route.path) for route in found]
+    return [(min(route.methods or ()), route.path) for route in router.routes if isinstance(route, APIRoute)]
 
 
 def column(*middleware: Any) -> dict[tuple[str, str], str]:
     """Return what becomes of each route with this middleware."""
     app = build(*middleware)
     with TestClient(app) as client:
-        return {route: status_of(client, *route) for route in routes(app)}
+        return {route: status_of(client, *route) for route in routes()}
 
 
 def table() -> str:
