@@ -131,12 +131,15 @@ async def wrong_calls_of_an_injected_cache_are_errors(cache: CacheInterface) -> 
 
 
 async def a_time_to_live_is_seconds_a_duration_or_for_ever(ttls: dict[str, int]) -> None:
+    async def short() -> Loaded[User]:
+        return Loaded(User(), ttl=timedelta(minutes=1))
+
+    assert_type(await cache.get_or_set("k", short), User)
     for ttl in (60, 0.5, timedelta(minutes=1), FOREVER):
         await cache.set("k", 1, ttl)
         await cache.set_many({"k": 1}, ttl)
         assert_type(await cache.touch("k", ttl), bool)
         assert_type(await cache.get_or_set("k", user, ttl, stale_ttl=ttl, negative_ttl=ttl), User)
-        assert_type(await cache.get_or_set("k", lambda: Loaded(User(), ttl=ttl)), User)
         cached("k", cache=cache, ttl=ttl)
         CacheConfig(default_ttl=ttl, ai_config=AICacheConfig(operation_ttls={"qa": ttl}))
     AICacheConfig(operation_ttls=ttls)
