@@ -86,6 +86,12 @@ def test_what_is_written_comes_back(tmp_path: Path, ttl: Any) -> None:
     assert json.dumps(config.to_dict(), allow_nan=False)
 
 
+def test_settings_write_forever_as_json() -> None:
+    settings = Settings(default_ttl=FOREVER)
+
+    assert Settings(**json.loads(settings.model_dump_json())).to_cache_config().default_ttl == FOREVER
+
+
 async def test_a_dictionary_says_forever() -> None:
     given = {"redis_url": None, "default_ttl": "forever", "operation_ttls": {"qa": "forever"}}
     async with await CacheFactory().create_cache_from_config(given) as cache:  # type: ignore[attr-defined]
