@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from itertools import product
+import random
+from itertools import chain, product
 from typing import Any, Final
 
 import pytest
@@ -11,6 +12,8 @@ import pytest
 from otcache import GenericRedisCache
 from otcache._serialization.wire import WIRE_VERSION
 from otcache.stores.redis.session import RedisNames
+from otcache.telemetry import catalog
+from otcache.testing import capture_telemetry
 from tests.cases.conftest import Make
 from tests.cases.expected import given
 from tests.servers import RedisServer
@@ -156,3 +159,31 @@ async def test_it_is_told_once_and_never_with_a_secret(
     assert len(told) == 1
     assert "the entry has a checksum, and this cache reads a signature" in told[0]
     assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize("seal", SEALS)
+async def test_each_of_ten_thousand_single_bit_errors_is_a_miss_for_its_reason(
+    make: Make, redis_server: RedisServer, prefix: str, seal: str
+) -> None:
+    chance = random.Random(seal)
+    values: dict[str, Any] = {f"user:{number}": {"id": number, "name": "Ada"} for number in range(1000)}
+    names = [f"{prefix}default:{key}" for key in values]
+    with capture_telemetry() as telemetry:
+        cache = make(**SEALS[seal], enable_l1_cache=False, providers=telemetry.providers)
+        await cache.set_many(values, ttl=600)
+        whole: list[bytes] = redis_server.command("MGET", *names)
+
+        for _ in range(10):
+            damaged = [flipped(payload, chance) for payload in whole]
+            redis_server.command("MSET", *chain.from_iterable(zip(names, damaged, strict=True)))
+            assert await cache.get_many(values) == {}
+
+        missed = {catalog.MISS_REASON.name: "decode_error"}
+        assert telemetry.metric_value(catalog.LOOKUPS.name, **missed) == 10_000
+
+
+def flipped(payload: bytes, chance: random.Random) -> bytes:
+    """`payload` with one bit changed."""
+    changed = bytearray(payload)
+    changed[chance.randrange(len(payload))] ^= 1 << chance.randrange(8)
+    return bytes(changed)
