@@ -99,11 +99,11 @@ async def test_an_entry_that_stands_elsewhere_is_not_there(
 ) -> None:
     options = SEALS[seal] | {"enable_l1_cache": False}
     cache, other_name = make(name="guests", **options), make(name="admins", **options)
-    other_prefix = make(name="guests", key_prefix=f"{prefix}b:", **options)
+    other_prefix = make(name="guests", key_prefix=f"{prefix[:-1]}b:", **options)
     for value in VALUES.values():
         await cache.set("7", value, ttl=600)
         theirs: bytes = redis_server.command("GET", f"{prefix}guests:7")
-        for name in (f"{prefix}guests:8", f"{prefix}admins:7", f"{prefix}b:guests:7"):
+        for name in (f"{prefix}guests:8", f"{prefix}admins:7", f"{prefix[:-1]}b:guests:7"):
             redis_server.command("SET", name, theirs)
 
         found = [await cache.get("8", "-"), await other_name.get("7", "-"), await other_prefix.get("7", "-")]

@@ -68,7 +68,7 @@ async def make(prefix: str) -> AsyncIterator[Make]:
 def header(cache: GenericRedisCache, payload: bytes | None, key: str) -> Decoded:
     """What stands before the value of a payload."""
     config = cache.config
-    place = Place(config.entry_prefix, config.name)
+    place = Place(f"{config.key_prefix}{config.name}:", config.name)
     secrets: dict[str, Any] = {"signing_secret": config.signing_secret, "encryption_keys": config.encryption_keys}
     assert payload is not None
     return Serializer(threshold=0, level=1, place=place, **secrets).inspect(payload, key=key)
