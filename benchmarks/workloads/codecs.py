@@ -15,6 +15,7 @@ from benchmarks.harness import Case
 from benchmarks.setting import Setting
 from benchmarks.workloads import Group
 from benchmarks.workloads.payloads import answer
+from otcache._serialization.serializer import Serializer
 
 JSON: Final = "json"
 ORJSON: Final = "orjson"
@@ -31,12 +32,24 @@ def _repeating(function: Callable[[Any], Any], argument: Any) -> Case:
 
 def _modules(setting: Setting) -> dict[str, Any]:
     found = {}
-    for name in ("msgspec", "zstandard"):
+    for name in ("msgspec", "zstandard", "cryptography"):
         try:
             found[name] = import_module(name)
         except ImportError as exc:
             setting.absent[name] = f'{exc}; pip install "otcache[bench]"'
     return found
+
+
+def _sealed(modules: dict[str, Any]) -> dict[str, Serializer]:
+    """What otcache writes and reads entries by, uncompressed: what a seal costs beside the codec."""
+    seals: dict[str, dict[str, Any]] = {"checksum": {}, "signature": {"signing_secret": "s" * 32}}
+    if "cryptography" in modules:
+        seals["cipher"] = {"encryption_keys": "00" * 32}
+    return {f"otcache, {name}": Serializer(threshold=2**30, level=6, **seal) for name, seal in seals.items()}
+
+
+def _encoding(serializer: Serializer) -> Callable[[Any], bytes]:
+    return lambda value: serializer.encode(value, key="user:1", expires_at_ms=1, created_at_ms=1, version=1).payload
 
 
 async def build_decode(size: int, setting: Setting) -> dict[str, Case]:
@@ -52,6 +65,8 @@ async def build_decode(size: int, setting: Setting) -> dict[str, Case]:
     if "zstandard" in modules:
         squeezed = modules["zstandard"].ZstdCompressor(3).compress(text)
         cases["zstd, decompressing"] = _repeating(modules["zstandard"].ZstdDecompressor().decompress, squeezed)
+    for name, serializer in _sealed(modules).items():
+        cases[name] = _repeating(partial(serializer.decode, key="user:1"), _encoding(serializer)(value))
     return cases
 
 
@@ -66,6 +81,8 @@ async def build_encode(size: int, setting: Setting) -> dict[str, Case]:
         cases["msgspec, MessagePack"] = _repeating(modules["msgspec"].msgpack.encode, value)
     if "zstandard" in modules:
         cases["zstd at level 3"] = _repeating(modules["zstandard"].ZstdCompressor(3).compress, text)
+    for name, serializer in _sealed(modules).items():
+        cases[name] = _repeating(_encoding(serializer), value)
     return cases
 
 

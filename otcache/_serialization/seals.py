@@ -38,7 +38,7 @@ class Place(NamedTuple):
 
     def framed(self, domain: bytes) -> bytes:
         """What a seal says of the place, with the length before each part: no two places give the same bytes."""
-        return b"".join(framed(part) for part in (domain, self.prefix.encode(), self.name.encode()))
+        return b"".join(framed(part) for part in (domain, as_bytes(self.prefix), as_bytes(self.name)))
 
 
 def framed(part: bytes) -> bytes:
@@ -69,7 +69,7 @@ class Checksum:
     mark = 0
 
     def __init__(self, place: Place) -> None:
-        self.seed = zlib.crc32(place.prefix.encode())
+        self.seed = zlib.crc32(as_bytes(place.prefix))
 
     def close(self, plain: bytes, key: bytes) -> bytes:
         return plain + zlib.crc32(plain, zlib.crc32(key, self.seed)).to_bytes(CHECKSUM_SIZE, "little")
@@ -91,7 +91,7 @@ class Signer:
 
     def __init__(self, secrets: Sequence[str], place: Place) -> None:
         problems = [problem for secret in secrets if (problem := secret_problem(secret))]
-        self._secrets = [_bytes(secret) for secret in secrets]
+        self._secrets = [as_bytes(secret) for secret in secrets]
         if problems or not 0 < len(self._secrets) <= MOST_SECRETS:
             raise ConfigurationError(f"signing_secret {problems[0] if problems else many_problem(self._secrets)}")
         self._place = place.framed(_SIGNED)
@@ -125,7 +125,7 @@ class Both:
 
 def secret_problem(secret: str) -> str | None:
     """What is wrong with a signing secret, without showing it."""
-    size = len(_bytes(secret))
+    size = len(as_bytes(secret))
     return None if size >= SHORTEST_SECRET else f"is shorter than {SHORTEST_SECRET} bytes"
 
 
@@ -139,6 +139,6 @@ def many_problem(secrets: object) -> str:
     return f"needs 1 to {MOST_SECRETS} of them" if secrets else "is an empty list: leave it out"
 
 
-def _bytes(secret: str) -> bytes:
-    # an environment that is no UTF-8 has lone surrogates, and the error would show the secret
-    return secret.encode(errors="surrogatepass")
+def as_bytes(text: str) -> bytes:
+    """`text` in UTF-8, whatever it is: an environment may have lone surrogates, and an error would show a secret."""
+    return text.encode(errors="surrogatepass")

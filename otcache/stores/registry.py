@@ -46,10 +46,15 @@ def open_store(config: CacheConfig, prefix: str | None = None) -> Backend:
         prefix: What every key begins with; `None` takes that of the cache's namespace and name.
 
     Raises:
-        ConfigurationError: The URL can't be used.
+        ConfigurationError: The URL can't be used, or the store can't `replace`.
     """
     opener: Opener = _load(_scheme(config.redis_url or "").opener)
-    return opener(config, key_space(config) if prefix is None else prefix)
+    backend = opener(config, key_space(config) if prefix is None else prefix)
+    if not hasattr(backend.store, "replace"):
+        raise ConfigurationError(
+            f"{scheme_of(config.redis_url or '')}:// has a store without `replace`: docs/stores.md"
+        )
+    return backend
 
 
 def check_url(url: str) -> None:

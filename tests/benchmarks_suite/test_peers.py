@@ -98,15 +98,15 @@ async def test_without_its_instrumentation_redis_py_is_measured_bare(
     assert "pip install" in setting.absent[redis_hits.INSTRUMENTED]
 
 
-async def test_without_msgspec_and_zstandard_the_other_codecs_are_measured(
+async def test_without_their_packages_the_other_codecs_are_measured(
     setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    uninstall(monkeypatch, "msgspec", "zstandard")
+    uninstall(monkeypatch, "msgspec", "zstandard", "cryptography")
 
     cases = await codecs.build_decode(2_000, setting)
 
-    assert list(cases) == [codecs.JSON, codecs.ORJSON, "zlib, decompressing"]
-    assert setting.absent.keys() == {"msgspec", "zstandard"}
+    assert list(cases) == [codecs.JSON, codecs.ORJSON, "zlib, decompressing", "otcache, checksum", "otcache, signature"]
+    assert setting.absent.keys() == {"msgspec", "zstandard", "cryptography"}
 
 
 def test_without_redis_benchmark_the_limit_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

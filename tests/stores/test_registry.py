@@ -80,3 +80,15 @@ def test_a_url_that_can_not_be_used_is_refused_without_repeating_it(url: str, wh
 def test_what_can_not_begin_a_url_is_no_scheme(scheme: str) -> None:
     with pytest.raises(ConfigurationError, match="is no scheme of a URL"):
         register_store(scheme, "tests.stores.directory_store:open_directory")
+
+
+def test_a_store_that_can_not_replace_is_refused_by_the_page_that_says_how() -> None:
+    class Touching:
+        """Written for a release in which stores had `touch`."""
+
+    register_store("touching", lambda config, prefix: Backend(Touching()))  # type: ignore[arg-type]
+
+    with pytest.raises(ConfigurationError, match=r"touching:// has a store without `replace`: docs/stores\.md"):
+        open_store(CacheConfig(redis_url="touching://x"))
+
+    del SCHEMES["touching"]
