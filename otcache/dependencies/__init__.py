@@ -180,7 +180,7 @@ async def get_cache_service_conditional(
     config: CacheConfig = Depends(get_cache_config),
 ) -> Cache:
     """Return the application's cache, or the same without Redis. No client can choose: see `redis_wanted`."""
-    return await _open(config if use_redis else _in_memory(_own(config)))
+    return await _open(_expect_config(config) if use_redis else _in_memory(_expect_config(config)))
 
 
 async def _open(config: CacheConfig) -> Cache:

@@ -166,6 +166,20 @@ async def two_processes(stage: Stage) -> None:
     await until(lambda: other._l1.store.reason("k") == "deleted")
 
 
+async def neighbours(stage: Stage) -> None:
+    """One in another namespace, one that signs, and a server that does not let them tell."""
+    there = {"max_staleness": 0.4}
+    caches = [
+        stage.redis("users", **there, **each) for each in ({}, {"namespace": "blog"}, {"signing_secret": "s" * 16})
+    ]
+    for cache in caches:
+        await cache.connect()
+    await until(lambda: all(cache.neighbours and cache.neighbours.notes for cache in caches))
+    rights = "on", ">word", "~*", "resetchannels", f"&{stage.key(cache, '')[:-1]}*", "+@all"
+    stage.server.command("ACL", "SETUSER", "apart", *rights)
+    await stage.redis("users", redis_url=stage.server.url.replace("://", "://apart:word@"), **there).connect()
+
+
 async def batches(stage: Stage) -> None:
     """Whole, partial and empty ones."""
     cache = stage.redis("users")
@@ -504,8 +518,8 @@ async def a_service_that_is_judged(stage: Stage) -> None:
 
 
 STEPS: Final[tuple[Step, ...]] = (
-    every_operation, two_processes, batches, loads, loads_among_processes, stale_values_of_a_server_that_is_away,
-    reasons_to_miss, payloads, responses_of_ai, responses_over_http, refused_arguments,
+    every_operation, two_processes, neighbours, batches, loads, loads_among_processes,
+    stale_values_of_a_server_that_is_away, reasons_to_miss, payloads, responses_of_ai, responses_over_http, refused_arguments,
     a_flood_of_events, callbacks,
     a_caller_that_gives_up, a_server_that_hangs, an_outage, a_full_server, a_server_that_only_reads,
     a_wrong_password, a_processor_that_fails, a_benchmark, a_service_that_is_judged,
