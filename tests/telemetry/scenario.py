@@ -519,7 +519,8 @@ async def a_service_that_is_judged(stage: Stage) -> None:
 
 STEPS: Final[tuple[Step, ...]] = (
     every_operation, two_processes, neighbours, batches, loads, loads_among_processes,
-    stale_values_of_a_server_that_is_away, reasons_to_miss, payloads, responses_of_ai, responses_over_http, refused_arguments,
+    stale_values_of_a_server_that_is_away, reasons_to_miss, payloads, responses_of_ai, responses_over_http,
+    refused_arguments,
     a_flood_of_events, callbacks,
     a_caller_that_gives_up, a_server_that_hangs, an_outage, a_full_server, a_server_that_only_reads,
     a_wrong_password, a_processor_that_fails, a_benchmark, a_service_that_is_judged,
