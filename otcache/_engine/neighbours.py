@@ -28,7 +28,6 @@ from otcache.telemetry._instrumentation.signals import clock
 from otcache.telemetry.catalog import Instrument
 
 MAX_BYTES: Final = 4096
-MAX_TEXT: Final = 1024
 REMEMBERED: Final = 32
 """Kinds of neighbours: one for each namespace, and for each set of options."""
 REPEAT: Final = 60 * 10**9
@@ -86,6 +85,10 @@ class Neighbour(NamedTuple):
             if not (set(ours[:1]) <= set(theirs) and set(theirs[:1]) <= set(ours)):
                 yield option
 
+    def announcement(self, *, asks: bool) -> bytes:
+        """What it says, and whether it asks the others."""
+        return orjson.dumps({**self._asdict(), "asks": asks})
+
 
 def _digests(secrets: str | tuple[str, ...] | None) -> tuple[str, ...]:
     """Keyed with what it is the digest of: whoever reads it learns nothing but whether two are the same."""
@@ -93,49 +96,28 @@ def _digests(secrets: str | tuple[str, ...] | None) -> tuple[str, ...]:
     return tuple(hmac.new(each.encode(), b"otcache neighbour 1", "sha256").hexdigest()[:16] for each in given)
 
 
-class Announcement(NamedTuple):
-    """A neighbour's words, and whether it asks others for theirs."""
+def parse(payload: bytes) -> tuple[Neighbour, bool]:
+    """Who says it, and whether others are asked; in time linear in its length.
 
-    neighbour: Neighbour
-    asks: bool
-
-    def encode(self) -> bytes:
-        return orjson.dumps({**self.neighbour._asdict(), "asks": self.asks})
-
-    @classmethod
-    def parse(cls, payload: bytes) -> Announcement:
-        """Parse one, in time linear in its length.
-
-        Raises:
-            ValueError: It is too long, or otcache did not send it.
-        """
-        found = orjson.loads(payload) if len(payload) <= MAX_BYTES else None
-        if not isinstance(found, dict):
-            raise ValueError("no announcement")
-        facts: dict[str, Any] = {name: _checked(found.get(name), kind) for name, kind in _KINDS.items()}
-        if not _SPACE.fullmatch(facts["namespace"]):
-            raise ValueError("no announcement")
-        facts |= {name: _texts(found.get(name)) for name in _SECRETS}
-        return cls(Neighbour(**facts), found.get("asks") is True)
+    Raises:
+        ValueError: It is too long, or otcache did not send it.
+    """
+    found = orjson.loads(payload) if len(payload) <= MAX_BYTES else None
+    if isinstance(found, dict):
+        said = {name: found.get(name) for name in Neighbour._fields}
+        facts: dict[str, Any] = {name: tuple(fact) if isinstance(fact, list) else fact for name, fact in said.items()}
+        if all(map(_fits, facts.values(), _KINDS)) and _SPACE.fullmatch(facts["namespace"]):
+            return Neighbour(**facts), found.get("asks") is True
+    raise ValueError("no announcement")
 
 
 _SECRETS: Final = ("signing", "encryption")
+_KINDS: Final = (str, str, str, int, bool, str, tuple, tuple)
 _SPACE: Final = re.compile(r"[\w.~%-]*", re.ASCII)
-_KINDS: Final = {
-    "name": str, "namespace": str, "key_prefix": str, "wire_version": int, "coherence": bool, "codec": str,
-}  # fmt: skip
 
 
-def _checked(value: Any, kind: type) -> Any:
-    if type(value) is not kind or len(str(value)) > MAX_TEXT:
-        raise ValueError("no announcement")
-    return value
-
-
-def _texts(values: Any) -> tuple[str, ...]:
-    if not isinstance(values, list):
-        raise ValueError("no announcement")
-    return tuple(_checked(value, str) for value in values)
+def _fits(fact: Any, kind: type) -> bool:
+    return fact.__class__ is kind and (kind is not tuple or all(isinstance(each, str) for each in fact))
 
 
 class _Heard(NamedTuple):
@@ -187,7 +169,7 @@ class Neighbours:
         asks, self._asks = self._asks, False
         self._due_at = self._next()
         try:
-            await self._announcements.announce(Announcement(self._own, asks).encode())
+            await self._announcements.announce(self._own.announcement(asks=asks))
         except StoreError as exc:
             self._asks, self._due_at = asks, clock() + self._pause
             if exc.error_type == "NOPERM":
@@ -202,25 +184,25 @@ class Neighbours:
         """The server does not allow announcements: neighbours stay unknown, and all else goes on."""
         if not self._unknown:
             self._unknown = True
-            self._report.neighbours_unknown()
+            sentence = f"cache {self._name}: neighbours are not seen: the server does not allow otcache:neighbours@*"
+            self._report.tell(catalog.NEIGHBOURS_UNKNOWN, sentence)
 
     # --- hearing ------------------------------------------------------------------------------------
 
     def hear(self, payload: bytes) -> None:
         """Take in what somebody announces; never raises."""
         with suppress(ValueError):  # damaged, or not sent by otcache
-            announcement = Announcement.parse(payload)
-            if announcement.neighbour.name == self._own.name:
-                self._consider(announcement)
+            neighbour, asks = parse(payload)
+            if neighbour.name == self._own.name:
+                self._consider(neighbour, asks)
 
-    def _consider(self, announcement: Announcement) -> None:
-        neighbour = announcement.neighbour
+    def _consider(self, neighbour: Neighbour, asks: bool) -> None:
         differences = tuple(self._own.differences(neighbour))
         if not differences:
-            if neighbour == self._own and not announcement.asks and not self._asks:
+            if neighbour == self._own and not asks and not self._asks:
                 self._due_at = self._next()  # said for this process, too
             return
-        if announcement.asks and not self._asks:
+        if asks and not self._asks:
             self._due_at = min(self._due_at, clock())
         self._remember(neighbour, differences)
 
@@ -242,9 +224,9 @@ class Neighbours:
         self._told.add(about)
         sentence = self._sentence(neighbour, difference)
         if difference == NAMESPACE:
-            self._report.neighbour_found(neighbour.namespace, sentence)
+            self._report.tell(catalog.NEIGHBOUR_FOUND, sentence, (catalog.NAMESPACE, neighbour.namespace))
         else:
-            self._report.disagrees(difference, sentence)
+            self._report.tell(catalog.OPTIONS_DISAGREE, sentence, (catalog.DISAGREEMENT, difference))
 
     # --- state --------------------------------------------------------------------------------------
 
