@@ -117,7 +117,9 @@ _SPACE: Final = re.compile(r"[\w.~%-]*", re.ASCII)
 
 
 def _fits(fact: Any, kind: type) -> bool:
-    return fact.__class__ is kind and (kind is not tuple or all(isinstance(each, str) for each in fact))
+    if isinstance(fact, tuple):
+        return kind is tuple and all(isinstance(each, str) for each in fact)
+    return type(fact) is kind
 
 
 class _Heard(NamedTuple):

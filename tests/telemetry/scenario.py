@@ -27,6 +27,7 @@ from otcache import (
     Providers,
     ValidationError,
 )
+from otcache._engine.neighbours import Neighbour
 from otcache.cache import Cache
 from otcache.config import AICacheConfig
 from otcache.http import cached_endpoint
@@ -167,17 +168,19 @@ async def two_processes(stage: Stage) -> None:
 
 
 async def neighbours(stage: Stage) -> None:
-    """One in another namespace, one that signs, and a server that does not let them tell."""
-    there = {"max_staleness": 0.4}
-    caches = [
-        stage.redis("users", **there, **each) for each in ({}, {"namespace": "blog"}, {"signing_secret": "s" * 16})
-    ]
-    for cache in caches:
+    """One in another namespace, two that are set differently, and a server that does not let them tell."""
+    ours, blog = stage.redis("users"), stage.redis("users", namespace="blog")
+    for cache in (ours, blog):
         await cache.connect()
-    await until(lambda: all(cache.neighbours and cache.neighbours.notes for cache in caches))
-    rights = "on", ">word", "~*", "resetchannels", f"&{stage.key(cache, '')[:-1]}*", "+@all"
+    told = Neighbour.of(blog.config)
+    other = told._replace(wire_version=0, coherence=False, codec="other", signing=("x",), encryption=("y",))
+    for each in (other, told._replace(key_prefix="elsewhere:")):
+        stage.server.command("PUBLISH", "otcache:neighbours@0", each.announcement(asks=False))
+    everything = set(catalog.DISAGREEMENT.values or ())
+    await until(lambda: blog.neighbours is not None and blog.neighbours.disagreements == everything)
+    rights = "on", ">word", "~*", "resetchannels", f"&{stage.key(ours, '')[:-1]}*", "+@all"
     stage.server.command("ACL", "SETUSER", "apart", *rights)
-    await stage.redis("users", redis_url=stage.server.url.replace("://", "://apart:word@"), **there).connect()
+    await stage.redis("users", redis_url=stage.server.url.replace("://", "://apart:word@")).connect()
 
 
 async def batches(stage: Stage) -> None:
