@@ -25,11 +25,11 @@ from otcache.stores.base import Announcements
 from otcache.telemetry import catalog
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.signals import clock
-from otcache.telemetry.catalog import Instrument
+from otcache.telemetry.catalog import Attribute, Instrument
 
 MAX_BYTES: Final = 4096
 REMEMBERED: Final = 32
-"""Kinds of neighbours: one for each namespace, and for each set of options."""
+"""Other namespaces, and sets of options within this one."""
 REPEAT: Final = 60 * 10**9
 """Time between two announcements while somebody disagrees, in ns."""
 FORGET: Final = 3
@@ -150,7 +150,7 @@ class Neighbours:
         self._due_at = 0
         self._is_mute = self._unknown = False
         self._known: dict[Neighbour, _Heard] = {}
-        self._told: set[tuple[str, str]] = set()
+        self._told: set[tuple[Attribute, str]] = set()
         if hears:
             announcements.overhear(self.hear, self.refused)
         probe.metrics.watch(self)
@@ -206,13 +206,16 @@ class Neighbours:
             return
         if asks and not self._asks:
             self._due_at = min(self._due_at, clock())
-        self._remember(neighbour, differences)
+        is_stranger = neighbour.namespace != self._own.namespace
+        self._remember(self._own._replace(namespace=neighbour.namespace) if is_stranger else neighbour, differences)
 
     def _remember(self, neighbour: Neighbour, differences: tuple[str, ...]) -> None:
         now = clock()
-        if neighbour not in self._known and len(self._known) >= REMEMBERED:
+        if neighbour not in self._known:
             self._known = {known: heard for known, heard in self._known.items() if heard.until > now}
-            if len(self._known) >= REMEMBERED:
+            # strangers are counted apart: a Redis of many services must not hide what concerns this one
+            is_ours = neighbour.namespace == self._own.namespace
+            if sum((known.namespace == self._own.namespace) == is_ours for known in self._known) >= REMEMBERED:
                 return
         self._known[neighbour] = _Heard(now + FORGET * self._pause, differences)
         self._due_at = min(self._due_at, now + self._pause)
@@ -220,15 +223,13 @@ class Neighbours:
             self._tell_once(neighbour, difference)
 
     def _tell_once(self, neighbour: Neighbour, difference: str) -> None:
-        about = difference, neighbour.namespace if difference == NAMESPACE else ""
-        if about in self._told or len(self._told) >= REMEMBERED:
-            return
-        self._told.add(about)
-        sentence = self._sentence(neighbour, difference)
-        if difference == NAMESPACE:
-            self._report.tell(catalog.NEIGHBOUR_FOUND, sentence, (catalog.NAMESPACE, neighbour.namespace))
-        else:
-            self._report.tell(catalog.OPTIONS_DISAGREE, sentence, (catalog.DISAGREEMENT, difference))
+        is_other = difference == NAMESPACE
+        about = (catalog.NAMESPACE, neighbour.namespace) if is_other else (catalog.DISAGREEMENT, difference)
+        # anybody can make names up; options are few
+        if about not in self._told and not (is_other and len(self._told) >= REMEMBERED):
+            self._told.add(about)
+            event = catalog.NEIGHBOUR_FOUND if is_other else catalog.OPTIONS_DISAGREE
+            self._report.tell(event, self._sentence(neighbour, difference), about)
 
     # --- state --------------------------------------------------------------------------------------
 
@@ -259,7 +260,7 @@ class Neighbours:
                 "OTCACHE_NAMESPACE for both"
             )
         ours, theirs = getattr(self._own, difference), getattr(neighbour, difference)
-        values = "" if difference in _SECRETS else f" ({ours!r} here, {theirs!r} there)"
+        values = "" if difference in _SECRETS else f" ({ours!r:.80} here, {theirs!r:.80} there)"
         return (
             f"cache {self._name}: processes of {_space(self._own.namespace)} disagree in {difference}{values}. Set the "
             "same for all, or give them namespaces of their own"
@@ -273,7 +274,7 @@ class Neighbours:
 
 
 def _space(namespace: str) -> str:
-    return f"namespace {namespace!r}" if namespace else "no namespace"
+    return f"namespace {namespace!r:.80}" if namespace else "no namespace"
 
 
 _NEVER: Final = 2**63 - 1

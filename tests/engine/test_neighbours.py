@@ -265,11 +265,14 @@ def test_a_flood_of_names_is_remembered_and_told_in_bounds(telemetry: Capture) -
 
     for number in range(5000):
         crowd.hear(own._replace(namespace=f"n{number}").announcement(asks=True))
-        crowd.hear(own._replace(codec=f"c{number}").announcement(asks=False))
+    for number in range(5000):
+        crowd.hear(own._replace(codec=f"{number}" * 500).announcement(asks=False))
 
-    assert len(crowd._known) <= neighbours.REMEMBERED
-    assert len(crowd.notes) <= 2 * neighbours.REMEMBERED
-    assert len(telemetry.events) <= neighbours.REMEMBERED
+    assert len(crowd._known) <= 2 * neighbours.REMEMBERED
+    assert crowd.disagreements
+    assert len(telemetry.events) <= 2 * neighbours.REMEMBERED
+    assert len(str(crowd.notes)) < 500 * len(crowd.notes)
+    assert told(telemetry, catalog.OPTIONS_DISAGREE), "not drowned by names"
 
 
 def test_an_announcement_holds_no_secret() -> None:
