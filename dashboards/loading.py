@@ -46,6 +46,7 @@ from otcache.telemetry.catalog import (
     COALESCE_SCOPE,
     COALESCE_WAIT,
     COMPONENT_STATE,
+    DISAGREEMENT,
     ERROR_TYPE,
     HTTP_RESPONSES,
     HTTP_ROUTE,
@@ -232,6 +233,7 @@ def _coherence() -> Row:
     lag = {q: quantile(q, catalog.MESSAGE_LAG, by=(BACKEND,)) for q in (0.5, 0.99)}
     state = sum_by(series(catalog.COMPONENT_STATUS, one_of(catalog.COMPONENT, "backplane")), COMPONENT_STATE)
     emptied = series(INVALIDATIONS, one_of(INVALIDATION_TARGET, "all"), one_of(INVALIDATION_SOURCE, "backplane"))
+    disagree = sum_by(series(catalog.DISAGREEMENTS), CACHE, DISAGREEMENT)
     by = (INVALIDATION_TARGET, INVALIDATION_SOURCE)
     return Row("coherence", "Do processes agree?", [
         lines("invalidations-by-target", "Invalidations by target and source",
@@ -253,12 +255,15 @@ def _coherence() -> Row:
               "Unavailable: Redis refuses SUBSCRIBE, the connection breaks, or Redis is away. Meanwhile L1 serves no "
               "Redis entries.",
               [Query(state, names(COMPONENT_STATE))], "short", steps=True, stacked=True, decimals=0,
-              colors=BACKPLANE_COLORS, none=NO_REDIS, width=12),
+              colors=BACKPLANE_COLORS, none=NO_REDIS),
         lines("l1-emptied", "L1 flushes by instance",
               "Around each point: after a lost subscription, or when another process calls clear(). If it repeats, "
               "find out what breaks the connection.",
-              [Query(sum_by(increase(emptied), INSTANCE), names(INSTANCE))], "short", bars=True, none=NO_REDIS,
-              width=12),
+              [Query(sum_by(increase(emptied), INSTANCE), names(INSTANCE))], "short", bars=True, none=NO_REDIS),
+        lines("options-disagree", "Instances that disagree by cache and option",
+              "Above 0: processes that share a namespace are set differently. Compare their options, or give each an "
+              "OTCACHE_NAMESPACE of its own.",
+              [Query(disagree, names(CACHE, DISAGREEMENT))], "short", steps=True, decimals=0, none=NO_REDIS),
     ])  # fmt: skip
 
 

@@ -26,12 +26,11 @@ from otcache.stores.base import Announcements
 from otcache.telemetry import catalog
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.signals import clock
-from otcache.telemetry.catalog import Instrument
+from otcache.telemetry.catalog import Attribute, Instrument
 
 MAX_BYTES: Final = 4096
-MAX_TEXT: Final = 1024
 REMEMBERED: Final = 32
-"""Kinds of neighbours: one for each namespace, and for each set of options."""
+"""Other namespaces, and sets of options within this one."""
 REPEAT: Final = 60 * 10**9
 """Time between two announcements while somebody disagrees, in ns."""
 FORGET: Final = 3
@@ -87,6 +86,10 @@ class Neighbour(NamedTuple):
             if not (set(ours[:1]) <= set(theirs) and set(theirs[:1]) <= set(ours)):
                 yield option
 
+    def announcement(self, *, asks: bool) -> bytes:
+        """What it says, and whether it asks the others."""
+        return orjson.dumps({**self._asdict(), "asks": asks})
+
 
 def _digests(secrets: str | tuple[str, ...] | None) -> tuple[str, ...]:
     """Keyed with what it is the digest of: whoever reads it learns nothing but whether two are the same."""
@@ -94,49 +97,30 @@ def _digests(secrets: str | tuple[str, ...] | None) -> tuple[str, ...]:
     return tuple(hmac.new(each, b"otcache neighbour 1", "sha256").hexdigest()[:16] for each in given)
 
 
-class Announcement(NamedTuple):
-    """A neighbour's words, and whether it asks others for theirs."""
+def parse(payload: bytes) -> tuple[Neighbour, bool]:
+    """Who says it, and whether others are asked; in time linear in its length.
 
-    neighbour: Neighbour
-    asks: bool
-
-    def encode(self) -> bytes:
-        return orjson.dumps({**self.neighbour._asdict(), "asks": self.asks})
-
-    @classmethod
-    def parse(cls, payload: bytes) -> Announcement:
-        """Parse one, in time linear in its length.
-
-        Raises:
-            ValueError: It is too long, or otcache did not send it.
-        """
-        found = orjson.loads(payload) if len(payload) <= MAX_BYTES else None
-        if not isinstance(found, dict):
-            raise ValueError("no announcement")
-        facts: dict[str, Any] = {name: _checked(found.get(name), kind) for name, kind in _KINDS.items()}
-        if not _SPACE.fullmatch(facts["namespace"]):
-            raise ValueError("no announcement")
-        facts |= {name: _texts(found.get(name)) for name in _SECRETS}
-        return cls(Neighbour(**facts), found.get("asks") is True)
+    Raises:
+        ValueError: It is too long, or otcache did not send it.
+    """
+    found = orjson.loads(payload) if len(payload) <= MAX_BYTES else None
+    if isinstance(found, dict):
+        said = {name: found.get(name) for name in Neighbour._fields}
+        facts: dict[str, Any] = {name: tuple(fact) if isinstance(fact, list) else fact for name, fact in said.items()}
+        if all(map(_fits, facts.values(), _KINDS)) and _SPACE.fullmatch(facts["namespace"]):
+            return Neighbour(**facts), found.get("asks") is True
+    raise ValueError("no announcement")
 
 
 _SECRETS: Final = ("signing", "encryption")
+_KINDS: Final = (str, str, str, int, bool, str, tuple, tuple)
 _SPACE: Final = re.compile(r"[\w.~%-]*", re.ASCII)
-_KINDS: Final = {
-    "name": str, "namespace": str, "key_prefix": str, "wire_version": int, "coherence": bool, "codec": str,
-}  # fmt: skip
 
 
-def _checked(value: Any, kind: type) -> Any:
-    if type(value) is not kind or len(str(value)) > MAX_TEXT:
-        raise ValueError("no announcement")
-    return value
-
-
-def _texts(values: Any) -> tuple[str, ...]:
-    if not isinstance(values, list):
-        raise ValueError("no announcement")
-    return tuple(_checked(value, str) for value in values)
+def _fits(fact: Any, kind: type) -> bool:
+    if isinstance(fact, tuple):
+        return kind is tuple and all(isinstance(each, str) for each in fact)
+    return type(fact) is kind
 
 
 class _Heard(NamedTuple):
@@ -167,7 +151,7 @@ class Neighbours:
         self._due_at = 0
         self._is_mute = self._unknown = False
         self._known: dict[Neighbour, _Heard] = {}
-        self._told: set[tuple[str, str]] = set()
+        self._told: set[tuple[Attribute, str]] = set()
         if hears:
             announcements.overhear(self.hear, self.refused)
         probe.metrics.watch(self)
@@ -188,7 +172,7 @@ class Neighbours:
         asks, self._asks = self._asks, False
         self._due_at = self._next()
         try:
-            await self._announcements.announce(Announcement(self._own, asks).encode())
+            await self._announcements.announce(self._own.announcement(asks=asks))
         except StoreError as exc:
             self._asks, self._due_at = asks, clock() + self._pause
             if exc.error_type == "NOPERM":
@@ -203,33 +187,36 @@ class Neighbours:
         """The server does not allow announcements: neighbours stay unknown, and all else goes on."""
         if not self._unknown:
             self._unknown = True
-            self._report.neighbours_unknown()
+            sentence = f"cache {self._name}: neighbours are not seen: the server does not allow otcache:neighbours@*"
+            self._report.tell(catalog.NEIGHBOURS_UNKNOWN, sentence)
 
     # --- hearing ------------------------------------------------------------------------------------
 
     def hear(self, payload: bytes) -> None:
         """Take in what somebody announces; never raises."""
         with suppress(ValueError):  # damaged, or not sent by otcache
-            announcement = Announcement.parse(payload)
-            if announcement.neighbour.name == self._own.name:
-                self._consider(announcement)
+            neighbour, asks = parse(payload)
+            if neighbour.name == self._own.name:
+                self._consider(neighbour, asks)
 
-    def _consider(self, announcement: Announcement) -> None:
-        neighbour = announcement.neighbour
+    def _consider(self, neighbour: Neighbour, asks: bool) -> None:
         differences = tuple(self._own.differences(neighbour))
         if not differences:
-            if neighbour == self._own and not announcement.asks and not self._asks:
+            if neighbour == self._own and not asks and not self._asks:
                 self._due_at = self._next()  # said for this process, too
             return
-        if announcement.asks and not self._asks:
+        if asks and not self._asks:
             self._due_at = min(self._due_at, clock())
-        self._remember(neighbour, differences)
+        is_stranger = neighbour.namespace != self._own.namespace
+        self._remember(self._own._replace(namespace=neighbour.namespace) if is_stranger else neighbour, differences)
 
     def _remember(self, neighbour: Neighbour, differences: tuple[str, ...]) -> None:
         now = clock()
-        if neighbour not in self._known and len(self._known) >= REMEMBERED:
+        if neighbour not in self._known:
             self._known = {known: heard for known, heard in self._known.items() if heard.until > now}
-            if len(self._known) >= REMEMBERED:
+            # strangers are counted apart: a Redis of many services must not hide what concerns this one
+            is_ours = neighbour.namespace == self._own.namespace
+            if sum((known.namespace == self._own.namespace) == is_ours for known in self._known) >= REMEMBERED:
                 return
         self._known[neighbour] = _Heard(now + FORGET * self._pause, differences)
         self._due_at = min(self._due_at, now + self._pause)
@@ -237,15 +224,13 @@ class Neighbours:
             self._tell_once(neighbour, difference)
 
     def _tell_once(self, neighbour: Neighbour, difference: str) -> None:
-        about = difference, neighbour.namespace if difference == NAMESPACE else ""
-        if about in self._told or len(self._told) >= REMEMBERED:
-            return
-        self._told.add(about)
-        sentence = self._sentence(neighbour, difference)
-        if difference == NAMESPACE:
-            self._report.neighbour_found(neighbour.namespace, sentence)
-        else:
-            self._report.disagrees(difference, sentence)
+        is_other = difference == NAMESPACE
+        about = (catalog.NAMESPACE, neighbour.namespace) if is_other else (catalog.DISAGREEMENT, difference)
+        # anybody can make names up; options are few
+        if about not in self._told and not (is_other and len(self._told) >= REMEMBERED):
+            self._told.add(about)
+            event = catalog.NEIGHBOUR_FOUND if is_other else catalog.OPTIONS_DISAGREE
+            self._report.tell(event, self._sentence(neighbour, difference), about)
 
     # --- state --------------------------------------------------------------------------------------
 
@@ -276,7 +261,7 @@ class Neighbours:
                 "OTCACHE_NAMESPACE for both"
             )
         ours, theirs = getattr(self._own, difference), getattr(neighbour, difference)
-        values = "" if difference in _SECRETS else f" ({ours!r} here, {theirs!r} there)"
+        values = "" if difference in _SECRETS else f" ({ours!r:.80} here, {theirs!r:.80} there)"
         return (
             f"cache {self._name}: processes of {_space(self._own.namespace)} disagree in {difference}{values}. Set the "
             "same for all, or give them namespaces of their own"
@@ -290,7 +275,7 @@ class Neighbours:
 
 
 def _space(namespace: str) -> str:
-    return f"namespace {namespace!r}" if namespace else "no namespace"
+    return f"namespace {namespace!r:.80}" if namespace else "no namespace"
 
 
 _NEVER: Final = 2**63 - 1

@@ -52,10 +52,8 @@ async def get_cache_config(settings: Settings = Depends(get_settings)) -> CacheC
         ConfigurationError: The settings are not valid.
     """
     installed = _application.installed.get()
-    if installed is None:
-        return _config_of(settings)
-    given = installed.config if settings is get_settings() else None
-    return installed.own(given or _config_of(settings))
+    given = installed.config if installed is not None and settings is get_settings() else None
+    return given or _config_of(settings)
 
 
 @_registry.ByIdentity
@@ -87,6 +85,12 @@ def _expect_config(config: CacheConfig) -> CacheConfig:
     if not isinstance(config, CacheConfig):
         raise ValidationError(f"config is {type(config).__name__}, not a CacheConfig")
     return config
+
+
+def _own(config: CacheConfig) -> CacheConfig:
+    """Return `config` as this application's: another one of the process has the same default name."""
+    installed = _application.installed.get()
+    return _expect_config(config) if installed is None else installed.own(_expect_config(config))
 
 
 # --- what is derived from it: for web responses, for AI, for tests --------------------------------------
@@ -140,12 +144,12 @@ async def get_cache_service(config: CacheConfig = Depends(get_cache_config)) -> 
 
 async def get_web_cache_service(config: CacheConfig = Depends(get_cache_config)) -> Cache:
     """Return a cache for web responses on the same Redis: the web profile, except where `config` says otherwise."""
-    return await _open(_for_web(_expect_config(config)))
+    return await _open(_for_web(_own(config)))
 
 
 async def get_ai_cache_service(config: CacheConfig = Depends(get_cache_config)) -> Cache:
     """Return a cache for AI responses on the same Redis; default AI options if `config` has none."""
-    return await _open(_for_ai(_expect_config(config)))
+    return await _open(_for_ai(_own(config)))
 
 
 async def get_test_cache() -> Cache:
@@ -161,7 +165,8 @@ async def get_test_redis_cache() -> Cache:
 
 async def get_fallback_cache_service() -> Cache:
     """Return a cache in memory that depends on nothing: no Redis, no settings."""
-    return await _open(_FALLBACK)
+    installed = _application.installed.get()
+    return await _open(_FALLBACK if installed is None else installed.apart(_FALLBACK))
 
 
 async def redis_wanted() -> bool:
@@ -179,7 +184,7 @@ async def get_cache_service_conditional(
 
 
 async def _open(config: CacheConfig) -> Cache:
-    return await (await _registry.current()).get(_expect_config(config))
+    return await (await _registry.current()).get(_own(config))
 
 
 # --- closing and health ---------------------------------------------------------------------------------

@@ -32,18 +32,24 @@ start_checks: Final[list[Callable[[FastAPI], None]]] = []
 
 
 class Installed:
-    """The configuration that `install_cache` got for an application, if any, and its number in this process."""
+    """The configuration that `install_cache` got for an application, if any, and its number in this process.
+
+    Attributes:
+        apart: Changes a configuration into that of a cache that no other application of this process has.
+        own: The same, unless its name says otherwise.
+    """
 
     def __init__(self, config: CacheConfig | None, number: int) -> None:
         self.config = config
-        self.own = ByIdentity(self._own)
         self._number = number
+        self.apart = ByIdentity(self._apart)
+        self.own = ByIdentity(self._own)
+
+    def _apart(self, config: CacheConfig) -> CacheConfig:
+        return config if self._number == 1 else replace(config, name=f"{config.name}-{self._number}")
 
     def _own(self, config: CacheConfig) -> CacheConfig:
-        """The configuration of caches that no other application of this process has, unless a name says otherwise."""
-        if self._number == 1 or config.name != _DEFAULTS.name:
-            return config
-        return replace(config, name=f"{config.name}-{self._number}")
+        return self._apart(config) if config.name == _DEFAULTS.name else config
 
 
 class Configured:

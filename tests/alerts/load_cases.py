@@ -95,6 +95,11 @@ def healthy_loads(per_second: float, minutes: float, restart: float | None = Non
     )  # fmt: skip
 
 
+def disagreeing(*segments: Segment, option: str = "signing") -> Series:
+    """Whether processes of the cache `web` disagree."""
+    return shows(catalog.DISAGREEMENTS, {CACHE: "web", catalog.DISAGREEMENT: option}, *segments)
+
+
 # --- nothing fires --------------------------------------------------------------------------------------
 
 QUIET: Final = (
@@ -125,6 +130,8 @@ QUIET: Final = (
     Case("other processes that invalidate keys and tags empty no L1",
          (emptied((5, HOUR), target="key"), emptied((1, HOUR), target="tag"), emptied((1, HOUR), source="local")),
          HOUR),
+    Case("options that differ during a deployment, or never, fire nothing",
+         (disagreeing((0, 30), (1, 10), (0, 20)), disagreeing((0, HOUR), option="codec")), HOUR),
     Case("messages that are late once in a while fire nothing", tuple(heard(0.05, HOUR, late=0.5)), HOUR),
 )  # fmt: skip
 
@@ -193,6 +200,12 @@ LOUD: Final = (
          (*component("l2", ("available", HOUR)), *component("backplane", ("available", 30), ("unavailable", 30)),
           *component("l2", ("available", HOUR), instance="shop:2"),
           *component("backplane", ("available", HOUR), instance="shop:2")), HOUR, (BACKPLANE_DOWN,)),
+    Case("options that go on to differ fire an alert",
+         (disagreeing((0, 30), (1, 30)), disagreeing((0, HOUR), option="codec")), HOUR,
+         (Firing("OtcacheOptionsDisagree",
+                 "Processes that share cache web of shop disagree in signing: what one of them writes the other can't "
+                 "use, or is not told of. Compare their options.",
+                 {**WEB, "otcache_disagreement": "signing"}),)),
     Case("a Redis that is away for all is told once, not as a subscription that is lost too",
          (*component("l2", ("available", 30), ("unavailable", 30)),
           *component("backplane", ("available", 30), ("unavailable", 30))), HOUR,

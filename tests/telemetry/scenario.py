@@ -27,6 +27,7 @@ from otcache import (
     Providers,
     ValidationError,
 )
+from otcache._engine.neighbours import Neighbour
 from otcache.cache import Cache
 from otcache.config import AICacheConfig
 from otcache.http import cached_endpoint
@@ -164,6 +165,22 @@ async def two_processes(stage: Stage) -> None:
     stage.server.command("PUBLISH", f"{stage.key(mine, '')[:-1]}@2:news", "not ours")
     await mine.delete("k")
     await until(lambda: other._l1.store.reason("k") == "deleted")
+
+
+async def neighbours(stage: Stage) -> None:
+    """One in another namespace, two that are set differently, and a server that does not let them tell."""
+    ours, blog = stage.redis("users"), stage.redis("users", namespace="blog")
+    for cache in (ours, blog):
+        await cache.connect()
+    told = Neighbour.of(blog.config)
+    other = told._replace(wire_version=0, coherence=False, codec="other", signing=("x",), encryption=("y",))
+    for each in (other, told._replace(key_prefix="elsewhere:")):
+        stage.server.command("PUBLISH", "otcache:neighbours@0", each.announcement(asks=False))
+    everything = set(catalog.DISAGREEMENT.values or ())
+    await until(lambda: blog.neighbours is not None and blog.neighbours.disagreements == everything)
+    rights = "on", ">word", "~*", "resetchannels", f"&{stage.key(ours, '')[:-1]}*", "+@all"
+    stage.server.command("ACL", "SETUSER", "apart", *rights)
+    await stage.redis("users", redis_url=stage.server.url.replace("://", "://apart:word@")).connect()
 
 
 async def batches(stage: Stage) -> None:
@@ -521,8 +538,9 @@ async def a_service_that_is_judged(stage: Stage) -> None:
 
 
 STEPS: Final[tuple[Step, ...]] = (
-    every_operation, two_processes, batches, loads, loads_among_processes, stale_values_of_a_server_that_is_away,
-    reasons_to_miss, payloads, responses_of_ai, responses_over_http, refused_arguments,
+    every_operation, two_processes, neighbours, batches, loads, loads_among_processes,
+    stale_values_of_a_server_that_is_away, reasons_to_miss, payloads, responses_of_ai, responses_over_http,
+    refused_arguments,
     a_flood_of_events, callbacks,
     a_caller_that_gives_up, a_server_that_hangs, an_outage, a_full_server, a_server_that_only_reads,
     a_wrong_password, a_processor_that_fails, a_benchmark, a_service_that_is_judged,

@@ -1,4 +1,4 @@
-"""The backplane: down, flapping, lagging.
+"""The backplane: down, flapping, lagging; and processes that share a namespace but not their options.
 
 No rule here is critical: without a backplane L1 serves no Redis entries, so Redis gets more reads and callers no old
 values.
@@ -69,4 +69,19 @@ def _lagging(q: Query) -> Iterator[Alert]:
         "Writes take effect late in other processes.",
         f"1% of the invalidation messages that {its(JOB)} receives by {its(BACKEND)} take longer than {TIME}; until "
         "then its L1 serves the older value. Look at the lag by instance.",
+    )
+
+
+@ALERTS.add
+def _disagreeing(q: Query) -> Iterator[Alert]:
+    found = q.total(q.series(catalog.DISAGREEMENTS), CACHE, catalog.DISAGREEMENT, how="max")
+    yield Alert(
+        "OtcacheOptionsDisagree",
+        "warning",
+        "otcache-loading",
+        f"{found} >= 1",
+        15 * MINUTE,
+        "Processes that share a cache are set differently.",
+        f"Processes that share cache {its(CACHE)} of {its(JOB)} disagree in {its(catalog.DISAGREEMENT)}: what one of "
+        "them writes the other can't use, or is not told of. Compare their options.",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from otcache.exceptions import StoreError
 from otcache.telemetry import catalog
 from otcache.telemetry._instrumentation.signals import Signals, error_type
+from otcache.telemetry.catalog import Attribute, Event
 
 
 class CoherenceReport:
@@ -56,20 +57,7 @@ class CoherenceReport:
             severity="INFO" if state == "available" else "WARN",
         )
 
-    # --- neighbours ---------------------------------------------------------------------------------
-
-    def neighbour_found(self, namespace: str, sentence: str) -> None:
-        """Another namespace has a cache of this name."""
-        facts = {catalog.CACHE.name: self._signals.name, catalog.NAMESPACE.name: namespace}
-        self._signals.events.emit(catalog.NEIGHBOUR_FOUND, sentence, facts)
-
-    def disagrees(self, option: str, sentence: str) -> None:
-        """Another process of this namespace is set differently."""
-        facts = {catalog.CACHE.name: self._signals.name, catalog.DISAGREEMENT.name: option}
-        self._signals.events.emit(catalog.OPTIONS_DISAGREE, sentence, facts)
-
-    def neighbours_unknown(self) -> None:
-        """The server does not allow announcements."""
-        name = self._signals.name
-        body = f"cache {name}: neighbours are not seen: the server does not allow the channels otcache:neighbours@*"
-        self._signals.events.emit(catalog.NEIGHBOURS_UNKNOWN, body, {catalog.CACHE.name: name})
+    def tell(self, event: Event, sentence: str, *facts: tuple[Attribute, str]) -> None:
+        """Something is known of other caches."""
+        named = {attribute.name: value for attribute, value in facts}
+        self._signals.events.emit(event, sentence, {catalog.CACHE.name: self._signals.name, **named})
