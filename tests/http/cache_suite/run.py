@@ -55,7 +55,7 @@ def run(test: str = "") -> str:
         ))  # fmt: skip
         stack.enter_context(_serving(
             [sys.executable, "-m", "uvicorn", "tests.http.cache_suite.app:app", "--port", str(gateway),
-             "--log-level", "info", "--no-access-log", "--no-date-header", "--no-server-header"],
+             "--no-access-log", "--no-server-header"],
             directory / "gateway", "startup complete", ROOT, CACHE_SUITE_ORIGIN=f"http://127.0.0.1:{origin}",
         ))  # fmt: skip
         base = f"http://127.0.0.1:{gateway}"
@@ -128,22 +128,22 @@ def table(found: Sequence[Result]) -> str:
 
 
 def failures(found: Sequence[Result]) -> str:
-    """Each required test that fails, under its reason."""
-    failed = {each.id: each for each in found if each.verdict == "fail"}
-    lines = ["| why | tests that fail |", "|---|---|"]
+    """Each test that fails, under its reason."""
+    lines = ["| why | required | optional |", "|---|---|---|"]
     for reason in dict.fromkeys([*(each.reason for each in DEVIATIONS), None]):
-        names = [f"`{name}`" for name in failed if reason_of(name) == reason]
-        if names:
-            lines.append(f"| {reason or '**unknown**'} | {', '.join(names)} |")
+        here = [each for each in found if reason_of(each.id) == reason]
+        fails = [[f"`{each.id}`" for each in here if each.verdict == bad] for bad in ("fail", "optional fail")]
+        if any(fails):
+            lines.append(f"| {reason or '**unknown**'} | {', '.join(fails[0])} | {', '.join(fails[1])} |")
     return "\n".join(lines)
 
 
 def _write(found: Sequence[Result]) -> None:
     text = PAGE.read_text()
     for name, body in (("results", table(found)), ("deviations", failures(found))):
-        before, _, rest = text.partition(f"<!-- suite: {name} -->\n")
-        _, _, after = rest.partition("\n<!-- end -->")
-        text = f"{before}<!-- suite: {name} -->\n{body}\n<!-- end -->{after}"
+        start = f"<!-- suite: {name} -->\n"
+        before, _, rest = text.partition(start)
+        text = f"{before}{start}{body}\n<!-- end -->{rest.partition('<!-- end -->')[2]}"
     PAGE.write_text(text)
 
 
