@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from hashlib import blake2b
@@ -10,7 +11,7 @@ from typing import Any, Final
 from fastapi import HTTPException
 from starlette.responses import Response
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """The format of stored responses; one of another format is a miss."""
 
 _OWN: Final = frozenset(
@@ -63,6 +64,7 @@ class StoredResponse:
         value = {"format": FORMAT} | {field.name: getattr(self, field.name) for field in fields(self)}
         value["headers"] = [list(pair) for pair in self.headers]
         value["body"] = None if self.body is None else _text(self.body)
+        value["detail"] = json.dumps(self.detail)  # as text: handlers change details, and L1 shares what it holds
         return value
 
     def to_response(self, *, head: bool = False) -> Response:
@@ -99,7 +101,7 @@ def read_stored(value: Any) -> StoredResponse | None:
             int(value["status"]),
             tuple((str(name), str(text)) for name, text in value["headers"]),
             body.encode() if isinstance(body, str) else body,
-            value["detail"],
+            json.loads(value["detail"]),
             bool(value["plain"]),
             float(value["made"]),
             int(value["ttl"]),
