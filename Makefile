@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-long lint bench bench-full ab dashboards dashboards-preview docs-tables clean venv-demo venv-dev
+.PHONY: help demo test test-long http-cache-tests lint bench bench-full ab dashboards dashboards-preview docs-tables clean venv-demo venv-dev
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "make %-18s %s\n", $$1, $$2}'
@@ -28,6 +28,10 @@ test: venv-dev ## Run the tests; ARGS="-k breaker" selects
 
 test-long: venv-dev ## Run what takes long: soak, long histories, fuzzing, from a seed that it prints
 	@$(RUN) -m pytest $(SHARED) -m "long or hypothesis" --hypothesis-profile long $(ARGS)
+
+http-cache-tests: venv-dev ## Run the public HTTP cache test suite; ARGS=--write writes docs/http-cache-tests.md
+	@sh .ci/cache-suite
+	@$(RUN) -m tests.http.cache_suite.run $(ARGS)
 
 lint: venv-dev ## Check style, format and types
 	@$(RUN) -m ruff check .

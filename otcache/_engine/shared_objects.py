@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from random import random
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -41,19 +41,17 @@ class SharedObjects:
 
     def mark(self, value: Any, template: str | None = None) -> Mark | None:
         """Mark `value` if it is chosen and can change."""
-        if self._detection == "off" or is_fixed(value):
-            return None
-        if self._detection == "sampled" and random.randrange(ONE_IN):  # noqa: S311  chooses a sample, no secret
-            return None
-        found = fingerprint(value)
-        return None if found is None else Mark(found, template)
+        return self.marks({"": value}, template).get("")
 
     def marks(self, values: Mapping[str, Any], template: str | None = None) -> Mapping[str, Mark]:
         """Mark those of `values` that are chosen, before anything is awaited: their writer may keep them, too."""
-        if self._detection == "off":
+        chosen: Iterable[str] = values
+        if self._detection == "sampled":  # the choice comes before any look at a value, which costs far more
+            chosen = [key for key in values if random() * ONE_IN < 1]  # noqa: S311  chooses a sample, no secret
+        if self._detection == "off" or not chosen:
             return _NONE
-        found = ((key, self.mark(value, template)) for key, value in values.items())
-        return {key: mark for key, mark in found if mark is not None} or _NONE
+        found = ((key, fingerprint(values[key])) for key in chosen if not is_fixed(values[key]))
+        return {key: Mark(content, template) for key, content in found if content is not None}
 
     def is_intact(self, mark: Mark | None, value: Any, template: str | None = None) -> bool:
         """Whether `value` is what it was when it was marked; the first time it is not, that is reported."""

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from otcache import (
+    AIResponseCache,
     CacheConfig,
     CacheConfigBuilder,
     EnvironmentPresets,
@@ -170,6 +171,22 @@ async def by_refresh(cache: Cache, value: Any) -> Any:
 async def by_tag(cache: Cache, value: Any) -> Any:
     await cache.set("k", value, tags=["t"])
     return await cache.get("k")
+
+
+@pytest.mark.parametrize("promoted", [False, True])
+async def test_a_response_of_ai_is_found_too(
+    telemetry: Capture, redis_server: RedisServer, prefix: str, promoted: bool
+) -> None:
+    config = CacheConfig(redis_url=redis_server.url, key_prefix=prefix, l1_change_detection="always")
+    async with AIResponseCache(config, providers=telemetry.providers) as cache:
+        await cache.cache_response("text", "summarize", {}, {"n": [1]})
+        if promoted:
+            forget(cache)
+        mine = await cache.get_cached_response("text", "summarize", {})
+        mine["n"].append("of another caller")
+
+        assert await cache.get_cached_response("text", "summarize", {}) == {"n": [1]}
+    assert found(telemetry) == 1
 
 
 async def reads(cache: Cache) -> list[Any]:
