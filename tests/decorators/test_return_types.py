@@ -372,7 +372,12 @@ AROUND: Final[tuple[Callable[[Any], Any], ...]] = (
 @every("make", ENTITIES, ids=lambda make: type(make()).__name__)
 @every(
     "annotate",
-    [lambda cls: cls, lambda cls: cls | None, lambda cls: _of(Page, cls), lambda cls: TypeAliasType("A", list[cls])],
+    [
+        lambda cls: cls,
+        lambda cls: cls | None,
+        lambda cls: _of(Page, cls),
+        lambda cls: TypeAliasType("A", _of(list, cls)),
+    ],
 )
 def test_a_function_that_returns_an_entity_is_refused_at_decoration(make: Any, annotate: Any) -> None:
     cls = type(make())
