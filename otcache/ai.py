@@ -1,4 +1,4 @@
-"""Responses of AI models, kept by text, operation and options."""
+"""Responses of AI models, kept by text, operation, options and model."""
 
 from __future__ import annotations
 
@@ -19,39 +19,52 @@ from otcache.exceptions import ValidationError
 from otcache.memory import InMemoryCache
 from otcache.redis import GenericRedisCache
 from otcache.telemetry._instrumentation.ai_savings import ESTIMATED, MODEL, USAGE
+from otcache.telemetry.catalog.kinds import OTHER
 from otcache.telemetry.catalog.values import Operation
 from otcache.telemetry.record import AIFacts
+from otcache.ttl import TTL
 
-_OPERATION: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-KEY_TEMPLATE: Final = "ai_cache:op:{operation}|txt:{text}|opts:{options}"
+KEY_TEMPLATE: Final = "ai_cache:op:{operation}|txt:{text}|opts:{options}|model:{model}"
 """What `otcache.key.template` says of every AI operation."""
 CHARACTERS_PER_TOKEN: Final = 4
 """The usual rule of thumb for English text; what rests on it is marked as estimated."""
 _DIGEST: Final = re.compile("[0-9a-f]+")
 _DIGEST_SIZES: Final = frozenset(2 * hashlib.new(name).digest_size for name in HASH_ALGORITHMS)
 _OPTIONS_DIGITS: Final = 32  # 128 bits
+_MARKS: Final = ("|opts:", "|model:")
+"""What may follow the text."""
+_LONGEST_NAME: Final = 256
+"""Characters of an operation or a model that stand in a key as they are."""
+_LONGEST_SHOWN: Final = 64
+"""Characters of an operation that telemetry carries."""
 _TIERS: Final = ("small", "medium", "large")
 _LONGEST_GENERATION: Final = 4200
 """Seconds; the envelope keeps microseconds in 32 bits."""
 
 
 class AIMethods(Cache):
-    """What an AI cache adds to a cache. The text decides the key, the operation the time to live."""
+    """What an AI cache adds to a cache: keys from texts, times to live from operations.
+
+    A response belongs to its text, operation, options and model. An operation is any text but an empty one. A model is
+    part of the key if it is given, when storing and when reading: without one, only what was stored without one is
+    found.
+    """
 
     @property
     def ai_config(self) -> AICacheConfig:
         """The AI options; the defaults if the configuration has none."""
         return self.config.ai_config or _DEFAULTS
 
-    def build_key(self, text: str, operation: str, options: Mapping[str, Any] | None = None) -> str:
-        """The key of a response: `ai_cache:op:{operation}|txt:{text or hash}|opts:{digest}`.
+    def build_key(
+        self, text: str, operation: str, options: Mapping[str, Any] | None = None, *, model: str | None = None
+    ) -> str:
+        """The key of a response: `ai_cache:op:{operation}|txt:{text or hash}|opts:{digest}|model:{model}`.
 
         Raises:
-            ValidationError: The operation is not 1 to 64 of `A-Za-z0-9_.-`, or the options can't be told apart.
+            ValidationError: An argument is of another type, the operation is empty, or the options can't be told apart.
         """
-        _check(text, operation)
-        ai = self.ai_config
-        return ai_key(text, operation, options, threshold=ai.text_hash_threshold, algorithm=ai.hash_algorithm)
+        threshold, algorithm = self.ai_config.text_hash_threshold, self.ai_config.hash_algorithm
+        return ai_key(text, operation, options, model, threshold=threshold, algorithm=algorithm)
 
     async def cache_response(
         self,
@@ -60,7 +73,7 @@ class AIMethods(Cache):
         options: Mapping[str, Any] | None,
         response: Any,
         *,
-        ttl: int | None = None,
+        ttl: TTL | None = None,
         usage: Mapping[str, int] | None = None,
         generation_seconds: float | None = None,
         model: str | None = None,
@@ -72,42 +85,48 @@ class AIMethods(Cache):
             operation: What it was asked to do.
             options: What else shaped the response.
             response: The response.
-            ttl: Seconds; `None` takes the operation's, else the cache's default.
+            ttl: As for `set`; `None` takes the operation's, else the cache's default.
             usage: Tokens that the response cost, by type: `{"input": 812, "output": 96}`. `None` estimates them from
                 the lengths of text and response, and the savings metrics say so.
             generation_seconds: How long it took to make.
-            model: Whose prices hold (`AICacheConfig.token_prices`).
+            model: Who made it: part of the key, and whose prices hold (`AICacheConfig.token_prices`).
 
         Raises:
             ValidationError: An argument can't be accepted; nothing was stored.
         """
-        facts = self._facts(text, operation)
-        _check_usage(usage, generation_seconds, model)
+        facts = self._facts(text, operation, model)
+        _check_usage(usage, generation_seconds)
         micros = None if generation_seconds is None else round(generation_seconds * 1_000_000)
         kept = Facts(loader_us=micros, notes=_notes(text, response, usage, model))
         if len(text) > self.ai_config.max_text_length:
             self._bypass("set", facts, kept)
             return
-        key = self.build_key(text, operation, options)
+        key = self.build_key(text, operation, options, model=model)
         seconds = self.ai_config.operation_ttls.get(operation) if ttl is None else ttl
         await self._store(key, response, seconds, None, ai=facts, facts=kept)
 
     async def get_cached_response(
-        self, text: str, operation: str, options: Mapping[str, Any] | None = None, default: Any = None
+        self,
+        text: str,
+        operation: str,
+        options: Mapping[str, Any] | None = None,
+        default: Any = None,
+        *,
+        model: str | None = None,
     ) -> Any:
-        """The response kept for `text`, `operation` and `options`, or `default`."""
-        facts = self._facts(text, operation)
+        """The response kept for `text`, `operation`, `options` and `model`, or `default`."""
+        facts = self._facts(text, operation, model)
         if len(text) > self.ai_config.max_text_length:
             self._bypass("get", facts, None)
             return default
-        key = self.build_key(text, operation, options)
+        key = self.build_key(text, operation, options, model=model)
         promote = not self.ai_config.enable_smart_promotion or facts.text_tier in ("small", "medium")
         return await self._fetch(key, default, None, self._clock(), ai=facts, promote=promote)
 
     async def invalidate_by_operation(self, operation: str) -> int:
-        """Remove every response of `operation`; how many. In batches, never by `KEYS`."""
-        _check("", operation)
-        return await self.invalidate_pattern(f"ai_cache:op:{escape_glob(operation)}|*")
+        """Remove every response of exactly this operation; how many. In batches, never by `KEYS`."""
+        name = _name(_check_operation(operation), self.ai_config.hash_algorithm)
+        return await self.invalidate_pattern(f"ai_cache:op:{escape_glob(name)}|*")
 
     async def invalidate_pattern(self, pattern: str) -> int:
         """Remove every key of this cache that matches a Redis glob; how many were removed.
@@ -121,11 +140,13 @@ class AIMethods(Cache):
             outcome.batch_size = removed
         return removed
 
-    def _facts(self, text: str, operation: str) -> AIFacts:
-        _check(text, operation)
+    def _facts(self, text: str, operation: str, model: str | None = None) -> AIFacts:
+        _check_text(text)
+        _check_model(model)
+        shown = _shown(_check_operation(operation))
         tiers = self.ai_config.text_size_tiers
         tier = next((name for name in _TIERS if len(text) <= tiers.get(name, -1)), "xlarge")
-        return AIFacts(operation, tier, len(text), KEY_TEMPLATE, self.ai_config.token_prices)
+        return AIFacts(shown, tier, len(text), KEY_TEMPLATE, self.ai_config.token_prices)
 
     def _bypass(self, operation: Operation, ai: AIFacts, facts: Facts | None) -> None:
         with self._probe.operation(operation, self._clock(), ai=ai) as outcome:
@@ -143,26 +164,39 @@ class AIMemoryCache(AIMethods, InMemoryCache):
 _DEFAULTS: Final = AICacheConfig()
 
 
-def _check(text: str, operation: str) -> None:
+def _check_text(text: str) -> None:
     if not isinstance(text, str):
         raise ValidationError(f"text is {type(text).__name__}, not a string")
-    if not isinstance(operation, str) or not _OPERATION.fullmatch(operation):
-        raise ValidationError("operation is not 1 to 64 characters of A-Za-z0-9_.-")
 
 
-def _check_usage(usage: Mapping[str, int] | None, seconds: float | None, model: str | None) -> None:
+def _check_operation(operation: str) -> str:
+    if not isinstance(operation, str) or not operation:
+        shown = "empty" if operation == "" else type(operation).__name__
+        raise ValidationError(f"operation is {shown}, not a non-empty string")
+    return operation
+
+
+def _check_model(model: str | None) -> None:
+    if model is not None and not isinstance(model, str):
+        raise ValidationError(f"model is {type(model).__name__}, not a name or None")
+
+
+def _shown(operation: str) -> str:
+    """An operation as telemetry carries it: a long text, or one that no line can show, is any other operation."""
+    return operation if len(operation) <= _LONGEST_SHOWN and operation.isprintable() else OTHER
+
+
+def _check_usage(usage: Mapping[str, int] | None, seconds: float | None) -> None:
     for kind, count in (usage or {}).items():
         if not isinstance(kind, str) or isinstance(count, bool) or not isinstance(count, int) or count < 0:
             raise ValidationError("usage is not a mapping of token types to counts of 0 or more")
     if seconds is not None and not 0 <= seconds <= _LONGEST_GENERATION:
         raise ValidationError(f"generation_seconds={seconds} is outside 0..{_LONGEST_GENERATION} s")
-    if model is not None and not isinstance(model, str):
-        raise ValidationError(f"model is {type(model).__name__}, not a name or None")
 
 
 def _notes(text: str, response: Any, usage: Mapping[str, int] | None, model: str | None) -> dict[str, Any]:
     """What the entry keeps of the price of its response."""
-    named = {} if model is None else {MODEL: model}
+    named = {MODEL: model} if model is not None and _fits(model) else {}
     if usage:
         return {**named, USAGE: dict(usage)}
     characters = {"input": len(text), "output": _characters(response)}
@@ -179,39 +213,57 @@ def _characters(response: Any) -> int:
     return sum(map(_characters, response)) if isinstance(response, list | tuple) else 0
 
 
-def ai_key(text: str, operation: str, options: Mapping[str, Any] | None, *, threshold: int, algorithm: str) -> str:
-    """The key of an AI response: `ai_cache:op:{operation}|txt:{text or hash}|opts:{digest}`.
+def ai_key(
+    text: str,
+    operation: str,
+    options: Mapping[str, Any] | None,
+    model: str | None = None,
+    *,
+    threshold: int,
+    algorithm: str,
+) -> str:
+    """The key of an AI response: `ai_cache:op:{operation}|txt:{text or hash}|opts:{digest}|model:{model}`.
 
-    No two different calls share a key: a text that could be read as a hash, or as a text with options, is hashed too.
+    No two different calls share a key: a text that could be read as a hash, or as a text with options or a model, is
+    hashed too; so are an operation and a model with a `|`, and those that could be read as hashes.
 
     Args:
         text: What the model was given; hashed above `threshold` characters, or where the key would be too long.
         operation: What it was asked to do.
         options: What else shaped the response; the order of keys does not matter, types do. Left out if empty.
+        model: Who makes it. Left out if it is not given.
         threshold: Characters.
         algorithm: One of `HASH_ALGORITHMS`.
 
     Raises:
-        ValidationError: The operation is empty, has a `|` or is too long, an option is of a type that can't be told
-            apart, or there is no such algorithm.
+        ValidationError: An argument is of another type, the operation is empty, an option is of a type that can't be
+            told apart, or there is no such algorithm.
     """
     check_hash_algorithm(algorithm)
-    if not isinstance(text, str):
-        raise ValidationError(f"text is {type(text).__name__}, not a string")
-    if not isinstance(operation, str) or not operation or "|" in operation:
-        raise ValidationError("operation is not a non-empty string without '|'")
-    head = f"ai_cache:op:{operation}|txt:"
-    tail = f"|opts:{_options_digest(options, algorithm)}" if options else ""
+    _check_text(text)
+    _check_model(model)
+    head = f"ai_cache:op:{_name(_check_operation(operation), algorithm)}|txt:"
+    tail = _options_part(options, algorithm) + ("" if model is None else f"|model:{_name(model, algorithm)}")
     if len(text) <= threshold and _is_unmistakable(text):
         key = f"{head}{text}{tail}"
         if len(key) <= MAX_KEY_BYTES and _fits(key):
             return key
-    return check_key(f"{head}{hashlib.new(algorithm, text.encode('utf-8', 'surrogatepass')).hexdigest()}{tail}")
+    return check_key(f"{head}{_hash(text, algorithm)}{tail}")
+
+
+def _name(name: str, algorithm: str) -> str:
+    """An operation or a model as part of a key: as it is, or hashed where it is long or could be mistaken."""
+    is_plain = "|" not in name and name[:1] != "#" and len(name) <= _LONGEST_NAME and _fits(name)
+    return name if is_plain else f"#{_hash(name, algorithm)}"
+
+
+def _hash(text: str, algorithm: str) -> str:
+    return hashlib.new(algorithm, text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _is_unmistakable(text: str) -> bool:
     looks_hashed = len(text) in _DIGEST_SIZES and _DIGEST.fullmatch(text)
-    return not looks_hashed and "|opts:" not in text
+    return not looks_hashed and not any(mark in text for mark in _MARKS)
 
 
 def _fits(key: str) -> bool:
@@ -221,8 +273,12 @@ def _fits(key: str) -> bool:
         return False
 
 
-def _options_digest(options: Mapping[str, Any], algorithm: str) -> str:
+def _options_part(options: Mapping[str, Any] | None, algorithm: str) -> str:
+    if options is None:
+        return ""
     if not isinstance(options, Mapping):
         raise ValidationError(f"options is {type(options).__name__}, not a mapping")
+    if not options:
+        return ""
     body = canonical(dict(options), REGISTRY.scope())
-    return hashlib.new(algorithm, body).hexdigest()[:_OPTIONS_DIGITS]
+    return f"|opts:{hashlib.new(algorithm, body).hexdigest()[:_OPTIONS_DIGITS]}"

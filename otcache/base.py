@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, Final, Generic, Literal, NoReturn, Protocol, TypedDict, TypeVar, Unpack, cast, overload
 
 from otcache.exceptions import UnsupportedError
+from otcache.ttl import LONGEST_TTL, TTL, computed_ttl, ttl_seconds
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -48,13 +49,14 @@ class Loaded(Generic[T_co]):
 
     Attributes:
         value: The value.
-        ttl: Seconds that the value is fresh; `None` takes the caller's.
+        ttl: How long the value is fresh: as for `set`, and `None` takes the caller's. The load never fails for it: what
+            is negative or of another type counts as 0, what is longer than a year as a year.
         tags: Tags of the value, beside the caller's.
         store: Whether to store the value at all.
     """
 
     value: T_co
-    ttl: int | None = None
+    ttl: TTL | None = None
     tags: Iterable[str] = ()
     store: bool = True
 
@@ -67,7 +69,8 @@ class Answer(Generic[T_co]):
         value: The value.
         status: fresh (cached), stale (cached, past its time to live) or loaded (by this call or one it waited for).
         age: Seconds since the value was loaded or set; `None` if the cache doesn't know.
-        left: Seconds that the value stays fresh; negative for a stale one, `None` for ever.
+        left: Seconds that the value stays fresh: `FOREVER` if it never expires, negative for a stale one, 0 for one
+            that is not kept; `None` if the cache doesn't know.
         tier: Where the value came from: l1, l2 or loader.
         stale_reason: Why a stale value was served; `None` otherwise.
     """
@@ -91,10 +94,10 @@ class LoadOptions(TypedDict, total=False):
 
     type: Any
     tags: Iterable[str]
-    stale_ttl: int | None
+    stale_ttl: TTL | None
     soft_timeout: float | None
     timeout: float | None
-    negative_ttl: int | None
+    negative_ttl: TTL | None
     early_refresh: float | None
     ttl_jitter: float | None
 
@@ -118,38 +121,38 @@ _PlainEither = Callable[[], T | Loaded[T]]
 class _GetOrSet(Protocol):
     @overload
     def __call__(
-        self, key: str, loader: _AsyncLoaded[T], ttl: int | None = None, **options: Unpack[CallOptions]
+        self, key: str, loader: _AsyncLoaded[T], ttl: TTL | None = None, **options: Unpack[CallOptions]
     ) -> Coroutine[Any, Any, T]: ...
     @overload
     def __call__(
-        self, key: str, loader: _AsyncEither[T], ttl: int | None = None, **options: Unpack[CallOptions]
+        self, key: str, loader: _AsyncEither[T], ttl: TTL | None = None, **options: Unpack[CallOptions]
     ) -> Coroutine[Any, Any, T]: ...
     @overload
     def __call__(
-        self, key: str, loader: _PlainLoaded[T], ttl: int | None = None, **options: Unpack[CallOptions]
+        self, key: str, loader: _PlainLoaded[T], ttl: TTL | None = None, **options: Unpack[CallOptions]
     ) -> Coroutine[Any, Any, T]: ...
     @overload
     def __call__(
-        self, key: str, loader: _PlainEither[T], ttl: int | None = None, **options: Unpack[CallOptions]
+        self, key: str, loader: _PlainEither[T], ttl: TTL | None = None, **options: Unpack[CallOptions]
     ) -> Coroutine[Any, Any, T]: ...
 
 
 class _GetAnswer(Protocol):
     @overload
     def __call__(
-        self, key: str, loader: _AsyncLoaded[T], ttl: int | None = None, **options: Unpack[CallOptions]
+        self, key: str, loader: _AsyncLoaded[T], ttl: TTL | None = None, **options: Unpack[CallOptions]
     ) -> Coroutine[Any, Any, Answer[T]]: ...
     @overload
     def __call__(
-        self, key: str, loader: _AsyncEither[T], ttl: int | None = None, **options: Unpack[CallOptions]
+        self, key: str, loader: _AsyncEither[T], ttl: TTL | None = None, **options: Unpack[CallOptions]
     ) -> Coroutine[Any, Any, Answer[T]]: ...
     @overload
     def __call__(
-        self, key: str, loader: _PlainLoaded[T], ttl: int | None = None, **options: Unpack[CallOptions]
+        self, key: str, loader: _PlainLoaded[T], ttl: TTL | None = None, **options: Unpack[CallOptions]
     ) -> Coroutine[Any, Any, Answer[T]]: ...
     @overload
     def __call__(
-        self, key: str, loader: _PlainEither[T], ttl: int | None = None, **options: Unpack[CallOptions]
+        self, key: str, loader: _PlainEither[T], ttl: TTL | None = None, **options: Unpack[CallOptions]
     ) -> Coroutine[Any, Any, Answer[T]]: ...
 
 
@@ -182,7 +185,8 @@ class CacheInterface(ABC):
         Args:
             key: The key.
             value: The value; docs/values.md lists the types that come back equal.
-            ttl: Seconds; `None` takes the cache's default, 0 never expires.
+            ttl: Seconds, 1 to 31 536 000; `None` takes the cache's default. With 0 nothing is kept: the entry that is
+                there is removed. The caches of this package take fractions, a `timedelta` and `FOREVER`, too.
 
         Raises:
             ValidationError: The key, the value or the ttl can't be accepted; nothing was stored.
@@ -195,27 +199,32 @@ class CacheInterface(ABC):
     # --- made of the three --------------------------------------------------------------------------
 
     @_as_get_or_set
-    async def get_or_set(self, key: str, loader: Callable[[], Any], ttl: int | None = None, **options: Any) -> Any:
+    async def get_or_set(self, key: str, loader: Callable[[], Any], ttl: TTL | None = None, **options: Any) -> Any:
         """Return the value of `key`; on a miss, run `loader` and store the result (docs/loading.md).
 
         This default knows only the option `refresh`: it accepts and ignores the others. Its callers don't share one
-        load, and a cached `None` counts as a miss.
+        load, a cached `None` counts as a miss, and `set` gets whole seconds: what is shorter is not kept, and `FOREVER`
+        is a year.
         """
         return (await self.answer(key, loader, ttl, **options)).value
 
     @_as_answer
-    async def answer(self, key: str, loader: Callable[[], Any], ttl: int | None = None, **options: Any) -> Answer[Any]:
+    async def answer(self, key: str, loader: Callable[[], Any], ttl: TTL | None = None, **options: Any) -> Answer[Any]:
         """As `get_or_set`; return where the value came from, too."""
         for name in options.keys() - CallOptions.__annotations__:
             raise TypeError(f"answer() got an unexpected keyword argument {name!r}")
+        seconds = _whole(None if ttl is None else ttl_seconds(ttl))
         found = None if options.get("refresh") else await self.get(key)
         if found is not None:
             return Answer(found, "fresh", None, None, "l1")
         loaded = await run_loader(loader)
-        seconds = ttl if loaded.ttl is None else loaded.ttl
-        if loaded.store:
+        if loaded.ttl is not None:
+            seconds = _whole(computed_ttl(loaded.ttl))
+        if seconds == 0:
+            await self.delete(key)
+        elif loaded.store:
             await self.set(key, loaded.value, seconds)
-        return Answer(loaded.value, "loaded", 0.0, seconds or None, "loader")
+        return Answer(loaded.value, "loaded", 0.0, seconds if loaded.store else 0.0, "loader")
 
     # --- what a cache need not support --------------------------------------------------------------
 
@@ -246,6 +255,11 @@ class CacheInterface(ABC):
 
     def _lacks(self, method: str) -> NoReturn:
         raise UnsupportedError(f"{type(self).__name__} has no {method}: override it, or use a cache of otcache")
+
+
+def _whole(seconds: float | None) -> int | None:
+    """Return a TTL as `CacheInterface.set` promises it to a cache of somebody's own."""
+    return None if seconds is None else int(min(seconds, LONGEST_TTL))
 
 
 async def run_loader(loader: Callable[[], Any]) -> Loaded[Any]:

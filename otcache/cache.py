@@ -27,9 +27,9 @@ from otcache.telemetry._instrumentation.signals import clock
 from otcache.telemetry.catalog import HTTP_RESPONSES, L1_COUNT, L1_LIMIT, Instrument
 from otcache.telemetry.catalog.values import ResponseResult, Result, Tier
 from otcache.telemetry.record import AIFacts, Lookup
+from otcache.ttl import FOREVER, TTL, ttl_seconds
 
 _MS: Final = 1_000_000
-_LONGEST_TTL: Final = 31_536_000
 
 
 class Cache(CacheInterface):
@@ -48,6 +48,7 @@ class Cache(CacheInterface):
         self._l1, self._l2 = tiers.l1, tiers.l2
         self._probe = probe
         self._loads = LoadCoordinator(config, tiers, probe)
+        self._default_ttl = ttl_seconds(config.default_ttl, "default_ttl")
         # What the hit path touches, one attribute each.
         self._clock: Callable[[], int] = clock
         self._entries = tiers.l1.store.entries
@@ -148,14 +149,14 @@ class Cache(CacheInterface):
         self,
         key: str,
         loader: Callable[[], Any],
-        ttl: int | None = None,
+        ttl: TTL | None = None,
         *,
         type: Any = None,  # noqa: A002
         tags: Iterable[str] = (),
-        stale_ttl: int | None = None,
+        stale_ttl: TTL | None = None,
         soft_timeout: float | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  how long a load may take
-        negative_ttl: int | None = None,
+        negative_ttl: TTL | None = None,
         early_refresh: float | None = None,
         ttl_jitter: float | None = None,
         refresh: bool = False,
@@ -169,13 +170,13 @@ class Cache(CacheInterface):
             key: The key.
             loader: Makes the value: an async function, or a plain one, which runs in a worker thread. It may return
                 `Loaded` to choose for itself.
-            ttl: Seconds that the value is fresh; `None` takes the default, 0 for ever.
+            ttl: How long the value is fresh: as for `set`. With 0 every caller who loads gets it, and it is not kept.
             type: The declared type of the value, if it needs one (docs/values.md).
             tags: What `invalidate_tag` may name the value by.
-            stale_ttl: Seconds beyond `ttl` that the value may be served stale where no new one is to be had.
+            stale_ttl: How long beyond `ttl` the value may be served stale where no new one is to be had; 0 not at all.
             soft_timeout: Seconds that a caller with a stale value waits for the new one; 0 not at all.
             timeout: Seconds after which the load is given up.
-            negative_ttl: The `ttl` of a loaded `None`.
+            negative_ttl: The `ttl` of a loaded `None`; 0 keeps none.
             early_refresh: How eagerly a hot value is refreshed before its TTL ends; 0 never.
             ttl_jitter: Share of `ttl`, 0..0.5, by which it is shortened at random.
             refresh: Load whatever the tiers hold.
@@ -212,14 +213,14 @@ class Cache(CacheInterface):
         self,
         key: str,
         loader: Callable[[], Any],
-        ttl: int | None = None,
+        ttl: TTL | None = None,
         *,
         type: Any = None,  # noqa: A002
         tags: Iterable[str] = (),
-        stale_ttl: int | None = None,
+        stale_ttl: TTL | None = None,
         soft_timeout: float | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  how long a load may take
-        negative_ttl: int | None = None,
+        negative_ttl: TTL | None = None,
         early_refresh: float | None = None,
         ttl_jitter: float | None = None,
         refresh: bool = False,
@@ -286,13 +287,13 @@ class Cache(CacheInterface):
             outcome.result = "hit" if found else "miss"
         return found
 
-    async def get_ttl(self, key: str) -> int | None:
-        """Return the seconds until `key` expires, rounded up; 0 if it never does, `None` if it is not there."""
+    async def get_ttl(self, key: str) -> float | None:
+        """Return the seconds until `key` expires, in ms; `FOREVER` if it never does, `None` if it is not there."""
         with self._probe.operation("get_ttl", self._clock(), key) as outcome:
             check_key(key)
             left = await self._tiers.left_ms(outcome, key)
             outcome.result = "miss" if left is None else "hit"
-        return None if left is None else -(-left // 1000)
+        return None if left is None else left / 1000 or FOREVER
 
     # --- writing ------------------------------------------------------------------------------------
 
@@ -300,7 +301,7 @@ class Cache(CacheInterface):
         self,
         key: str,
         value: Any,
-        ttl: int | None = None,
+        ttl: TTL | None = None,
         *,
         type: Any = None,  # noqa: A002
         tags: Iterable[str] = (),
@@ -310,7 +311,8 @@ class Cache(CacheInterface):
         Args:
             key: The key.
             value: The value.
-            ttl: Seconds; `None` takes the cache's default, 0 never expires.
+            ttl: Seconds, whole or not (rounded down to ms), or a `timedelta`, of at most a year; or `FOREVER`. `None`
+                takes the cache's default. With 0 nothing is kept: the entry that is there is removed.
             type: The declared type of the value, if it needs one (docs/values.md).
             tags: What `invalidate_tag` may name the entry by; non-empty strings of at most 8 KiB.
 
@@ -324,7 +326,7 @@ class Cache(CacheInterface):
         self,
         key: str,
         value: Any,
-        ttl: int | None,
+        ttl: TTL | None,
         kind: Any,
         *,
         ai: AIFacts | None = None,
@@ -337,23 +339,20 @@ class Cache(CacheInterface):
             options = WriteOptions(self._seconds(ttl), await self._tiers.version(outcome), tags)
             outcome.facts = facts = self._probe.with_writer(outcome, facts)
             payload = self._tiers.codec.encode(key, value, options, kind, facts).payload
-            outcome.ttl, outcome.size = float(options.ttl), len(payload)
+            outcome.ttl, outcome.size = options.ttl, len(payload)
             await self._loads.flights.settle((key,))
             await self._tiers.write(outcome, {key: value}, {key: payload}, options, started)
-            if not outcome.written:
+            if not outcome.written and options.ttl:
                 outcome.result = "dropped"
 
-    def _seconds(self, ttl: int | None) -> int:
-        if ttl is None:
-            return self.config.default_ttl
-        if isinstance(ttl, bool) or not isinstance(ttl, int):
-            raise ValidationError(f"ttl is {ttl.__class__.__name__}, not an integer of 0..{_LONGEST_TTL} s or None")
-        if not 0 <= ttl <= _LONGEST_TTL:
-            raise ValidationError(f"ttl={ttl} is outside 0..{_LONGEST_TTL} s", {"ttl": ttl})
-        return ttl
+    def _seconds(self, ttl: TTL | None) -> float:
+        return self._default_ttl if ttl is None else ttl_seconds(ttl)
 
-    async def set_many(self, mapping: Mapping[str, Any], ttl: int | None = None, *, type: Any = None) -> None:  # noqa: A002
-        """Store every entry of `mapping`, in one round trip. All are checked before the first one is stored."""
+    async def set_many(self, mapping: Mapping[str, Any], ttl: TTL | None = None, *, type: Any = None) -> None:  # noqa: A002
+        """Store every entry of `mapping`, in one round trip. All are checked before the first one is stored.
+
+        `ttl` is as for `set`; with 0 the entries that are there are removed.
+        """
         started = self._clock()
         with self._probe.operation("set_many", started) as outcome:
             if not isinstance(mapping, Mapping):
@@ -362,24 +361,28 @@ class Cache(CacheInterface):
             encode, facts = self._tiers.codec.encode, self._probe.with_writer(outcome, None)
             payloads = {check_key(k): encode(k, value, options, type, facts).payload for k, value in mapping.items()}
             outcome.facts = facts
-            outcome.batch_size, outcome.ttl = len(payloads), float(options.ttl)
+            outcome.batch_size, outcome.ttl = len(payloads), options.ttl
             await self._loads.flights.settle(payloads)
             await self._tiers.write(outcome, mapping, payloads, options, started)
-            outcome.result = _write_result(len(outcome.written), len(payloads))
+            if options.ttl:
+                outcome.result = _write_result(len(outcome.written), len(payloads))
 
-    async def touch(self, key: str, ttl: int | None = None) -> bool:
-        """Give an existing entry `ttl` seconds from now (`None`: the default, 0: for ever).
+    async def touch(self, key: str, ttl: TTL | None = None) -> bool:
+        """Give an existing entry `ttl` from now on, as for `set`; with 0 it is removed.
 
         Returns:
-            Whether the entry was there and has the new TTL in the deepest tier.
+            Whether the entry was there and has the new TTL, or is removed, in the deepest tier.
         """
         started = self._clock()
         with self._probe.operation("touch", started, key) as outcome:
             check_key(key)
             seconds = self._seconds(ttl)
-            outcome.ttl = float(seconds)
+            outcome.ttl = seconds
+            if not seconds:
+                await self._loads.flights.settle((key,))
             touched = await self._tiers.touch(outcome, key, seconds, started)
-            outcome.result = "ok" if touched else "noop"
+            if seconds:
+                outcome.result = "ok" if touched else "noop"
         return touched
 
     # --- removing -----------------------------------------------------------------------------------

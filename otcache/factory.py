@@ -18,6 +18,7 @@ from otcache.memory import InMemoryCache
 from otcache.redis import GenericRedisCache
 from otcache.stores.registry import check_url
 from otcache.telemetry.providers import Providers
+from otcache.ttl import TTL
 
 TEST_URL: Final = f"{DEFAULT_URL}/15"
 
@@ -144,7 +145,7 @@ class CacheFactory:
     async def for_web_app(
         self,
         redis_url: str = DEFAULT_URL,
-        default_ttl: int = WEB.default_ttl,
+        default_ttl: TTL = WEB.default_ttl,
         enable_l1_cache: bool = WEB.enable_l1_cache,
         l1_cache_size: int = WEB.memory_cache_size,
         compression_threshold: int = WEB.compression_threshold,
@@ -156,7 +157,7 @@ class CacheFactory:
 
         Args:
             redis_url: redis, rediss, unix, redis+sentinel or redis+cluster.
-            default_ttl: Seconds, 0 to 31 536 000.
+            default_ttl: Seconds, 0 to 31 536 000 (0 keeps nothing), a `timedelta`, or `FOREVER`.
             enable_l1_cache: Whether memory answers before Redis is asked.
             l1_cache_size: Most entries in memory.
             compression_threshold: Bytes above which a value is compressed.
@@ -177,14 +178,14 @@ class CacheFactory:
     async def for_ai_app(
         self,
         redis_url: str = DEFAULT_URL,
-        default_ttl: int = AI.default_ttl,
+        default_ttl: TTL = AI.default_ttl,
         enable_l1_cache: bool = AI.enable_l1_cache,
         l1_cache_size: int = AI.memory_cache_size,
         compression_threshold: int = AI.compression_threshold,
         compression_level: int = AI.compression_level,
         text_hash_threshold: int = AI_OPTIONS.text_hash_threshold,
         memory_cache_size: int | None = None,
-        operation_ttls: dict[str, int] | None = None,
+        operation_ttls: Mapping[str, TTL] | None = None,
         fail_on_connection_error: bool = AI.fail_on_connection_error,
         **kwargs: Any,
     ) -> CacheInterface:
@@ -193,10 +194,10 @@ class CacheFactory:
         Arguments and errors as `for_web_app`, and:
 
         Args:
-            default_ttl: Seconds; for operations that have none of their own.
+            default_ttl: For operations that have none of their own.
             text_hash_threshold: Characters above which a text is hashed in its key.
             memory_cache_size: Stands above `l1_cache_size` if given.
-            operation_ttls: Seconds by operation, instead of the default ones.
+            operation_ttls: As `default_ttl`, by operation; instead of the default ones.
             kwargs: Any other option of `CacheConfig` or `AICacheConfig`, or `providers`.
         """
         given = _given(locals(), "text_hash_threshold", "memory_cache_size", "operation_ttls")
@@ -208,7 +209,7 @@ class CacheFactory:
     async def for_testing(
         self,
         redis_url: str = TEST_URL,
-        default_ttl: int = TESTING.default_ttl,
+        default_ttl: TTL = TESTING.default_ttl,
         enable_l1_cache: bool = TESTING.enable_l1_cache,
         l1_cache_size: int = TESTING.memory_cache_size,
         compression_threshold: int = TESTING.compression_threshold,
@@ -266,7 +267,7 @@ class CacheFactory:
     def _validate_factory_inputs(
         self,
         redis_url: str | None = None,
-        default_ttl: int | None = None,
+        default_ttl: TTL | None = None,
         fail_on_connection_error: bool = False,
         **kwargs: Any,
     ) -> None:

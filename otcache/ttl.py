@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
-from math import floor, inf, isnan
+from math import floor, inf
 from typing import Any, Final, TypeAlias
 
 from otcache.exceptions import ValidationError
@@ -28,32 +29,56 @@ def ttl_seconds(ttl: Any, name: str = "ttl") -> float:
     Raises:
         ValidationError: It is of another type, is no number, is negative or is longer than a year.
     """
-    if isinstance(ttl, bool) or not isinstance(ttl, int | float | timedelta):
-        raise ValidationError(
-            f"{name} is {type(ttl).__name__}: give seconds (0 to {LONGEST_TTL}), a timedelta, or otcache.FOREVER"
-        )
-    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
+    if type(ttl) is int and 0 <= ttl <= LONGEST_TTL:  # the commonest, in a tenth of the time
+        return float(ttl)
+    seconds = _number(ttl, name)
     if seconds == FOREVER:
         return FOREVER
     if not 0 <= seconds <= LONGEST_TTL:  # NaN is neither
         raise ValidationError(
-            f"{name}={ttl} is outside 0 to {LONGEST_TTL} s: 0 keeps nothing, otcache.FOREVER keeps it for ever",
-            {"ttl": str(ttl)},
+            f"{name}={_shown(ttl)} is outside 0 to {LONGEST_TTL} s: 0 keeps nothing, otcache.FOREVER keeps it for ever",
+            {name: _shown(ttl)},
         )
     return _whole_ms(seconds)
 
 
-def computed_ttl(ttl: TTL) -> float:
+def computed_ttl(ttl: Any, tell: Callable[[ValidationError], None] | None = None) -> float:
     """Return a TTL that a program has computed, in seconds: the load that it belongs to never fails for it.
 
     What is negative or no number counts as 0: the value is not kept. What is longer than a year counts as a year.
+
+    Args:
+        ttl: As `ttl_seconds`; what is of another type counts as 0, too.
+        tell: Called with what is wrong with that type.
     """
-    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
+    try:
+        seconds = _number(ttl, "ttl")
+    except ValidationError as exc:
+        if tell is not None:
+            tell(exc)
+        return 0.0
     if seconds == FOREVER:
         return FOREVER
-    if not isinstance(seconds, int | float) or isnan(seconds) or seconds <= 0:
-        return 0.0
-    return _whole_ms(min(seconds, LONGEST_TTL))
+    return _whole_ms(min(seconds, LONGEST_TTL)) if seconds > 0 else 0.0  # NaN is not above 0
+
+
+def store_ms(seconds: float) -> int:
+    """Return a TTL as stores take it: whole milliseconds, and 0 for `FOREVER`."""
+    # Never 0 by accident: what is not kept must not reach a store, and would be kept there for ever.
+    return 0 if seconds == FOREVER else max(1, round(seconds * 1000))
+
+
+def _number(ttl: Any, name: str) -> int | float:
+    if isinstance(ttl, bool) or not isinstance(ttl, int | float | timedelta):
+        raise ValidationError(
+            f"{name} is {type(ttl).__name__}: give seconds (0 to {LONGEST_TTL}), a timedelta, or otcache.FOREVER"
+        )
+    return ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
+
+
+def _shown(ttl: TTL) -> str:
+    """Return a TTL for people; Python refuses to write the digits of a huge integer."""
+    return f"{'-' if ttl < 0 else ''}1e18 or more" if isinstance(ttl, int) and abs(ttl) > 1e18 else str(ttl)
 
 
 def _whole_ms(seconds: float) -> float:

@@ -11,7 +11,8 @@ from otcache._decorators.cache_source import UsableCache
 from otcache._decorators.plan import Plan
 from otcache.base import Answer, CacheInterface, Loaded, LoadOptions
 from otcache.config._nearest import did_you_mean
-from otcache.exceptions import ConfigurationError
+from otcache.exceptions import ConfigurationError, ValidationError
+from otcache.ttl import TTL, ttl_seconds
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -22,7 +23,7 @@ CacheSource = CacheInterface | Callable[[], CacheInterface | Awaitable[CacheInte
 class CachedOptions(LoadOptions, total=False):
     """What `cached` takes beside the template and the cache: as for `get_or_set`, and parameters to `ignore`."""
 
-    ttl: int | None
+    ttl: TTL | None
     ignore: Iterable[str]
 
 
@@ -137,7 +138,7 @@ def cached(template: Any = None, *, cache: Any = None, **options: Any) -> Decora
 
     Raises:
         ConfigurationError: At decoration: there is no cache, the template names a parameter that the function does not
-            have, or a parameter that matters is neither in the template nor ignored.
+            have, a parameter that matters is neither in the template nor ignored, or a time to live is none.
     """
     if template is not None and not isinstance(template, str):
         raise ConfigurationError('cached takes a template and a cache: @cached("user:{user_id}", cache=...)')
@@ -147,6 +148,7 @@ def cached(template: Any = None, *, cache: Any = None, **options: Any) -> Decora
         )
     for name in options.keys() - _OPTIONS:
         raise ConfigurationError(f"cached has no option {name}{did_you_mean(name, _OPTIONS)}")
+    options = {name: _checked(name, value) for name, value in options.items()}
 
     def decorate(function: Callable[..., Any]) -> CachedFunction[..., Any]:
         plan = Plan(_check_function(function), template, cache, options)
@@ -163,6 +165,16 @@ def _class_of(plan: Plan, *, bound: bool) -> type[CachedFunction[..., Any]]:
     seen |= {name: getattr(plan.function, name, None) for name in ("__name__", "__module__", "__doc__")}
     seen["__annotations__"] = getattr(plan.function, "__annotations__", {})
     return type(seen["__name__"], (CachedFunction,), seen)
+
+
+def _checked(name: str, value: Any) -> Any:
+    """Return the value of an option, a time to live as seconds: at decoration, because each call would be refused."""
+    if not name.endswith("ttl") or value is None:
+        return value
+    try:
+        return ttl_seconds(value, name)
+    except ValidationError as exc:
+        raise ConfigurationError(f"cached: {exc.message}") from None
 
 
 def _check_function(function: Any) -> Callable[..., Any]:

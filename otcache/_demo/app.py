@@ -112,7 +112,7 @@ async def read_summary(
 ) -> dict[str, Any]:
     """A summary. The same text with the same options is paid for once."""
     options = {"words": words}
-    kept: dict[str, Any] | None = await cache.get_cached_response(text, "summarize", options)
+    kept: dict[str, Any] | None = await cache.get_cached_response(text, "summarize", options, model=MODEL)
     if kept is not None:
         return kept
     began = time.perf_counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from otcache._engine.backplane import Backplane
@@ -43,6 +44,8 @@ def make_tiers(config: CacheConfig, probe: Probe, *, with_l1: bool, with_l2: boo
     Every part gets what it needs when it is made. What is below calls nothing above it but the functions that it was
     given, and the feed of changes.
     """
+    for message in config.warns_of_zero():
+        warnings.warn(message, stacklevel=3)
     backend = open_store(config) if with_l2 else None
     inflight = Inflight(Changes())
     codec = EntryCodec(

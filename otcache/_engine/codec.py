@@ -13,6 +13,7 @@ from otcache.stores.base import StoreClock
 from otcache.stores.memory import NEVER, More
 from otcache.telemetry import catalog
 from otcache.telemetry._instrumentation.signals import Signals, clock, error_type
+from otcache.ttl import FOREVER, store_ms
 
 _SECOND: Final = 1_000_000_000
 _MS: Final = 1_000_000
@@ -45,7 +46,7 @@ class EntryCodec:
         encoded = self.serializer.encode(
             value,
             key=key,
-            expires_at_ms=now + options.hard * 1000 if options.ttl and dated else 0,
+            expires_at_ms=now + store_ms(options.hard) if dated and options.hard != FOREVER else 0,
             created_at_ms=now if dated else None,
             type=kind,
             facts=options.noted(facts, now) if dated else facts,

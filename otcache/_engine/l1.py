@@ -14,6 +14,7 @@ from otcache.stores.memory import NEVER, Entry, MemoryStore, More
 from otcache.telemetry._instrumentation.coherence import CoherenceReport
 from otcache.telemetry._instrumentation.signals import clock
 from otcache.telemetry.record import Lookup, StaleCandidate
+from otcache.ttl import FOREVER
 
 _SECOND: Final = 1_000_000_000
 
@@ -98,7 +99,7 @@ class L1:
                 return Lookup(key, "miss", reason="decode_error")
         more, until = entry.more, entry.fresh_until
         age = None if more is None else (now - more.born) / _SECOND
-        left = None if until == NEVER else (until - now) / _SECOND
+        left = FOREVER if until == NEVER else (until - now) / _SECOND
         return Lookup(key, "hit", "l1", value=value, facts=entry.facts, due=entry.expires <= now, age=age, left=left)
 
     def _stale_candidate(self, key: str, entry: Entry, now: int, kind: Any) -> StaleCandidate | None:
@@ -107,7 +108,7 @@ class L1:
         if hit.result != "hit":
             return None
         beyond = (now - max(self.lease_ends, self.store.local.get(key, 0))) / _SECOND
-        past = -hit.left if hit.left is not None else -math.inf
+        past = -math.inf if hit.left is None else -hit.left
         if past < 0 or beyond >= 0:
             return StaleCandidate(hit.value, "l1", max(past, beyond), hit.age, "backend_unavailable")
         return StaleCandidate(hit.value, "l1", past, hit.age, "revalidating")
@@ -123,10 +124,10 @@ class L1:
         self, key: str, value: Any, payload: bytes, options: WriteOptions, started: int, facts: Facts | None
     ) -> bool:
         """Keep what has just been written; return whether L1 holds it now."""
-        fresh_until = started + options.ttl * _SECOND if options.ttl else NEVER
+        fresh_until = end_of(started, options.ttl)
         if options.are_plain:
             return self.keep(key, value, payload, fresh_until, started, facts, None)
-        dies = started + options.hard * _SECOND if options.ttl else NEVER
+        dies = end_of(started, options.hard)
         due = self._codec.early(fresh_until, started, options.loader_ns or 0, options.beta)
         more = More(fresh_until, dies, started, options.tags)
         return self.keep(key, value, payload, due, started, facts, more)
@@ -204,6 +205,11 @@ class L1:
     def stand_down(self) -> None:
         """Keep nothing from now on."""
         self.store.resize(0)
+
+
+def end_of(began: int, seconds: float) -> int:
+    """When a TTL that began at `began` ends."""
+    return NEVER if seconds == FOREVER else began + round(seconds * _SECOND)
 
 
 def kind_of(target: str) -> str:

@@ -14,7 +14,7 @@ from otcache._engine.changes import Changes
 from otcache._engine.codec import EntryCodec
 from otcache._engine.inflight import Inflight
 from otcache._engine.invalidation_log import EVERYTHING, InvalidationLog
-from otcache._engine.l1 import L1, kind_of
+from otcache._engine.l1 import L1, end_of, kind_of
 from otcache._engine.l2 import L2
 from otcache._engine.resilience import degraded_reason
 from otcache._engine.write_options import WriteOptions, tags_of
@@ -28,6 +28,7 @@ from otcache.telemetry import catalog
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.signals import clock
 from otcache.telemetry.record import Lookup, Outcome, StaleCandidate
+from otcache.ttl import FOREVER, store_ms
 
 _SECOND: Final = 1_000_000_000
 _MS: Final = 1_000_000
@@ -179,8 +180,8 @@ class Tiers:
         if copy and self._may_copy() and self.l1.keep(key, found.value, payload, expires, now, found.facts, more):
             outcome.measured.append((catalog.WRITES, 1, ("l1", "backfill")))
         fresh_until = expires if more is None else more.soft
-        left = None if fresh_until == NEVER else (fresh_until - now) / _SECOND
-        if left is not None and left <= 0:
+        left = FOREVER if fresh_until == NEVER else (fresh_until - now) / _SECOND
+        if left <= 0:
             candidate = StaleCandidate(found.value, "l2", -left, age, "revalidating")
             return Lookup(key, "miss", reason="expired", candidate=candidate)
         if age is not None:
@@ -204,6 +205,8 @@ class Tiers:
     ) -> bool:
         """Store entries in both tiers; `outcome.written` gets those that at least one of them holds.
 
+        With a TTL of 0 nothing is kept: what is there is removed, and the result is `noop`.
+
         Returns:
             Whether L2 has them all.
 
@@ -215,6 +218,10 @@ class Tiers:
             started: When its TTL begins.
             lock: Of a load: nothing is stored if it is not ours any more, because the key has been written since.
         """
+        if not options.ttl and payloads:
+            await self.remove(outcome, list(payloads))
+            outcome.result = "noop" if outcome.result == "ok" else outcome.result
+            return False
         token, overlaps = self.inflight.begin_write(payloads)
         alone = False
         try:
@@ -266,10 +273,10 @@ class Tiers:
             return frozenset()
         try:
             if lock is None:
-                written = await self._acknowledged(self.l2, outcome, payloads, options.hard * 1000)
+                written = await self._acknowledged(self.l2, outcome, payloads, store_ms(options.hard))
             else:
                 (key,) = payloads
-                if not await self.l2.write_loaded(outcome, key, payloads[key], options.hard * 1000, lock):
+                if not await self.l2.write_loaded(outcome, key, payloads[key], store_ms(options.hard), lock):
                     return None
                 written = frozenset(payloads)
         except StoreError:
@@ -398,18 +405,21 @@ class Tiers:
             return False
         return found is not None and self.log.allows(key, found.version, tags_of(found))
 
-    async def touch(self, outcome: Outcome, key: str, seconds: int, started: int) -> bool:
-        """Give `key` a new TTL in both tiers; return whether the deepest one has it."""
+    async def touch(self, outcome: Outcome, key: str, seconds: float, started: int) -> bool:
+        """Give `key` a new TTL in both tiers, 0 removes it; return whether the deepest one had it."""
+        if not seconds:
+            await self.remove(outcome, [key])
+            return outcome.result == "ok"
         entry = self.l1.servable(key, started)
         touched = entry is not None
         if self.l2 is not None:
             try:
                 valid = await self._is_valid(self.l2, outcome, key)
-                touched = valid and await self.l2.touch(outcome, key, seconds * 1000)
+                touched = valid and await self.l2.touch(outcome, key, store_ms(seconds))
             except StoreError:
                 return False
         if not touched:
             self.l1.remove((key,))  # L2 has lost the entry: the copy must not outlive it
         elif entry is not None:
-            self.l1.touch(entry, started + seconds * _SECOND if seconds else NEVER, started)
+            self.l1.touch(entry, end_of(started, seconds), started)
         return touched

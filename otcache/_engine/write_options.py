@@ -5,35 +5,36 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from otcache._serialization.serializer import Decoded, Facts
+from otcache.ttl import FOREVER, store_ms
 
 
 class WriteOptions(NamedTuple):
     """How one write keeps its entries.
 
     Attributes:
-        ttl: Seconds an entry is fresh; 0 for ever.
+        ttl: Seconds an entry is fresh, a multiple of 1 ms, or `FOREVER`; 0 keeps nothing.
         version: `InvalidationLog.current` when the value began to be made: what is invalidated later hits it.
         tags: What the entry can be invalidated by.
-        stale: Seconds the entry may be served stale, beyond its TTL.
+        stale: Seconds the entry may be served stale, beyond its TTL; as `ttl`.
         loader_ns: How long the load took, if the value was loaded.
         reason: Why the entry is stored: `otcache.write.reason`.
         beta: How early the entry asks for a refresh; `None` takes the cache's.
         began: When the load began, if the value was loaded.
     """
 
-    ttl: int
+    ttl: float
     version: int
     tags: tuple[str, ...] = ()
-    stale: int = 0
+    stale: float = 0.0
     loader_ns: int | None = None
     reason: str = "set"
     beta: float | None = None
     began: int | None = None
 
     @property
-    def hard(self) -> int:
-        """Seconds until the entry is of no use at all, not even stale; 0 for never."""
-        return self.ttl + self.stale if self.ttl else 0
+    def hard(self) -> float:
+        """Seconds until the entry is of no use at all, not even stale; `FOREVER` for never."""
+        return self.ttl + self.stale
 
     @property
     def are_plain(self) -> bool:
@@ -47,7 +48,7 @@ class WriteOptions(NamedTuple):
         known = facts or Facts()
         notes = {**(known.notes or {}), "tags": list(self.tags)} if self.tags else known.notes
         return known._replace(
-            soft_expires_at_ms=now_ms + self.ttl * 1000 if self.stale and self.ttl else None,
+            soft_expires_at_ms=now_ms + store_ms(self.ttl) if self.stale and self.ttl != FOREVER else None,
             loader_us=None if self.loader_ns is None else self.loader_ns // 1000,
             notes=notes,
         )

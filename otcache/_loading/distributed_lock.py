@@ -102,8 +102,8 @@ class DistributedLocks:
         self._life_ms = round(seconds * 1000)
         self._returning: set[asyncio.Task[None]] = set()
 
-    async def take(self, attempt: LockAttempt, place: Place, fresh: Fresh) -> Lease | Lookup | None:
-        """Take the lock; wait for another process that has it.
+    async def take(self, attempt: LockAttempt, place: Place, fresh: Fresh, *, waits: bool) -> Lease | Lookup | None:
+        """Take the lock; wait for another process that has it, if this one `waits` at all.
 
         Returns:
             The lock, or the value that another process has stored meanwhile, or `None`: load without a lock, because
@@ -120,7 +120,7 @@ class DistributedLocks:
                 answer = await self._try(attempt, token + b" " + place(), fresh)
                 if not isinstance(answer, float):
                     return answer
-                if not self._backplane.is_live:  # the message that the lock is free would not arrive
+                if not waits or not self._backplane.is_live:  # the message that the lock is free would not arrive
                     break
                 await self._wait(attempt, message, answer)
             finally:

@@ -14,7 +14,7 @@ from otcache._concurrency.tasks import is_cancelled
 from otcache._engine.tiers import Tiers
 from otcache._engine.write_options import WriteOptions
 from otcache._loading.distributed_lock import DistributedLocks, Lease, LockAttempt
-from otcache._loading.options import LoadPolicy, Request
+from otcache._loading.options import Request
 from otcache._serialization.keys import check_tags
 from otcache.base import Loaded, run_loader
 from otcache.exceptions import LoadTimeout, ValidationError
@@ -23,6 +23,7 @@ from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.signals import clock
 from otcache.telemetry.catalog.values import CoalesceScope, LoadTrigger, StaleReason, WriteReason
 from otcache.telemetry.record import Lookup, Outcome
+from otcache.ttl import FOREVER, computed_ttl
 
 CLOCK_TOLERANCE: Final = 0.01
 """Seconds by which two processes that know the server's clock may differ about the age of one value."""
@@ -57,7 +58,7 @@ class LoadResult:
     """What one load brought, for all callers who wait for it.
 
     Attributes:
-        left: Seconds that the value stays fresh; 0 if it was not to be stored, `None` for ever.
+        left: Seconds that the value stays fresh; 0 if it is not kept, `None` if there is no value.
         payload: The value in bytes, where each caller gets an object of its own; `None` if it can't be encoded.
         error: What was raised; there is no value then.
         traceback: The error's, as it was raised first: each caller that raises the same error adds its own frames.
@@ -213,7 +214,7 @@ class LoadTask:
         if not self._env.tiers.copies:
             return None
         try:
-            return self._env.tiers.codec.encode(self.key, value, WriteOptions(0, 0), self._request.kind).payload
+            return self._env.tiers.codec.encode(self.key, value, WriteOptions(FOREVER, 0), self._request.kind).payload
         except ValidationError:  # the callers share the one object: there is no second
             return None
 
@@ -255,7 +256,10 @@ class LoadTask:
         if self.trigger == "forced":
             lease: Lease | Lookup | None = await locks.seize(attempt, self._announce)
         else:
-            lease = await locks.take(attempt, self._announce, partial(self._newer, clock()))
+            # what is not kept is nothing to wait for
+            request = self._request
+            waits = bool(request.policy.ttl) and not self._reports.was_refused(request.template, request.loader)
+            lease = await locks.take(attempt, self._announce, partial(self._newer, clock()), waits=waits)
         if isinstance(lease, Lookup):
             return LoadResult(lease.value, lease.left, self._encoded(lease.value))
         if lease is None:
@@ -316,13 +320,15 @@ class LoadTask:
         finally:
             is_newest = tiers.inflight.end_load(self.key, token)
         if made.payload is None:
+            if is_newest and not self._is_outdated and not made.options.ttl:
+                await self._remove()
             return LoadResult(made.value, 0.0, self._encoded(made.value))
         payload = made.payload if tiers.copies else None
         if not is_newest or self._is_outdated:
             return LoadResult(made.value, 0.0, payload)
         await self._store(made, made.payload)
         is_kept = bool(self.outcome.written)  # not if a newer write has taken the lock, or there was none
-        return LoadResult(made.value, (made.options.ttl or None) if is_kept else 0.0, payload)
+        return LoadResult(made.value, made.options.ttl if is_kept else 0.0, payload)
 
     async def _make(self, version: int) -> _Prepared:
         """Run the loader within the deadline, and encode its value."""
@@ -363,16 +369,31 @@ class LoadTask:
         record, request, policy = self.outcome, self._request, self._request.policy
         tags = self._env.tiers.check_tags((*request.tags, *check_tags(loaded.tags)))
         reason: WriteReason = "refresh" if self.in_background else "load"
-        seconds, duration = _seconds(policy, loaded), run.ended - run.started
+        seconds, duration = self._seconds(loaded, run), run.ended - run.started
         options = WriteOptions(
             seconds, version, tags, policy.stale_ttl, duration, reason, policy.early_refresh, run.started
         )
-        if not loaded.store:
+        record.ttl = seconds
+        if not loaded.store or not seconds:
             return _Prepared(loaded.value, options, None)
         record.facts = facts = self._env.probe.with_writer(record, None)
         payload = self._env.tiers.codec.encode(request.key, loaded.value, options, request.kind, facts).payload
-        record.ttl, record.size = float(seconds), len(payload)
+        record.size = len(payload)
         return _Prepared(loaded.value, options, payload)
+
+    def _seconds(self, loaded: Loaded[Any], run: OpenLoad) -> float:
+        """Return the time to live of a loaded value, shortened at random if that is wanted."""
+        policy = self._request.policy
+        if loaded.ttl is not None:
+            seconds = computed_ttl(loaded.ttl, partial(self._reports.wrong_ttl, run, self.key))
+        elif loaded.value is None and policy.negative_ttl is not None:
+            seconds = policy.negative_ttl
+        else:
+            seconds = policy.ttl
+        if not seconds or seconds == FOREVER or not policy.ttl_jitter:
+            return seconds
+        share = policy.ttl_jitter * random.random()  # noqa: S311  spreads expiries, no secret
+        return max(1, round(seconds * (1 - share) * 1000)) / 1000
 
     def _report(self, run: OpenLoad, value: Any, error: BaseException | None) -> None:
         """Call the callbacks, then end the run's span: the callbacks may add to it."""
@@ -399,6 +420,16 @@ class LoadTask:
         if stored and lease is not None:
             lease.note_free()
 
+    async def _remove(self) -> None:
+        """Remove what the tiers may hold of a value that is not kept; a write that came meanwhile is newer, and stays.
+
+        A key of which nothing was found costs nothing: that is every call of a function whose caching is off.
+        """
+        seen = None if self.read is None else self.read.lookup
+        if seen is None or seen.candidate is not None or seen.reason not in _NOTHING_THERE:
+            self.is_storing = True
+            await self._env.tiers.remove(self.outcome, [self.key])
+
     # --- what happens to it meanwhile ---------------------------------------------------------------
 
     def detach(self) -> None:
@@ -416,18 +447,7 @@ class LoadTask:
             self._loop.call_soon_threadsafe(self.unlock)
 
 
-def _seconds(policy: LoadPolicy, loaded: Loaded[Any]) -> int:
-    """Return the time to live of a loaded value, shortened at random if that is wanted."""
-    if loaded.ttl is not None:
-        seconds = policy.varied(ttl=loaded.ttl).ttl
-    elif loaded.value is None and policy.negative_ttl is not None:
-        seconds = policy.negative_ttl
-    else:
-        seconds = policy.ttl
-    if not seconds or not policy.ttl_jitter:
-        return seconds
-    share = policy.ttl_jitter * random.random()  # noqa: S311  spreads expiries, no secret
-    return max(1, round(seconds * (1 - share)))
+_NOTHING_THERE: Final = frozenset(("absent", "expired", "evicted", "deleted"))
 
 
 def failure_reason(error: BaseException) -> StaleReason:

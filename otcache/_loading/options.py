@@ -10,6 +10,7 @@ from otcache.config import CacheConfig
 from otcache.config.model import facts_of
 from otcache.exceptions import ValidationError
 from otcache.telemetry.record import StaleCandidate
+from otcache.ttl import ttl_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,18 +20,19 @@ class LoadPolicy:
     `negative_ttl` alone may be `None`, for the ordinary `ttl`.
     """
 
-    ttl: int
-    stale_ttl: int
+    ttl: float
+    stale_ttl: float
     soft_timeout: float
     timeout: float
-    negative_ttl: int | None
+    negative_ttl: float | None
     early_refresh: float
     ttl_jitter: float
 
     @classmethod
     def of(cls, config: CacheConfig) -> LoadPolicy:
         """Return the policy that the configuration describes."""
-        return cls(**{field.name: getattr(config, _option(field.name)) for field in fields(cls)})
+        given = {field.name: getattr(config, _option(field.name)) for field in fields(cls)}
+        return cls(**{name: _checked(name, value) for name, value in given.items()})
 
     def allowed(self, candidate: StaleCandidate | None) -> StaleCandidate | None:
         """Return the stale candidate if it is within `stale_ttl`."""
@@ -53,15 +55,17 @@ def _option(name: str) -> str:
 
 _CONFIGURED: Final = {field.name: field for field in fields(CacheConfig)}
 _FACTS: Final = {field.name: facts_of(_CONFIGURED[_option(field.name)]) for field in fields(LoadPolicy)}
-_WHOLE: Final = frozenset(["ttl", "stale_ttl", "negative_ttl"])
 
 
 def _checked(name: str, value: Any) -> Any:
+    if value is None:
+        return None
+    if name.endswith("ttl"):
+        return ttl_seconds(value, name)
     facts = _FACTS[name]
     allowed = f"{facts.range} {facts.unit}".strip()
-    kinds, noun = ((int,), "an integer") if name in _WHOLE else ((int, float), "a number")
-    if isinstance(value, bool) or not isinstance(value, kinds):
-        raise ValidationError(f"{name} is {value.__class__.__name__}, not {noun} of {allowed} or None")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValidationError(f"{name} is {value.__class__.__name__}, not a number of {allowed} or None")
     if facts.low is None or facts.high is None or not facts.low <= value <= facts.high:  # also NaN
         raise ValidationError(f"{name}={value} is outside {allowed}", {name: value})
     return value

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from datetime import timedelta
 from pathlib import Path
 from types import UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from otcache._serialization.keys import HASH_ALGORITHMS
 from otcache.config.url import mask_url, scheme_of, scheme_problem, tls_of, with_tls
+from otcache.exceptions import ValidationError
+from otcache.ttl import FOREVER, LONGEST_TTL, TTL, ttl_seconds
 
 ENVIRONMENTS: Final = ("development", "testing", "production")
-LONGEST_TTL: Final = 31_536_000
 _NAME: Final = r"[a-z0-9_.-]{1,64}"
 _HASHES: Final = tuple(sorted(HASH_ALGORITHMS))
 
@@ -54,6 +56,7 @@ class Facts:
         choices: The only values.
         pattern: What a text must match as a whole.
         secret: Whether it must not be shown.
+        is_ttl: Whether it is a time to live.
     """
 
     meaning: str
@@ -63,10 +66,13 @@ class Facts:
     choices: tuple[str, ...] = ()
     pattern: str = ""
     secret: bool = False
+    is_ttl: bool = False
 
     @property
     def range(self) -> str:
         """The allowed values, for people."""
+        if self.is_ttl:
+            return f"0..{LONGEST_TTL} s or `forever`"
         if self.choices:
             return ", ".join(self.choices)
         if self.low is not None:
@@ -82,12 +88,43 @@ def option(default: Any, meaning: str, **facts: Any) -> Any:
     return field(default=default, metadata=metadata)
 
 
+def ttl_option(default: Any, meaning: str) -> Any:
+    """An option that is a time to live."""
+    return option(default, meaning, is_ttl=True)
+
+
+def read_ttl(value: Any) -> Any:
+    """A time to live as files, variables and programs write it, or a mapping with some, in seconds.
+
+    What is none stays as it is, for `validate` to refuse.
+    """
+    if isinstance(value, Mapping):
+        return {key: read_ttl(item) for key, item in value.items()}
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return FOREVER if isinstance(value, str) and value.strip().lower() == "forever" else value
+
+
+def _read_ttls(config: Any) -> None:
+    """Let the times to live of a configuration be numbers, however they were written."""
+    for name in [f.name for f in fields(config) if facts_of(f).is_ttl]:
+        object.__setattr__(config, name, read_ttl(getattr(config, name)))  # frozen, but not finished
+
+
+def written(value: Any) -> Any:
+    """The value of an option as JSON can hold it; what is in it can be changed without changing the option."""
+    if isinstance(value, Mapping):
+        return {key: written(item) for key, item in value.items()}
+    return "forever" if isinstance(value, float) and value == FOREVER else value
+
+
 def facts_of(option_field: Field[Any]) -> Facts:
     """The facts of an option."""
     found: Facts = option_field.metadata["facts"]
     return found
 
 
+_ZERO: Final = "{name}=0 now means not kept; otcache.FOREVER, in files and variables `forever`, keeps for ever"
 _TIERS: Final = {"small": 1000, "medium": 10000, "large": 100000}
 _TTLS: Final = {"summarize": 7200, "sentiment": 3600, "key_points": 5400, "questions": 4800, "qa": 3600}
 
@@ -103,8 +140,8 @@ class AICacheConfig:
     text_size_tiers: dict[str, int] = option(
         _TIERS, "Longest text of each size class; what is longer is xlarge.", unit="characters", low=1, high=10**10
     )
-    operation_ttls: dict[str, int] = option(
-        _TTLS, "Time to live by operation; others take `default_ttl`.", unit="s", low=0, high=LONGEST_TTL
+    operation_ttls: Mapping[str, TTL] = ttl_option(
+        _TTLS, "Time to live by operation, 0 keeps nothing; others take `default_ttl`."
     )
     enable_smart_promotion: bool = option(True, "Copy responses to L1 only up to the medium size class.")
     max_text_length: int = option(
@@ -118,20 +155,29 @@ class AICacheConfig:
         high=1_000_000,
     )
 
+    def __post_init__(self) -> None:
+        _read_ttls(self)
+
     def validate(self) -> ValidationResult:
         """Every error and warning."""
         result = ValidationResult(True)
         _check_fields(self, result)
         _check_tiers(self.text_size_tiers, result)
         for operation, ttl in self.operation_ttls.items() if isinstance(self.operation_ttls, Mapping) else ():
-            if isinstance(ttl, int) and ttl > 604_800:
+            if isinstance(ttl, int | float) and 604_800 < ttl <= LONGEST_TTL:
                 result.add_warning(f"operation_ttls[{operation!r}]={ttl} is more than a week")
+        for message in self.warns_of_zero():
+            result.add_warning(message)
         return result
 
     def to_dict(self) -> dict[str, Any]:
         """Every option; what is in it can be changed without changing this object."""
-        found = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {name: dict(value) if isinstance(value, Mapping) else value for name, value in found.items()}
+        return {f.name: written(getattr(self, f.name)) for f in fields(self)}
+
+    def warns_of_zero(self) -> list[str]:
+        """What to say of operations whose responses are not kept, because 0 meant for ever once."""
+        ttls = self.operation_ttls.items() if isinstance(self.operation_ttls, Mapping) else ()
+        return [_ZERO.format(name=f"operation_ttls[{operation!r}]") for operation, ttl in ttls if ttl == 0]
 
 
 @dataclass(frozen=True, repr=False)
@@ -143,9 +189,7 @@ class CacheConfig:
     use_tls: bool = option(False, "TLS, whatever the URL's scheme says.")
     tls_cert_path: str | None = option(None, "The client's certificate (PEM); implies TLS.")
     tls_key_path: str | None = option(None, "Its private key (PEM).")
-    default_ttl: int = option(
-        3600, "Time to live of an entry that names none; 0 never expires.", unit="s", low=0, high=LONGEST_TTL
-    )
+    default_ttl: TTL = ttl_option(3600, "Time to live of an entry that names none; 0 keeps nothing.")
     memory_cache_size: int = option(100, "Most entries in L1; 0 for none.", unit="entries", low=0, high=10_000_000)
     compression_threshold: int = option(1000, "Larger payloads are compressed.", unit="bytes", low=0, high=2**30)
     compression_level: int = option(6, "Effort of the compressor.", low=1, high=9)
@@ -187,9 +231,7 @@ class CacheConfig:
     max_staleness: float = option(
         2.0, "Longest that L1 may serve what another process has overwritten.", unit="s", low=0.2, high=3600
     )
-    stale_ttl: int = option(
-        0, "How long past its time to live a loaded value may be served stale.", unit="s", low=0, high=LONGEST_TTL
-    )
+    stale_ttl: TTL = ttl_option(0, "How long past its time to live a loaded value may be served stale.")
     loader_soft_timeout: float = option(
         0.0, "How long a caller with a stale value waits for the new one.", unit="s", low=0, high=3600
     )
@@ -200,8 +242,8 @@ class CacheConfig:
     ttl_jitter: float = option(
         0.0, "Share by which the time to live of a loaded value is shortened at random.", low=0, high=0.5
     )
-    negative_ttl: int | None = option(
-        None, "Time to live of a loaded `None`; none takes the ordinary one.", unit="s", low=0, high=LONGEST_TTL
+    negative_ttl: TTL | None = ttl_option(
+        None, "Time to live of a loaded `None`, 0 keeps none; without it the ordinary one."
     )
     single_flight: Literal["process", "distributed"] = option(
         "distributed",
@@ -224,10 +266,15 @@ class CacheConfig:
         None, "Allows pickle for other types, signed with this.", secret=True, pattern=r"(?s:.{16,})"
     )
 
+    def __post_init__(self) -> None:
+        _read_ttls(self)
+
     def validate(self) -> ValidationResult:
         """Every error and warning."""
         result = ValidationResult(True)
         _check_fields(self, result)
+        if self.default_ttl == 0:
+            result.add_warning(_ZERO.format(name="default_ttl"))
         if self.redis_url is not None and isinstance(self.redis_url, str):
             _check_url(self, result)
         _check_tls(self, result)
@@ -241,9 +288,14 @@ class CacheConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Every option, secrets included; `ai_config` is always there."""
-        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        found = {f.name: written(getattr(self, f.name)) for f in fields(self)}
         found["ai_config"] = self.ai_config.to_dict() if self.ai_config is not None else None
         return found
+
+    def warns_of_zero(self) -> list[str]:
+        """What to say of times to live that keep nothing, because 0 meant for ever once."""
+        own = [_ZERO.format(name="default_ttl")] if self.default_ttl == 0 else []
+        return own + (self.ai_config.warns_of_zero() if self.ai_config is not None else [])
 
     @property
     def uses_tls(self) -> bool:
@@ -299,6 +351,10 @@ def problems_of(option_field: Field[Any], kind: Any, value: Any) -> Iterator[str
 
 
 def _range_problems(name: str, facts: Facts, value: Any) -> Iterator[str]:
+    if facts.is_ttl:
+        yield from _ttl_problems(name, value)
+    if not (facts.choices or facts.low is not None or facts.pattern):
+        return
     shown = "" if facts.secret else f"={value!r}"
     unit = f" {facts.unit}" if facts.unit else ""
     if facts.choices and value not in facts.choices:
@@ -309,12 +365,23 @@ def _range_problems(name: str, facts: Facts, value: Any) -> Iterator[str]:
         yield f"{name}{shown} does not match {facts.pattern}"
 
 
+def _ttl_problems(name: str, value: Any) -> Iterator[str]:
+    try:
+        ttl_seconds(value, name)
+    except ValidationError as exc:
+        yield exc.message
+
+
+def _is_ttl(kind: Any) -> bool:
+    return timedelta in get_args(kind)
+
+
 def _fits(kind: Any, value: Any) -> bool:
     """Whether `value` is of the declared type; `bool` is no number, an integer is a float."""
     origin = get_origin(kind)
     if origin in (Union, UnionType):
         return any(_fits(part, value) for part in get_args(kind))
-    if origin is dict:
+    if origin in (dict, Mapping):
         _, item = get_args(kind)
         return isinstance(value, Mapping) and all(isinstance(k, str) and _fits(item, v) for k, v in value.items())
     if origin is Literal:
@@ -324,6 +391,7 @@ def _fits(kind: Any, value: Any) -> bool:
     return isinstance(value, (int, float) if kind is float else kind)
 
 
+_TTL_TYPE: Final = "seconds, timedelta or `forever`"
 _TYPE_NAMES: Final[dict[Any, str]] = {
     str: "text",
     int: "integer",
@@ -336,10 +404,13 @@ _TYPE_NAMES: Final[dict[Any, str]] = {
 
 def type_name(kind: Any) -> str:
     """The declared type, for people."""
+    if _is_ttl(kind):
+        return _TTL_TYPE + (" or none" if type(None) in get_args(kind) else "")
     if get_origin(kind) in (Union, UnionType):
         return " or ".join(type_name(part) for part in get_args(kind))
-    if get_origin(kind) is dict:
-        return f"mapping of names to {'numbers' if get_args(kind)[1] is float else 'integers'}"
+    if get_origin(kind) in (dict, Mapping):
+        items = {int: "integers", float: "numbers"}
+        return f"mapping of names to {items.get(get_args(kind)[1], _TTL_TYPE)}"
     return "text" if get_origin(kind) is Literal else _TYPE_NAMES[kind]
 
 

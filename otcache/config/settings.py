@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any, get_type_hints
+from dataclasses import Field, fields
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
-from pydantic import SecretStr, ValidationError, create_model
+from pydantic import BeforeValidator, PlainSerializer, SecretStr, ValidationError, create_model
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from otcache.config.builder import CacheConfigBuilder
-from otcache.config.model import CacheConfig, default_of, facts_of
+from otcache.config.model import CacheConfig, default_of, facts_of, read_ttl, written
 from otcache.config.sources import require_valid
 from otcache.exceptions import ConfigurationError
+from otcache.ttl import ttl_seconds
 
 
 class _Environment(PydanticBaseSettingsSource):
@@ -64,8 +65,23 @@ def _definitions() -> dict[str, Any]:
     """The fields of `CacheConfig`, secrets as `SecretStr`: options are declared in the model alone."""
     hints = get_type_hints(CacheConfig)
     return {
-        f.name: (SecretStr | None if facts_of(f).secret else hints[f.name], default_of(f)) for f in fields(CacheConfig)
+        f.name: (SecretStr | None if facts_of(f).secret else _readable(f, hints[f.name]), default_of(f))
+        for f in fields(CacheConfig)
     }
+
+
+def _readable(option: Field[Any], hint: Any) -> Any:
+    """The type of an option; with a time to live in it, one that reads `forever`, and takes no text for a number."""
+    if option.name == "ai_config":
+        return Annotated[hint, BeforeValidator(read_ttl)]
+    if not facts_of(option).is_ttl:
+        return hint
+    return Annotated[hint, BeforeValidator(_strict_ttl), PlainSerializer(written, when_used="json")]
+
+
+def _strict_ttl(value: Any) -> Any:
+    found = read_ttl(value)
+    return found if found is None else ttl_seconds(found)  # its ValidationError is a ValueError, as pydantic wants
 
 
 if TYPE_CHECKING:

@@ -6,12 +6,13 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import Field, fields, replace
+from datetime import timedelta
 from pathlib import Path
 from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 from otcache.config._nearest import did_you_mean
-from otcache.config.model import AICacheConfig, CacheConfig, environment_name, problems_of, type_name
+from otcache.config.model import AICacheConfig, CacheConfig, environment_name, problems_of, read_ttl, type_name
 from otcache.exceptions import ConfigurationError, ValidationError
 
 ALIASES: Final = {"l1_cache_size": "memory_cache_size", "max_size": "memory_cache_size"}
@@ -143,10 +144,12 @@ def _parsed(variable: str, option_field: Field[Any], kind: Any, text: str) -> An
 
 
 def _parser(kind: Any) -> Callable[[str], Any]:
+    if timedelta in get_args(kind):
+        return _ttl
     if get_origin(kind) in (Union, UnionType):
         inner = next(part for part in get_args(kind) if part is not type(None))
         return lambda text: _parser(inner)(text) if text else None
-    if get_origin(kind) is dict:
+    if get_origin(kind) in (dict, Mapping):
         return _mapping
     parsers: dict[Any, Callable[[str], Any]] = {bool: _boolean, int: int, float: float}
     return parsers.get(kind, str)
@@ -161,11 +164,21 @@ def _boolean(text: str) -> bool:
     raise ValueError(text)
 
 
+def _ttl(text: str) -> Any:
+    """Seconds or `forever`; an empty text is none, where that is allowed."""
+    if not text:
+        return None
+    found = read_ttl(text)
+    if found is not text:
+        return found
+    return int(text) if text.strip().lstrip("+-").isdecimal() else float(text)
+
+
 def _mapping(text: str) -> dict[str, Any]:
     found = json.loads(text)
     if not isinstance(found, dict):
         raise ValueError(text)
-    return found
+    return {**read_ttl(found)}
 
 
 def overlay(base: CacheConfig, options: Mapping[str, Any]) -> CacheConfig:

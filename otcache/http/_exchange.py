@@ -36,6 +36,7 @@ from otcache.http._response_headers import (
 from otcache.http._routes import ReturnedValue, Route
 from otcache.http._stored_response import FORMAT, StoredResponse, read_stored, stored_error, stored_response
 from otcache.telemetry.catalog.values import ResponseResult
+from otcache.ttl import FOREVER, LONGEST_TTL, ttl_seconds
 
 _log: Final = logging.getLogger("otcache.http")
 _ERRORS: Final = (HTTPException, fastapi.HTTPException)
@@ -233,7 +234,9 @@ class Exchange:
     @staticmethod
     def _found(answer: Answer[Any], stored: StoredResponse, own: Response | None) -> SharedResponse:
         age = max(0.0, time.time() - stored.made) if answer.age is None else answer.age
-        left = answer.left if answer.left is not None or not stored.ttl else stored.ttl - age
+        left = None if answer.left == FOREVER else answer.left
+        if left is None and stored.ttl:
+            left = stored.ttl - age
         return SharedResponse(stored, age, left, answer.status == "loaded", own)
 
     # --- what the response depends on ---------------------------------------------------------------
@@ -338,7 +341,8 @@ class Exchange:
 
     def _add_cache_headers(self, headers: MutableHeaders, found: SharedResponse) -> None:
         private = self._policy.private_by is not None or "set-cookie" in headers
-        stale = self._cache.config.stale_ttl if self._policy.stale_ttl is None else self._policy.stale_ttl
+        given = self._cache.config.stale_ttl if self._policy.stale_ttl is None else self._policy.stale_ttl
+        stale = int(min(ttl_seconds(given, "stale_ttl"), LONGEST_TTL))
         add_cache_headers(headers, found, self._varies, private=private, stale=stale)
 
     def _note_lookup_time(self) -> None:

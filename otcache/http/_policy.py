@@ -75,7 +75,7 @@ class Policy:
             if name not in parameters:
                 raise ConfigurationError(f"{what} names {name!r}, which is no parameter of the endpoint")
 
-    def ttl_of(self, response: Any, default: int) -> tuple[int | None, str]:
+    def ttl_of(self, response: Any, default: Any) -> tuple[int | None, str]:
         """Return for how many seconds a response or an `HTTPException` may be stored, or `None` and why not."""
         if not _is_whole(response):
             return None, "streamed"
@@ -88,7 +88,7 @@ class Policy:
             return None, "vary"
         return self._allowed(parse(headers.get("cache-control", "")), response.status_code, default)
 
-    def _allowed(self, said: Mapping[str, str | None], status: int, default: int) -> tuple[int | None, str]:
+    def _allowed(self, said: Mapping[str, str | None], status: int, default: Any) -> tuple[int | None, str]:
         """Decide by the response's own Cache-Control, else as declared."""
         if "no-store" in said or "no-cache" in said or ("private" in said and self.private_by is None):
             return None, "cache-control"

@@ -53,7 +53,7 @@ class Lookup:
         facts: What else the writer of the value noted.
         due: Whether a hit should be refreshed now.
         age: Seconds since the value was made, if that is known.
-        left: Seconds it stays fresh; `None` for ever.
+        left: Seconds it stays fresh, `FOREVER` included; `None` unless it is a hit.
         candidate: For a miss, a stale candidate.
     """
 
@@ -128,7 +128,7 @@ class Outcome:
         reason: Why it missed.
         value: What the caller gets.
         facts: What the writer of the entry noted, or what is noted in the one that is written.
-        ttl: Seconds given at a write; 0 never expires.
+        ttl: Seconds given at a write, `FOREVER` included; 0: the value was not kept.
         batch_size: Keys of a batch call.
         batch_hits: Those of a batch read that were answered.
         lookups: Each key of a batch read.

@@ -213,6 +213,17 @@ class _OfEntries(_Promises):
         _equal("remove", await self.store.remove(["key"]), 0)
         _equal("scan", await _scanned(self.store), [])
 
+    async def a_time_to_live_is_never_lengthened(self) -> None:
+        """A store that counts in seconds would keep what has less than one for longer, or for ever."""
+        for ms in (1, 300, 1999):
+            await self.store.write("key", _entry(), ms)
+            left = await self.store.left_ms("key")
+            _within("left_ms", 1 if left is None else left, 0, ms)
+            await self.store.write("key", _entry(), _LONG)
+            _true(await self.store.touch("key", ms), "touch of an entry is false")
+            left = await self.store.left_ms("key")
+            _within("left_ms after touch", 1 if left is None else left, 0, ms)
+
     async def touch_moves_the_expiry_in_the_payload_too(self) -> None:
         await self.store.clock.sync()
         for soft in (None, 1):

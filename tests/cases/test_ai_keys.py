@@ -6,11 +6,9 @@ import inspect
 from typing import Any
 
 from otcache import AIMemoryCache
-from tests.cases.expected import fails_until
 
 
 # deeppavlov/AutoIntent #336, AgentOptimizer/agentopt #95
-@fails_until(12, "the model is not in the key of a response")
 async def test_a_response_belongs_to_its_model() -> None:
     async with AIMemoryCache() as cache:
         for model in ("large", "small"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from otcache import GenericRedisCache
+from otcache import FOREVER, GenericRedisCache
 from otcache.cache import Cache
 from otcache.stores.memory import NEVER
 from tests.inside import forget
@@ -51,11 +51,11 @@ async def test_an_entry_that_never_expires_stays_so_in_l1(
     two_processes: tuple[GenericRedisCache, GenericRedisCache],
 ) -> None:
     writer, reader = two_processes
-    await writer.set("k", 1, ttl=0)
+    await writer.set("k", 1, ttl=FOREVER)
     await heard(writer, reader)
     await reader.get("k")
 
-    assert near_left_seconds(reader, "k") == float("inf")
+    assert near_left_seconds(reader, "k") == FOREVER
 
 
 async def test_clear_leaves_other_caches_of_the_same_redis_alone(

@@ -168,7 +168,7 @@ async def test_a_value_is_kept_as_long_as_the_decorator_says(cache: InMemoryCach
 
     await read(1)
 
-    assert await cache.get_ttl(read.key(1)) == 7
+    assert 6 < (await cache.get_ttl(read.key(1)) or 0) <= 7
 
 
 async def test_a_function_may_choose_for_a_value(cache: InMemoryCache) -> None:
@@ -177,7 +177,9 @@ async def test_a_function_may_choose_for_a_value(cache: InMemoryCache) -> None:
         return Loaded(user_id, ttl=3, store=user_id > 1)
 
     assert [await read(1), await read(2)] == [1, 2]
-    assert [await cache.get_ttl(read.key(user)) for user in (1, 2)] == [None, 3]
+    left = [await cache.get_ttl(read.key(user)) for user in (1, 2)]
+    assert left[0] is None
+    assert 2 < (left[1] or 0) <= 3
 
 
 @dataclass

@@ -61,14 +61,22 @@ def test_anything_else_is_refused_without_showing_it(key: Any, why: str) -> None
 
 
 def key_of(
-    text: str, options: Any = None, *, operation: str = "sum", threshold: int = 100, algorithm: str = "sha256"
+    text: str,
+    options: Any = None,
+    model: str | None = None,
+    *,
+    operation: str = "sum",
+    threshold: int = 100,
+    algorithm: str = "sha256",
 ) -> str:
-    return ai_key(text, operation, options, threshold=threshold, algorithm=algorithm)
+    return ai_key(text, operation, options, model, threshold=threshold, algorithm=algorithm)
 
 
 def test_the_documented_form() -> None:
     assert key_of("hello") == "ai_cache:op:sum|txt:hello"
     assert key_of("hello", {"a": 1}) == "ai_cache:op:sum|txt:hello|opts:015abd7f5cc57a2dd94b7590f04ad808"
+    assert key_of("hello", model="m") == "ai_cache:op:sum|txt:hello|model:m"
+    assert key_of("hello", {"a": 1}, "m") == f"{key_of('hello', {'a': 1})}|model:m"
     assert key_of("a" * 101) == f"ai_cache:op:sum|txt:{hashlib.sha256(b'a' * 101).hexdigest()}"
 
 
@@ -122,14 +130,14 @@ def test_options_that_can_not_be_told_apart_are_refused(options: Any) -> None:
         key_of("t", options)
 
 
-@pytest.mark.parametrize("options", [5, "a", [1]])
+@pytest.mark.parametrize("options", [5, "a", [1], 0, "", [], False])
 def test_options_are_a_mapping(options: Any) -> None:
     with pytest.raises(ValidationError, match="not a mapping"):
         key_of("t", options)
 
 
-@pytest.mark.parametrize("operation", ["", "a|b", None, 5])
-def test_an_operation_is_text_without_a_bar(operation: Any) -> None:
+@pytest.mark.parametrize("operation", ["", None, 5, b"sum"])
+def test_an_operation_is_a_text_that_is_not_empty(operation: Any) -> None:
     with pytest.raises(ValidationError, match="operation"):
         key_of("t", operation=operation)
 
@@ -147,9 +155,19 @@ def test_a_text_whose_key_would_not_fit_is_hashed(text: str) -> None:
     assert len(key) < 200
 
 
-def test_an_operation_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(ValidationError, match="above 8192"):
-        key_of("t", operation="x" * 8192)
+@every("name", ["x" * 257, "a|b", "#", "|model:", "\ud800", "é" * 9000])
+def test_an_operation_or_a_model_that_could_be_mistaken_is_hashed(name: str) -> None:
+    hashed = f"#{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+    assert key_of("t", operation=name) == f"ai_cache:op:{hashed}|txt:t"
+    assert key_of("t", model=name) == f"ai_cache:op:sum|txt:t|model:{hashed}"
+
+
+@every("name", ["x" * 256, "é" * 256, "translate: de → en", "a*b?[c]\\", "\n", " "])
+def test_any_other_name_stands_in_the_key_as_it_is(name: str) -> None:
+    assert key_of("t" * 100, operation=name, model=name).split("|") == [
+        f"ai_cache:op:{name}", f"txt:{'t' * 100}", f"model:{name}"
+    ]  # fmt: skip
 
 
 @every("algorithm", sorted(HASH_ALGORITHMS))
@@ -167,33 +185,63 @@ def test_a_weak_or_unknown_algorithm_is_refused(name: Any) -> None:
         check_hash_algorithm(name)
 
 
+NAMED = "|model:m"
 HASH = hashlib.sha256(b"long" * 30).hexdigest()
 OPTIONS = "|opts:015abd7f5cc57a2dd94b7590f04ad808"
 texts = st.one_of(
     st.text(alphabet="a|opts:0", max_size=12),
     st.sampled_from(
-        ["", "t", f"t{OPTIONS}", OPTIONS, "|opts:", "|opts", HASH, HASH.upper(), "long" * 30, f"{HASH}{OPTIONS}"]
+        [
+            "",
+            "t",
+            f"t{OPTIONS}",
+            OPTIONS,
+            "|opts:",
+            "|opts",
+            HASH,
+            HASH.upper(),
+            "long" * 30,
+            f"{HASH}{OPTIONS}",
+            f"t{NAMED}",
+            f"t{OPTIONS}{NAMED}",
+            f"t{NAMED}{OPTIONS}",
+            NAMED,
+            "|model",
+        ]
     ),
     st.text(max_size=130),
+    st.text(st.characters(categories=["Cs", "Ll"]), max_size=3),
 )
 option_sets: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.just({}),
     st.dictionaries(
-        st.sampled_from(["a", "b", "!t"]), st.sampled_from([1, True, 1.0, "1", None, (1,), [1]]), max_size=2
+        st.sampled_from(["a", "b", "!t", "\ud800"]),
+        st.sampled_from([1, True, 1.0, "1", None, (1,), [1], float("nan"), float("inf"), "\ud800", {"a": {"b": 1}}]),
+        max_size=2,
     ),
 )
-calls = st.tuples(texts, st.sampled_from(["sum", "sum.", "qa"]), option_sets)
+HASHED = f"#{hashlib.sha256(b'a|b').hexdigest()}"
+names = st.one_of(
+    st.sampled_from(["sum", "sum.", "qa", "a|b", HASHED, "sum|txt:t", f"sum|txt:t{OPTIONS}", "m", NAMED, "x" * 300]),
+    st.text(alphabet="a|model:#", min_size=1, max_size=12),
+    st.text(st.characters(categories=["Cs", "Ll", "P"]), min_size=1, max_size=3),
+)
+calls = st.tuples(texts, names, option_sets, st.none() | st.just("") | names)
 
 
 @given(calls, calls)
-@example((f"t{OPTIONS}", "sum", {}), ("t", "sum", {"a": 1}))
-@example((HASH, "sum", {}), ("long" * 30, "sum", {}))
-@example(("x|opts:" + "0" * 32, "sum", {"a": 1}), ("x", "sum", {"a": 1}))
+@example((f"t{OPTIONS}", "sum", {}, None), ("t", "sum", {"a": 1}, None))
+@example((HASH, "sum", {}, None), ("long" * 30, "sum", {}, None))
+@example(("x|opts:" + "0" * 32, "sum", {"a": 1}, None), ("x", "sum", {"a": 1}, None))
+@example((f"t{NAMED}", "sum", {}, None), ("t", "sum", {}, "m"))
+@example(("t", "sum", {}, f"m{OPTIONS}"), ("t", "sum", {"a": 1}, "m"))
+@example(("t", "a|b", {}, None), ("t", HASHED, {}, None))
+@example(("t", "sum", {}, ""), ("t", "sum", {}, None))
 def test_two_calls_share_a_key_only_if_they_are_the_same(one: tuple[Any, ...], other: tuple[Any, ...]) -> None:
-    first, second = (key_of(text, options, operation=operation) for text, operation, options in (one, other))
+    first, second = (key_of(text, opts, model, operation=name) for text, name, opts, model in (one, other))
 
     same_options = sorted(map(repr, one[2].items())) == sorted(map(repr, other[2].items()))
-    assert (first == second) == (one[:2] == other[:2] and same_options)
+    assert (first == second) == (one[:2] == other[:2] and one[3] == other[3] and same_options)
 
 
 # --- patterns ---------------------------------------------------------------------------------------

@@ -58,7 +58,9 @@ class _Plain(ast.NodeTransformer):
         self.owner = owner
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        names = {"Dict": "dict", "List": "list", "Self": self.owner or "Self"}
+        # wider than documented: a time to live may be an integer, and more
+        ours = {"TTL": "int", "Mapping": "dict"}
+        names = {"Dict": "dict", "List": "list", "Self": self.owner or "Self", **ours}
         return ast.Name(names.get(node.id, node.id))
 
     def visit_Constant(self, node: ast.Constant) -> Any:

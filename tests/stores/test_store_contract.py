@@ -30,6 +30,16 @@ class Patched:
         return getattr(self._part, name)
 
 
+def _up(*given: Any) -> Any:
+    *rest, ms = given
+    return *rest, -(-ms // 1000) * 1000
+
+
+def _down(*given: Any) -> Any:
+    *rest, ms = given
+    return *rest, ms // 1000 * 1000
+
+
 class Row(NamedTuple):
     """`how(part, *arguments)` stands in for a method of a part of the backend."""
 
@@ -141,6 +151,9 @@ ROWS = [
     Row("the_time_left_is_known", "store", "left_ms", lambda store, key: _or_none(store.left_ms(key))),
     Row("an_expired_entry_is_gone", "store", "write", lambda store, key, payload, _: store.write(key, payload, 0)),
     Row("an_expired_entry_is_gone", "store", "write", lambda store, *given: store.write(*given[:2], 100)),
+    Row("a_time_to_live_is_never_lengthened", "store", "write", lambda store, *given: store.write(*_up(*given[:3]))),
+    Row("a_time_to_live_is_never_lengthened", "store", "write", lambda store, *given: store.write(*_down(*given[:3]))),
+    Row("a_time_to_live_is_never_lengthened", "store", "touch", lambda store, *given: store.touch(*_up(*given[:2]))),
     Row("touch_moves_the_expiry_in_the_payload_too", "store", "touch", _touch_by_writing),
     Row("touch_leaves_alone_what_is_no_entry_of_ours", "store", "touch", _touch_anything),
     Row("a_scan_finds_what_matches", "store", "scan", lambda store, _: store.scan("*")),

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from otcache import AICacheConfig, AIResponseCache, CacheConfig, ValidationError
+from otcache import AICacheConfig, AIMemoryCache, AIResponseCache, CacheConfig, ValidationError
 from otcache._serialization.serializer import Facts
+from otcache.ai import KEY_TEMPLATE
 from otcache.telemetry import catalog
 from otcache.testing import Capture
 from tests.inside import forget
@@ -42,7 +43,7 @@ async def test_what_a_response_cost_is_what_each_hit_saves(
     if tier == "l2":
         forget(answers)
 
-    assert await answers.get_cached_response(TEXT, "sum") == "short"
+    assert await answers.get_cached_response(TEXT, "sum", model="small-model") == "short"
 
     cost = (812 * 2.5 + 96 * 10.0) / 1e6
     assert amounts(telemetry, catalog.AI_TOKENS) == {
@@ -117,8 +118,18 @@ async def test_the_span_says_the_template_of_the_key_and_not_the_text(
     await answers.get_cached_response("a private text", "sum")
     span = telemetry.spans[-1]
 
-    assert span.attributes[catalog.KEY_TEMPLATE.name] == "ai_cache:op:{operation}|txt:{text}|opts:{options}"
+    assert span.attributes[catalog.KEY_TEMPLATE.name] == KEY_TEMPLATE
     assert "private" not in str(telemetry.spans)
+
+
+async def test_telemetry_folds_the_operations_that_it_can_not_carry(telemetry: Capture) -> None:
+    async with AIMemoryCache(providers=telemetry.providers) as cache:
+        for operation in ("sum", "übersetzen: de → en", "x" * 65, "a\nb", "\ud800"):
+            await cache.get_cached_response("t", operation)
+
+    points = telemetry.metrics()[catalog.AI_LOOKUPS.name]
+    seen = {point.attributes[catalog.AI_OPERATION.name]: point.value for point in points}
+    assert seen == {"sum": 1, "übersetzen: de → en": 1, catalog.OTHER: 3}
 
 
 @pytest.mark.parametrize("model", [7, b"m"])

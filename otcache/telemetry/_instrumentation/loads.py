@@ -99,15 +99,21 @@ class LoadReports:
         self._signals.count(catalog.LOADS, load.trigger, raised)
         self._signals.observe(catalog.LOADER_DURATION, duration, load.trigger, raised, span=load.span)
         if raised is not None:
-            self._tell(load, error, stale, key)
+            self._tell(load, error, stale, key, "raised or timed out")
         self._end_span(load.span, error, key, load.ended, detached=detached)
 
-    def _tell(self, load: OpenLoad, error: BaseException | None, stale: StaleReason | None, key: str) -> None:
+    def wrong_ttl(self, load: OpenLoad, key: str, error: BaseException) -> None:
+        """The loader has given something else than a time to live; the load goes on, and its value is not kept."""
+        self._tell(load, error, None, key, "gave no time to live, so its value is not kept")
+
+    def _tell(
+        self, load: OpenLoad, error: BaseException | None, stale: StaleReason | None, key: str, what: str
+    ) -> None:
         facts = {catalog.CACHE.name: self._name, catalog.TRIGGER.name: load.trigger}
         facts[catalog.ERROR_TYPE.name] = error_type(error) or ""
         if stale is not None:
             facts[catalog.STALE_REASON.name] = stale
-        body = f"cache {self._name}: the loader raised or timed out ({load.trigger})"
+        body = f"cache {self._name}: the loader {what} ({load.trigger})"
         context = context_of(load.span)
         self._signals.events.emit(catalog.LOADER_EXCEPTION, body, facts, exception=error, context=context, key=key)
 
@@ -119,15 +125,19 @@ class LoadReports:
         The `key` must not be shown.
         """
         self._signals.count(catalog.WRITES, "none", "refused")
-        shape = function_name(loader) if template is None else template
-        if shape in self._refused or len(self._refused) >= REFUSED:
+        if self.was_refused(template, loader) or len(self._refused) >= REFUSED:
             return
+        shape = template or function_name(loader)
         self._refused.add(shape)
         facts = {catalog.CACHE.name: self._name}
-        facts[catalog.LOADER.name if template is None else catalog.KEY_TEMPLATE.name] = shape
+        facts[catalog.KEY_TEMPLATE.name if template else catalog.LOADER.name] = shape
         body = f"cache {self._name}: a loaded value can't be kept, so every call loads it"
         context = context_of(load.span)
         self._signals.events.emit(catalog.VALUE_REFUSED, body, facts, exception=error, context=context, key=key)
+
+    def was_refused(self, template: str | None, loader: Callable[..., Any]) -> bool:
+        """Whether a value of this key template, or loader, couldn't be kept."""
+        return bool(self._refused) and (template or function_name(loader)) in self._refused
 
     # --- spans --------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ from otcache.telemetry._instrumentation.signals import Signals, clock, context_o
 from otcache.telemetry.catalog.values import DegradedReason, Operation
 from otcache.telemetry.providers import Providers
 from otcache.telemetry.record import AIFacts, Lookup, Outcome
+from otcache.ttl import FOREVER
 
 _LOOKING: Final = frozenset(("get", "get_many", "get_or_set"))
 _SKIPPED: Final = (
@@ -263,7 +264,7 @@ class Probe:
         found: dict[str, Any] = {
             catalog.RESULT.name: outcome.result,
             catalog.AGE.name: outcome.age,
-            catalog.TTL.name: outcome.ttl,
+            catalog.TTL.name: None if outcome.ttl == FOREVER else outcome.ttl,  # no JSON holds an infinity
             catalog.SIZE.name: outcome.size,
             catalog.BATCH_SIZE.name: outcome.batch_size,
             catalog.BATCH_HITS.name: outcome.batch_hits,

@@ -38,7 +38,9 @@ LINK_TYPE = Attribute("otcache.link.type", "string", "On a link: what it leads t
                       values=("writer", "callback_trigger", "refresh_trigger", "coalesced_leader", "batch"),
                       opt_in=True)  # fmt: skip
 AGE = Attribute("otcache.entry.age", "double", "Seconds since the value was stored.")
-TTL = Attribute("otcache.entry.ttl", "double", "Time to live given at a write, in seconds; 0 never expires.")
+TTL = Attribute(
+    "otcache.entry.ttl", "double", "Time to live given at a write, in seconds; 0: not kept; absent: for ever."
+)
 SIZE = Attribute("otcache.entry.size", "int", "Stored bytes of the value.")
 BATCH_SIZE = Attribute("otcache.operation.batch.size", "int", "Keys in a batch call.")
 BATCH_HITS = Attribute("otcache.operation.batch.hits", "int", "Keys of a batch read that were answered.")

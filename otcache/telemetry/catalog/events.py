@@ -9,8 +9,8 @@ from otcache.telemetry.catalog.kinds import Event
 
 OPERATION_EXCEPTION = Event("otcache.operation.exception", "WARN", "An operation raised to its caller.",
                             (a.CACHE, a.OPERATION, a.ERROR_TYPE, a.EXCEPTION_TYPE, a.EXCEPTION_MESSAGE))  # fmt: skip
-LOADER_EXCEPTION = Event("otcache.loader.exception", "WARN", "A loader raised or timed out; the caller may have got a "
-                         "stale value.", (a.CACHE, a.TRIGGER, a.ERROR_TYPE, a.EXCEPTION_TYPE,
+LOADER_EXCEPTION = Event("otcache.loader.exception", "WARN", "A loader raised, timed out or gave no time to live; the "
+                         "caller may have got a stale value.", (a.CACHE, a.TRIGGER, a.ERROR_TYPE, a.EXCEPTION_TYPE,
                                                  a.EXCEPTION_MESSAGE, a.STALE_REASON))  # fmt: skip
 VALUE_REFUSED = Event("otcache.value.refused", "WARN", "A loaded value can't be kept: callers get it, every call loads "
                       "it; once per key template.", (a.CACHE, a.KEY_TEMPLATE, a.LOADER, a.EXCEPTION_TYPE,
