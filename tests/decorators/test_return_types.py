@@ -92,6 +92,7 @@ Of = TypeAliasType("Of", dict[str, T], type_params=(T,))
 Admin = NewType("Admin", User)
 Admins = NewType("Admins", list[Admin])
 OldStyle = list["User"]
+Json = dict[str, "Json"] | list["Json"] | tuple["Json", "Json"] | User | None
 USER: Final = User("ann")
 
 
@@ -130,6 +131,8 @@ DECLARES: Final[tuple[tuple[Any, Any], ...]] = (
     (Of[User], {"a": USER}),
     (OldStyle, [USER]),
     ("User | None", USER),
+    ("Json", {"a": [USER]}),
+    ("list[Json]", [USER]),
     ("list['User']", [USER]),
     (Optional[User], USER),  # noqa: UP045
     (Union[int, User], USER),  # noqa: UP007

@@ -41,9 +41,11 @@ from pydantic import (
 )
 from sqlmodel import SQLModel
 
+from otcache import GenericRedisCache
 from otcache._serialization.serializer import Serializer
 from otcache.exceptions import ValidationError
 from tests.rows import every
+from tests.servers import RedisServer
 
 SERIALIZER: Final = Serializer(threshold=1000, level=6)
 T = TypeVar("T")
@@ -340,6 +342,19 @@ MADE: Final[tuple[tuple[Any, Any], ...]] = (
 @every(("value", "kind"), MADE, ids=lambda part: repr(part)[:60])
 def test_a_record_comes_back_as_it_was(value: Any, kind: Any) -> None:
     check(value, kind)
+
+
+@pytest.mark.parametrize("options", [{"enable_l1_cache": False}, {"l1_isolation": "copy"}], ids=repr)
+async def test_a_record_comes_back_from_redis_as_it_was(
+    redis_server: RedisServer, prefix: str, options: dict[str, Any]
+) -> None:
+    async with GenericRedisCache(redis_url=redis_server.url, key_prefix=prefix, timeout=20, **options) as cache:
+        for number, (value, kind) in enumerate(MADE):
+            await cache.set(f"{number}", value, type=kind)
+            returned = await cache.get(f"{number}", type=kind)
+
+            assert returned is not value
+            assert facts(returned) == facts(value)
 
 
 def test_neither_a_validator_nor_an_initializer_runs_again() -> None:
