@@ -267,10 +267,17 @@ async def run_loader(loader: Callable[[], Any]) -> Loaded[Any]:
 
     If a plain function returns an awaitable, it is awaited in this event loop.
     """
-    made = loader() if _is_async(loader) else await asyncio.to_thread(loader)
+    made = loader() if _is_async(loader) else await asyncio.to_thread(_run_plain, loader)
     if inspect.isawaitable(made):
         made = await made
     return made if isinstance(made, Loaded) else Loaded(made)
+
+
+def _run_plain(loader: Callable[[], Any]) -> Any:
+    try:
+        return loader()
+    except StopIteration as exc:  # a future can't hold it; async functions end in the same RuntimeError (PEP 479)
+        raise RuntimeError("the loader raised StopIteration") from exc
 
 
 def _is_async(loader: Any) -> bool:

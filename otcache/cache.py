@@ -195,7 +195,7 @@ class Cache(CacheInterface):
             template: The shape of the key, such as `user:{id}`, for its span.
 
         Raises:
-            ValidationError: An argument or the loaded value can't be accepted.
+            ValidationError: An argument can't be accepted. A loaded value that can't be kept is given, not refused.
             LoadTimeout: The load was given up, and there is no stale value.
             Exception: What the loader raised, as it is, if there is no stale value.
         """

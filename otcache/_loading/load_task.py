@@ -275,7 +275,9 @@ class LoadTask:
         if self.trigger == "forced":
             lease: Lease | Lookup | None = await locks.seize(attempt, self._announce)
         else:
-            waits = bool(self._request.policy.ttl)  # what is not kept is nothing to wait for
+            # what is not kept is nothing to wait for
+            request = self._request
+            waits = bool(request.policy.ttl) and not self._reports.was_refused(request.template, request.loader)
             lease = await locks.take(attempt, self._announce, partial(self._newer, clock()), waits=waits)
         if isinstance(lease, Lookup):
             return LoadResult(lease.value, lease.left, self._encoded(lease.value), mark=lease.mark)
@@ -381,8 +383,7 @@ class LoadTask:
             return self._prepare(loaded, version, run)
         except Exception as exc:  # noqa: BLE001  encoding runs the user's types: anything can come out
             self._reports.refused(run, self._request.template, self._request.loader, exc, self.key)
-            # after a miss there is nothing to remove: a value that is always refused costs no command
-            return _Prepared(loaded.value, WriteOptions(0, version), None, outdates=self.trigger != "miss")
+            return _Prepared(loaded.value, WriteOptions(0, version), None, outdates=True)
 
     def _prepare(self, loaded: Loaded[Any], version: int, run: OpenLoad) -> _Prepared:
         record, request, policy = self.outcome, self._request, self._request.policy

@@ -52,7 +52,7 @@ class _Search:
         self.found: dict[type, None] = {}
         self.complete = True
         self._module = module
-        self._entered: list[Any] = []
+        self._entered: list[Any] = []  # aliases by id, strings by module and text
 
     def visit(self, part: Any) -> None:
         try:
@@ -64,7 +64,7 @@ class _Search:
     def _parts(self, part: Any) -> Iterator[Any]:
         """Yield what an annotation is made of; note it if it is a class."""
         if isinstance(part, str | ForwardRef):
-            yield self._looked_up(part)
+            yield from self._looked_up(part)
         elif isinstance(part, list | tuple):  # the parameters of a Callable
             yield from part
         elif get_origin(part) is not None:
@@ -86,19 +86,23 @@ class _Search:
 
     def _once(self, named: Any) -> Iterator[Any]:
         """Yield what stands behind a name, with the names of its own module."""
-        if any(each is named for each in self._entered):
+        if id(named) in self._entered:
             return
-        self._entered.append(named)
+        self._entered.append(id(named))
         outer, self._module = self._module, named.__module__
         try:
             yield from get_type_hints(named).values() if _is_typed_dict(named) else (named.__value__,)
         finally:
             self._module = outer
 
-    def _looked_up(self, text: str | ForwardRef) -> Any:
-        names = vars(sys.modules[self._module])
-        holder = types.SimpleNamespace(__annotations__={"it": text})
-        return get_type_hints(holder, names, {}, include_extras=True)["it"]
+    def _looked_up(self, text: str | ForwardRef) -> Iterator[Any]:
+        # `Json = dict[str, "Json"] | list["Json"]` names itself twice, and so does each of its answers
+        place = self._module, text if isinstance(text, str) else text.__forward_arg__
+        if place not in self._entered:
+            self._entered.append(place)
+            names = vars(sys.modules[self._module])
+            holder = types.SimpleNamespace(__annotations__={"it": text})
+            yield get_type_hints(holder, names, {}, include_extras=True)["it"]
 
 
 def _is_typed_dict(part: Any) -> bool:

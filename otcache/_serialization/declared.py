@@ -7,6 +7,7 @@ import inspect
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from enum import Enum, Flag
+from functools import cached_property
 from hashlib import blake2b
 from types import MemberDescriptorType
 from typing import Any, Final, NamedTuple
@@ -82,6 +83,8 @@ def why_not(cls: type) -> str | None:
             f"{cls.__qualname__} is an entity of an ORM, which belongs to its session: cache a read model, "
             "a dataclass or a Pydantic model that is made from it"
         )
+    if _has(cls, "get_secret_value"):
+        return f"{cls.__qualname__} hides a secret, which Redis would hold in clear: leave it out of what is cached"
     if _has(cls, "__dataclass_fields__") and not any("__eq__" in vars(base) for base in cls.__mro__[:-1]):
         return f"{cls.__qualname__} has no equality (eq=False), so no copy equals it: let dataclass make its __eq__"
     return None
@@ -196,19 +199,23 @@ def _named_tuple(cls: Any, name: str, version: int) -> Declared:
     return Declared(cls, name, _shape(cls, version), dump, load)
 
 
-def _record(cls: Any, name: str, version: int) -> Declared:
-    """By state, as `copy` and `pickle` do: neither `__init__` nor a validator runs again on what they have made.
+State = tuple[dict[str, Any], dict[str, Any]]
+"""What a record's `__dict__` holds, and its slots."""
 
-    Of a model the slots are its extra, its set and its private attributes.
-    """
+
+def _record(cls: Any, name: str, version: int) -> Declared:
+    """By state, as `copy` and `pickle` do: neither `__init__` nor a validator runs again on what they have made."""
     slots = _slots(cls)
 
-    def dump(value: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def dump(value: Any) -> State:
         held = {key: _held(slot, value) for key, slot in slots.items()}
-        return getattr(value, "__dict__", {}), {key: part for key, part in held.items() if part is not _NOTHING}
+        attributes = getattr(value, "__dict__", {})
+        if "__orig_class__" in attributes:  # the `Page[int]` that it was called by, which equality doesn't see
+            attributes = {key: part for key, part in attributes.items() if key != "__orig_class__"}
+        return attributes, {key: part for key, part in held.items() if part is not _NOTHING}
 
-    def load(data: tuple[dict[str, Any], dict[str, Any]]) -> Any:
-        held, slotted = data
+    def load(state: State) -> Any:
+        held, slotted = state
         instance = object.__new__(cls)
         if held:
             instance.__dict__.update(held)
@@ -216,16 +223,42 @@ def _record(cls: Any, name: str, version: int) -> Declared:
             slots[key].__set__(instance, part)  # past a frozen class's `__setattr__`
         return instance
 
-    return Declared(cls, name, _shape(cls, version, *slots), dump, load, is_record=True)
+    shape = _shape(cls, version, *slots)
+    if _SET not in slots:
+        return Declared(cls, name, shape, dump, load, is_record=True)
+    return Declared(cls, name, shape, lambda value: _short(dump(value)), lambda state: load(_long(state)), True)
+
+
+def _short(state: State) -> State:
+    """A model's state without what nearly every model has: all fields set, nothing extra, nothing private."""
+    held, slotted = state
+    slotted = {key: part for key, part in slotted.items() if part is not None}
+    if slotted[_SET] == held.keys() | slotted.get(_EXTRA, {}).keys():
+        del slotted[_SET]
+    return held, slotted
+
+
+def _long(state: State) -> State:
+    held, slotted = state
+    usual: dict[str, Any] = {_EXTRA: None, _PRIVATE: None} | slotted
+    if _SET not in usual:
+        usual[_SET] = {*held, *(usual[_EXTRA] or ())}
+    return held, usual
+
+
+def is_recomputed(cls: type, name: str) -> bool:
+    """Whether an attribute only remembers what the instance computes again when it is asked."""
+    return isinstance(inspect.getattr_static(cls, name, None), cached_property)
 
 
 def _slots(cls: type) -> dict[str, MemberDescriptorType]:
     """Those of its bases, too; a model's under a name that no attribute can have."""
-    found = [(_MODEL.get(key, key), each) for base in cls.__mro__ for key, each in vars(base).items()]
+    found = [(_MODEL.get(key, key), each) for base in reversed(cls.__mro__) for key, each in vars(base).items()]
     return {key: each for key, each in found if isinstance(each, MemberDescriptorType)}
 
 
-_MODEL: Final = {"__pydantic_extra__": "+extra", "__pydantic_fields_set__": "+set", "__pydantic_private__": "+private"}
+_SET, _EXTRA, _PRIVATE = "+set", "+extra", "+private"
+_MODEL: Final = {"__pydantic_extra__": _EXTRA, "__pydantic_fields_set__": _SET, "__pydantic_private__": _PRIVATE}
 _NOTHING: Final = object()
 
 

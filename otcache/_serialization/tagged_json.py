@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from otcache._serialization import foreign
-from otcache._serialization.declared import Declared
+from otcache._serialization.declared import Declared, is_recomputed
 from otcache._serialization.plain_json import MAX_CONTAINERS, MAX_DEPTH
 from otcache._serialization.types import Scope, refusal
 from otcache.exceptions import DecodeError, ValidationError
@@ -136,23 +136,28 @@ class _Writer:
     def _record(self, row: Declared, value: Any, depth: int) -> list[Any]:
         """Its attributes, and what its slots hold; a refusal names the attribute."""
         held, slotted = _dumped(row, value)
-        parts = [{name: self._attribute(row, name, part, depth) for name, part in held.items()}]
-        if slotted:
-            parts.append({name: self._attribute(row, name, part, depth) for name, part in slotted.items()})
-        return parts
+        parts = [self._attributes(row, held, depth)]
+        return [*parts, self._attributes(row, slotted, depth)] if slotted else parts
 
-    def _attribute(self, row: Declared, name: str, value: Any, depth: int) -> Any:
-        try:
-            return self.tree(value, depth)
-        except ValidationError as exc:
-            data = foreign.written(row, name, value)
-            if data is not None:
-                return {_FOREIGN: [row.name, name, self.tree(data, depth)]}
-            if "field" in exc.context:  # of an attribute deeper inside
-                raise
-            shown = _SHOWN.get(name)
-            field = f"{row.cls.__qualname__}.{name}" if shown is None else f"{shown} of {row.cls.__qualname__}"
-            raise ValidationError(f"{field}: {exc.message}", {**exc.context, "field": field}) from None
+    def _attributes(self, row: Declared, held: dict[str, Any], depth: int) -> dict[str, Any]:
+        found = {}
+        for name, value in held.items():
+            try:
+                found[name] = self.tree(value, depth)
+            except ValidationError as exc:
+                if not is_recomputed(row.cls, name):
+                    found[name] = self._otherwise(row, name, value, depth, exc)
+        return found
+
+    def _otherwise(self, row: Declared, name: str, value: Any, depth: int, exc: ValidationError) -> Any:
+        data = foreign.written(row, name, value)
+        if data is not None:
+            return {_FOREIGN: [row.name, name, self.tree(data, depth)]}
+        if "field" in exc.context:  # of an attribute deeper inside
+            raise exc
+        shown = _SHOWN.get(name)
+        field = f"{row.cls.__qualname__}.{name}" if shown is None else f"{shown} of {row.cls.__qualname__}"
+        raise ValidationError(f"{field}: {exc.message}", {**exc.context, "field": field}) from None
 
 
 _SHOWN: Final = {"+private": "a private attribute", "+extra": "an extra field"}
@@ -166,6 +171,9 @@ def _dumped(row: Declared, value: Any) -> Any:
     except Exception as exc:  # noqa: BLE001  runs the user's type: anything can come out
         name = row.cls.__qualname__
         raise ValidationError(f"a value of type {name} can't be read: {type(exc).__name__}") from None
+
+
+_LEAVES: Final = frozenset((str, int, float, bool, NoneType))
 
 
 class _Reader:
@@ -208,8 +216,12 @@ class _Reader:
             raise DecodeError("the fields or the version of a declared type have changed")
         if not row.is_record:
             return row.load(self.value(*nodes))
-        held, *slotted = ({key: self.value(part) for key, part in node.items()} for node in nodes)
-        return row.load((held, slotted[0] if slotted else {}))
+        held, slotted = nodes if len(nodes) == 2 else (*nodes, {})
+        return row.load((self._attributes(held), self._attributes(slotted)))
+
+    def _attributes(self, node: dict[str, Any]) -> dict[str, Any]:
+        # without a call for each leaf: half the price of a record (measured)
+        return {key: part if type(part) in _LEAVES else self.value(part) for key, part in node.items()}
 
     def _foreign(self, name: str, field: str, node: Any) -> Any:
         row = self._scope.of_name(name)

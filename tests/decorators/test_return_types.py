@@ -92,6 +92,7 @@ Of = TypeAliasType("Of", dict[str, T], type_params=(T,))
 Admin = NewType("Admin", User)
 Admins = NewType("Admins", list[Admin])
 OldStyle = list["User"]
+Json = dict[str, "Json"] | list["Json"] | tuple["Json", "Json"] | User | None
 USER: Final = User("ann")
 
 
@@ -130,6 +131,8 @@ DECLARES: Final[tuple[tuple[Any, Any], ...]] = (
     (Of[User], {"a": USER}),
     (OldStyle, [USER]),
     ("User | None", USER),
+    ("Json", {"a": [USER]}),
+    ("list[Json]", [USER]),
     ("list['User']", [USER]),
     (Optional[User], USER),  # noqa: UP045
     (Union[int, User], USER),  # noqa: UP007
@@ -372,7 +375,12 @@ AROUND: Final[tuple[Callable[[Any], Any], ...]] = (
 @every("make", ENTITIES, ids=lambda make: type(make()).__name__)
 @every(
     "annotate",
-    [lambda cls: cls, lambda cls: cls | None, lambda cls: _of(Page, cls), lambda cls: TypeAliasType("A", list[cls])],
+    [
+        lambda cls: cls,
+        lambda cls: cls | None,
+        lambda cls: _of(Page, cls),
+        lambda cls: TypeAliasType("A", _of(list, cls)),
+    ],
 )
 def test_a_function_that_returns_an_entity_is_refused_at_decoration(make: Any, annotate: Any) -> None:
     cls = type(make())

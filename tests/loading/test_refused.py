@@ -159,13 +159,40 @@ async def test_other_processes_do_not_wait_for_what_is_not_kept(make: Make) -> N
     assert len(set(given)) == len(runs) == 2
 
 
-async def test_a_refresh_in_the_background_that_brings_one_fails_nobody(make: Make) -> None:
+async def test_once_that_is_known_processes_load_side_by_side(make: Make) -> None:
+    caches, both = [make(), make()], asyncio.Barrier(2)
+
+    async def load() -> Handle:
+        await both.wait()  # neither goes on before the other one loads
+        return Handle()
+
+    for cache in caches:
+        await cache.get_or_set("first", Handle, template="handle:{id}")
+
+    given = await asyncio.gather(*(cache.get_or_set("k", load, template="handle:{id}", timeout=20) for cache in caches))
+
+    assert len(set(given)) == 2
+
+
+async def test_a_refresh_in_the_background_that_brings_one_ends_the_old_entry(make: Make) -> None:
     cache, value = make(redis_url=None, stale_ttl=100), Handle()
     await cache.get_or_set("k", lambda: 1, 10)
     _expire(cache, "k")
 
     assert await cache.get_or_set("k", lambda: value) == 1
     await until(lambda: not loads_under_way(cache))
+
+    assert await cache.get_or_set("k", lambda: value) is value
+
+
+async def test_a_forced_load_that_brings_one_ends_the_old_entry_in_every_tier(make: Make) -> None:
+    here, there = make(), make(enable_l1_cache=False)
+    await here.set("k", 1)
+
+    value = Handle()
+    assert await here.get_or_set("k", lambda: value, refresh=True) is value
+
+    assert await here.get_many(["k"]) == await there.get_many(["k"]) == {}
 
 
 async def test_it_is_counted_each_time_and_told_once_per_template(make: Make, telemetry: Capture) -> None:

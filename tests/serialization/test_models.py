@@ -41,9 +41,11 @@ from pydantic import (
 )
 from sqlmodel import SQLModel
 
+from otcache import GenericRedisCache
 from otcache._serialization.serializer import Serializer
 from otcache.exceptions import ValidationError
 from tests.rows import every
+from tests.servers import RedisServer
 
 SERIALIZER: Final = Serializer(threshold=1000, level=6)
 T = TypeVar("T")
@@ -181,6 +183,10 @@ class Lazy(BaseModel):
     @functools.cached_property
     def double(self) -> int:
         return self.size * 2
+
+    @functools.cached_property
+    def pattern(self) -> re.Pattern[str]:
+        return re.compile("a" * self.size)
 
 
 class Foreign(BaseModel):
@@ -338,12 +344,40 @@ def test_a_record_comes_back_as_it_was(value: Any, kind: Any) -> None:
     check(value, kind)
 
 
+@pytest.mark.parametrize("options", [{"enable_l1_cache": False}, {"l1_isolation": "copy"}], ids=repr)
+async def test_a_record_comes_back_from_redis_as_it_was(
+    redis_server: RedisServer, prefix: str, options: dict[str, Any]
+) -> None:
+    async with GenericRedisCache(redis_url=redis_server.url, key_prefix=prefix, timeout=20, **options) as cache:
+        for number, (value, kind) in enumerate(MADE):
+            await cache.set(f"{number}", value, type=kind)
+            returned = await cache.get(f"{number}", type=kind)
+
+            assert returned is not value
+            assert facts(returned) == facts(value)
+
+
 def test_neither_a_validator_nor_an_initializer_runs_again() -> None:
     account, stamped = _account(), Stamped(made=2)
 
     assert there_and_back(account, Account).password == account.password
     assert there_and_back(stamped, Stamped).made == 3.0
     assert there_and_back(Plain("ann"), Plain).made == 4
+
+
+def test_what_an_instance_remembers_is_kept_where_it_can_be_and_computed_again_where_not() -> None:
+    lazy = _used()
+    assert lazy.pattern
+
+    returned = there_and_back(lazy, Lazy)
+
+    assert returned == lazy
+    assert vars(returned) == {"size": 4, "double": 8}
+    assert returned.pattern == lazy.pattern
+
+
+def test_a_generic_dataclass_may_be_called_by_its_parameters() -> None:
+    assert there_and_back(Box[int]([1]), Box) == Box([1])
 
 
 def test_what_comes_back_goes_on_living() -> None:
@@ -391,7 +425,11 @@ class Text(str):
 
 
 REFUSED: Final[tuple[tuple[Any, Any, str], ...]] = (
-    (Secretive(inner=[{"a": SecretStr("hunter2")}]), Secretive, "Secretive.inner: .*SecretStr"),
+    (
+        Secretive(inner=[{"a": SecretStr("hunter2")}]),
+        Secretive,
+        "^Secretive.inner: .*SecretStr hides a secret, .* leave it out",
+    ),
     (Holder(held=object()), Holder, "^Holder.held: .*object"),
     (Holder(held=Holder(held=Text("hunter2"))), Holder, "^Holder.held: .*Text"),
     (Holder(held=Unknown()), Holder, r"^Holder.held: .*Unknown can't be cached: declare it once with otcache.register"),

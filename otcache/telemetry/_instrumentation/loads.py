@@ -125,15 +125,19 @@ class LoadReports:
         The `key` must not be shown.
         """
         self._signals.count(catalog.WRITES, "none", "refused")
-        shape = function_name(loader) if template is None else template
-        if shape in self._refused or len(self._refused) >= REFUSED:
+        if self.was_refused(template, loader) or len(self._refused) >= REFUSED:
             return
+        shape = template or function_name(loader)
         self._refused.add(shape)
         facts = {catalog.CACHE.name: self._name}
-        facts[catalog.LOADER.name if template is None else catalog.KEY_TEMPLATE.name] = shape
+        facts[catalog.KEY_TEMPLATE.name if template else catalog.LOADER.name] = shape
         body = f"cache {self._name}: a loaded value can't be kept, so every call loads it"
         context = context_of(load.span)
         self._signals.events.emit(catalog.VALUE_REFUSED, body, facts, exception=error, context=context, key=key)
+
+    def was_refused(self, template: str | None, loader: Callable[..., Any]) -> bool:
+        """Whether a value of this key template, or loader, couldn't be kept."""
+        return bool(self._refused) and (template or function_name(loader)) in self._refused
 
     # --- spans --------------------------------------------------------------------------------------
 

@@ -12,9 +12,9 @@ OPERATION_EXCEPTION = Event("otcache.operation.exception", "WARN", "An operation
 LOADER_EXCEPTION = Event("otcache.loader.exception", "WARN", "A loader raised, timed out or gave no time to live; the "
                          "caller may have got a stale value.", (a.CACHE, a.TRIGGER, a.ERROR_TYPE, a.EXCEPTION_TYPE,
                                                  a.EXCEPTION_MESSAGE, a.STALE_REASON))  # fmt: skip
-VALUE_REFUSED = Event("otcache.value.refused", "WARN", "A loaded value can't be kept; callers get it, and every call "
-                      "loads it. Once per key template.", (a.CACHE, a.KEY_TEMPLATE, a.LOADER, a.EXCEPTION_TYPE,
-                                                           a.EXCEPTION_MESSAGE))  # fmt: skip
+VALUE_REFUSED = Event("otcache.value.refused", "WARN", "A loaded value can't be kept: callers get it, every call loads "
+                      "it; once per key template.", (a.CACHE, a.KEY_TEMPLATE, a.LOADER, a.EXCEPTION_TYPE,
+                                                     a.EXCEPTION_MESSAGE))  # fmt: skip
 STAMPEDE = Event("otcache.stampede.detected", "WARN", "Many callers wait for one load.",
                  (a.CACHE, a.TRIGGER, a.COALESCE_WAITERS))  # fmt: skip
 STALE_SERVED = Event("otcache.stale.served", "INFO", "A stale value was served: its load failed or was slow, or L2 is "
