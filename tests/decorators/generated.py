@@ -141,7 +141,7 @@ def calls(draw: st.DrawFn, parameters: tuple[Parameter, ...], pool: list[Any]) -
             )
         elif may_leave_out and draw(st.booleans()):
             kwargs.setdefault("", None)  # what follows is passed by name
-        elif part.kind == 0 and "" not in kwargs or part.kind == 1 and not kwargs and draw(st.booleans()):
+        elif (part.kind == 0 and "" not in kwargs) or (part.kind == 1 and not kwargs and draw(st.booleans())):
             args.append(draw(value))
         elif part.kind in (1, 3):
             kwargs[part.name] = draw(value)
@@ -199,14 +199,15 @@ def functions_of(module: ModuleType, spec: Spec, pool: list[Any]) -> list[Any]:
         make = getattr(module, f"make_{spec.number}")
         return [make(*values[: len(spec.held)]) for values in (one, other)]
     owner = getattr(module, f"Owner_{spec.number}")
-    kinds = [type(f"Sub{at}", (owner,), {"tenant": values[0]}) for at, values in enumerate((one, other))]
+    kinds: list[Any] = [type(f"Sub{at}", (owner,), {"tenant": values[0]}) for at, values in enumerate((one, other))]
     return [kind.read if spec.owner == "cls" else kind().read for kind in kinds]
 
 
 def plain(function: Any) -> Any:
     """The function without its cache."""
-    if isinstance(function, MethodType) and hasattr(function.__func__, "key"):  # a class method, from Python 3.13 on
-        return MethodType(function.__func__.__wrapped__, function.__self__)
+    inner: Any = getattr(function, "__func__", None)
+    if isinstance(function, MethodType) and hasattr(inner, "key"):  # a class method, from Python 3.13 on
+        return MethodType(inner.__wrapped__, function.__self__)
     return function.__wrapped__ if hasattr(function, "key") else function
 
 

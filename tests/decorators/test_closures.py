@@ -86,7 +86,7 @@ def test_functions_that_hold_the_same_share_their_values() -> None:
 async def test_a_variable_counts_with_the_value_that_it_has_in_the_call() -> None:
     tenant = "acme"
 
-    @plain
+    @cached(cache=CACHE)
     async def read(row: int) -> str:
         return f"{tenant} {row}"
 
@@ -97,7 +97,7 @@ async def test_a_variable_counts_with_the_value_that_it_has_in_the_call() -> Non
 
 
 async def test_a_variable_that_is_not_there_yet_counts_as_soon_as_it_is() -> None:
-    @plain
+    @cached(cache=CACHE)
     async def read(row: int) -> str:
         return f"{tenant} {row}"
 
@@ -112,7 +112,7 @@ async def test_a_variable_that_is_not_there_yet_counts_as_soon_as_it_is() -> Non
 
 async def test_a_function_may_call_itself() -> None:
     def factory(last: int) -> Any:
-        @plain
+        @cached(cache=CACHE)
         async def factorial(number: int) -> Any:
             return number * await factorial(number - 1) if number else last
 
@@ -124,7 +124,7 @@ async def test_a_function_may_call_itself() -> None:
 async def test_a_variable_that_becomes_something_else_makes_calls_pass_by() -> None:
     tenant: Any = "acme"
 
-    @plain
+    @cached(cache=CACHE)
     async def read(row: int) -> str:
         return f"{tenant} {row}"
 
@@ -199,7 +199,7 @@ def test_what_its_author_ignores_is_not_in_the_key() -> None:
 
     assert cached(cache=CACHE, ignore=("value",))(of_settings(Settings())).key(1).endswith("read:1")
     assert cached(cache=CACHE, ignore=("TENANT",))(f.of_context()).key(1).endswith("read:1")
-    with pytest.raises(ConfigurationError, match="ignores valu, and .*read has row, value; did you mean 'value'"):
+    with pytest.raises(ConfigurationError, match=r"ignores valu, and .*read has row, value; did you mean 'value'"):
         cached(cache=CACHE, ignore=("valu",))(f.of_data(1))
 
 

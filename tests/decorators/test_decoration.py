@@ -226,7 +226,7 @@ def test_a_bound_method_keeps_its_instance() -> None:
 
 @every("call", [{}.get, partial(read, 1), Repository, [].append], ids=["dict", "partial", "class", "list"])
 def test_what_holds_data_out_of_sight_is_refused(call: Any) -> None:
-    with pytest.raises(ConfigurationError, match="write a function that calls it|not a function"):
+    with pytest.raises(ConfigurationError, match=r"write a function that calls it|not a function"):
         cached("x", cache=InMemoryCache())(call)
 
 
