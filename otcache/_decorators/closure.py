@@ -82,8 +82,9 @@ class Closure:
 def _checked(function: str, name: str, value: Any) -> str:
     try:
         return text_of(value, Writer(":"))
-    except ValidationError as exc:
-        raise ConfigurationError(_REFUSED.format(function, name, "the function around it", exc.message, name)) from None
+    except Exception as exc:  # a list that contains itself, say
+        why = exc.message if isinstance(exc, ValidationError) else type(exc).__name__
+        raise ConfigurationError(_REFUSED.format(function, name, "the function around it", why, name)) from None
 
 
 def at_path(value: Any, path: tuple[str, ...]) -> Any:

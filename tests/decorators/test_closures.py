@@ -22,6 +22,10 @@ CACHE = InMemoryCache(name="closures")
 plain: Any = cached(cache=CACHE)
 
 
+ENDLESS: list[Any] = []
+ENDLESS.append(ENDLESS)
+
+
 class Settings:
     tenant = "acme"
 
@@ -153,6 +157,7 @@ async def test_a_variable_that_becomes_something_else_makes_calls_pass_by() -> N
         (f.of_context(), r"reads TENANT from the task: a ContextVar. Give a template .*ignore=\('TENANT',\)"),
         (f.of_data(Settings()), r"reads value from the function around it: a Settings, which can't .*Give a template"),
         (f.of_data([Settings()]), "reads value from .*: a Settings, which can't be part of a key"),
+        (f.of_data(ENDLESS), "reads value from .*: RecursionError. Give a template"),
         (f.of_data(f.TENANT), "reads value from .*: a ContextVar"),
         (f.of_data(InMemoryCache().get), "reads value from .*: a method"),
         (f.of_function(lambda row: row), "reads fetch from .*: .* is a lambda"),
