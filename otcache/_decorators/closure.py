@@ -82,7 +82,7 @@ class Closure:
 def _checked(function: str, name: str, value: Any) -> str:
     try:
         return text_of(value, Writer(":"))
-    except Exception as exc:  # a list that contains itself, say
+    except Exception as exc:  # noqa: BLE001  a list that contains itself, say
         why = exc.message if isinstance(exc, ValidationError) else type(exc).__name__
         raise ConfigurationError(_REFUSED.format(function, name, "the function around it", why, name)) from None
 
