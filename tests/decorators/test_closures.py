@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import math
-import sqlite3
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -16,10 +15,12 @@ import pytest
 
 from otcache import ConfigurationError, InMemoryCache, ValidationError, cached
 from tests.decorators import factories as f
+from tests.decorators.cases import foreign
 from tests.rows import every
 
 CACHE = InMemoryCache(name="closures")
 plain: Any = cached(cache=CACHE)
+Pool = foreign("asyncpg.pool", "Pool")
 
 
 ENDLESS: list[Any] = []
@@ -165,7 +166,7 @@ async def test_a_variable_that_becomes_something_else_makes_calls_pass_by() -> N
         (f.of_function(f.fetcher_by_default(Settings())), "reads fetch from .*: a Settings"),  # type: ignore[arg-type]
         (f.of_function([].append), "reads fetch from .*: a builtin_function_or_method"),
         (f.of_function(f.twice(lambda row: row)), "reads fetch from .*: .* is a lambda"),
-        (f.of_function(f.fetcher(sqlite3.connect(":memory:"))), "reads fetch from .*: a Connection"),  # type: ignore[arg-type]
+        (f.of_function(f.fetcher(Pool())), "reads fetch from .*: a Pool"),  # type: ignore[arg-type]
         (f.of_class(local_class("a")), "reads table from .*: a type"),
     ],
 )
@@ -186,13 +187,11 @@ def test_a_second_function_of_one_name_is_refused() -> None:
 
 
 def test_a_second_connection_of_one_function_is_refused() -> None:
-    one, other = (sqlite3.connect(":memory:") for _ in range(2))
+    one, other = Pool(), Pool()
 
     assert plain(f.of_data(one)).key(1) == plain(f.of_data(one)).key(1)
-    with pytest.raises(ConfigurationError, match="decorated before with another Connection in its closure"):
+    with pytest.raises(ConfigurationError, match="decorated before with another Pool in its closure"):
         plain(f.of_data(other))
-    one.close()
-    other.close()
 
 
 def test_what_its_author_ignores_is_not_in_the_key() -> None:
