@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Container, Mapping
 from contextvars import ContextVar
-from types import CellType, FunctionType, ModuleType
+from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any, Final
 from weakref import ref
 
@@ -53,12 +53,9 @@ class Closure:
     """
 
     def __init__(self, function: Any) -> None:
-        code, known = getattr(function, "__code__", None), getattr(function, "__globals__", {})
-        names = getattr(code, "co_freevars", ())
-        self.cells: Mapping[str, CellType] = dict(
-            zip(names, getattr(function, "__closure__", None) or (), strict=False)
-        )
-        self.contexts = [name for name in getattr(code, "co_names", ()) if isinstance(known.get(name), ContextVar)]
+        code, cells = getattr(function, "__code__", None), getattr(function, "__closure__", None) or ()
+        self.cells: Mapping[str, CellType] = dict(zip(getattr(code, "co_freevars", ()), cells, strict=False))
+        self.contexts = [] if code is None else _contexts(code, getattr(function, "__globals__", {}))
 
     def check(self, function: str, ignored: Container[str]) -> None:
         """Refuse variables that no key can contain; without a template, all that are not ignored are in the key."""
@@ -79,11 +76,18 @@ class Closure:
         return text_of(at_path(self.cells[name].cell_contents, path), writer)
 
 
+def _contexts(code: CodeType, known: Mapping[str, Any]) -> list[str]:
+    """Return the context variables that code names, or a function inside of it."""
+    inner = [name for part in code.co_consts if isinstance(part, CodeType) for name in _contexts(part, known)]
+    return [name for name in code.co_names if isinstance(known.get(name), ContextVar)] + inner
+
+
 def _checked(function: str, name: str, value: Any) -> str:
     try:
         return text_of(value, Writer(":"))
-    except ValidationError as exc:
-        raise ConfigurationError(_REFUSED.format(function, name, "the function around it", exc.message, name)) from None
+    except Exception as exc:  # noqa: BLE001  a list that contains itself, say
+        why = exc.message if isinstance(exc, ValidationError) else type(exc).__name__
+        raise ConfigurationError(_REFUSED.format(function, name, "the function around it", why, name)) from None
 
 
 def at_path(value: Any, path: tuple[str, ...]) -> Any:
@@ -110,18 +114,20 @@ def text_of(value: Any, writer: Writer, inside: tuple[Any, ...] = ()) -> str:
     Raises:
         ValidationError: It is something else.
     """
-    if value is _EMPTY or _is_one_of(value, _SILENT) or (not inside and _is_one_of(value, _CONNECTIONS)):
+    if value is _EMPTY or _is_one_of(value, _SILENT):
         return "~"
+    if not inside and _is_one_of(value, _CONNECTIONS):
+        return "connection~"
+    if callable(value) and is_importable(value):
+        return f"code~{writer.escape(f'{value.__module__}.{value.__qualname__}')}"
     if isinstance(value, OfFunction):
         value = value.function_of() or value
-    if isinstance(value, FunctionType) and not is_importable(value):
+    if isinstance(value, FunctionType):
         return _function_text(value, writer, inside)
     if isinstance(value, ModuleType) and sys.modules.get(value.__name__) is value:
         return f"code~{writer.escape(value.__name__)}"
-    if callable(value) and is_importable(value):
-        return f"code~{writer.escape(f'{value.__module__}.{value.__qualname__}')}"
-    if isinstance(value, CacheInterface):
-        return f"cache~{writer.write(getattr(value, 'name', None))}"
+    if isinstance(value, CacheInterface) and isinstance(name := getattr(value, "name", None), str):
+        return f"cache~{writer.escape(name)}"
     return writer.write(value)
 
 
@@ -132,6 +138,8 @@ def _function_text(function: FunctionType, writer: Writer, inside: tuple[Any, ..
         raise ValidationError(exc.message.partition(": give a template")[0]) from None
     if function in inside:
         return name
+    if contexts := Closure(function).contexts:
+        raise ValidationError(f"{function.__qualname__} reads the ContextVar {contexts[0]}")
     held = [*map(_held, function.__closure__ or ()), *(function.__defaults__ or ())]
     held += (function.__kwdefaults__ or {}).values()
     inside = (*inside, function)

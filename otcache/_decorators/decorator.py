@@ -47,11 +47,11 @@ class CachedFunction(OfFunction, Generic[P, T]):
         self._plan = plan
         self._bound = bound
 
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Return the value for these arguments: the cached one, or what the function returns now."""
         raise NotImplementedError  # each function has its own, generated from its signature
 
-    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+    def key(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
         """Return the key of these arguments. Parameters that the key doesn't contain may be left out.
 
         Raises:
@@ -59,12 +59,12 @@ class CachedFunction(OfFunction, Generic[P, T]):
         """
         return self._plan.key_of(self._bound + args, kwargs)
 
-    async def get(self, *args: P.args, **kwargs: P.kwargs) -> T | None:
+    async def get(self, /, *args: P.args, **kwargs: P.kwargs) -> T | None:
         """Return the cached value for these arguments, or `None`; never call the function."""
         cache = await self._plan.cache()
         return cast("T | None", await cache.get(self.key(*args, **kwargs), type=self._plan.value_type()))
 
-    async def answer(self, *args: P.args, **kwargs: P.kwargs) -> Answer[T]:
+    async def answer(self, /, *args: P.args, **kwargs: P.kwargs) -> Answer[T]:
         """Return the value and where it came from: fresh, stale or loaded, how old, and how long it stays fresh."""
         cache, args_ = await self._plan.cache(), self._bound + args
         request = self._plan.request(cache, args_, kwargs)
@@ -72,11 +72,11 @@ class CachedFunction(OfFunction, Generic[P, T]):
             return Answer(await self._plan.bypass(cache, args_, kwargs), "loaded", 0.0, 0.0, "loader")
         return cast("Answer[T]", await cache.answer(request.key, request.load, **request.options))
 
-    async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def refresh(self, /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the function, store the result and return it."""
         return cast("T", await self._load(None, None, self._bound + args, kwargs, refresh=True))
 
-    async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> None:
+    async def invalidate(self, /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Remove the cached value for these arguments from every tier."""
         cache = await self._plan.cache()
         await cache.delete(self.key(*args, **kwargs))

@@ -109,11 +109,9 @@ class Source:
         return 'f"{}"'.format("".join(parts))
 
     def _written(self, writer: Writer, parameter: Parameter | None, field: Field, kind: Declared) -> Callable[..., str]:
-        """Return what writes the value of a field: of the closure, of `**options`, whose order is no part of a call."""
+        """Return what writes the value of a field: of a parameter, or of the closure."""
         if parameter is None:
             return partial(self._closure.text, field.name, field.path, writer)
-        if parameter.kind is Parameter.VAR_KEYWORD and not field.path:
-            return lambda options: writer.write(dict(sorted(options.items())), kind)
         return lambda value: writer.write(at_path(value, field.path), kind)
 
     def _shortcut(self, writer: Writer, kind: Declared, name: str, text: str) -> str:

@@ -167,7 +167,7 @@ def _redefined() -> tuple[Function, Function]:
 
     one = read
 
-    async def read(row: int) -> Any:  # type: ignore[no-redef]  # noqa: F811
+    async def read(row: int) -> Any:  # type: ignore[no-redef]
         return "other", row
 
     return one, read

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import math
-import sqlite3
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -16,10 +15,16 @@ import pytest
 
 from otcache import ConfigurationError, InMemoryCache, ValidationError, cached
 from tests.decorators import factories as f
+from tests.decorators.cases import foreign
 from tests.rows import every
 
 CACHE = InMemoryCache(name="closures")
 plain: Any = cached(cache=CACHE)
+Pool = foreign("asyncpg.pool", "Pool")
+
+
+ENDLESS: list[Any] = []
+ENDLESS.append(ENDLESS)
 
 
 class Settings:
@@ -86,7 +91,7 @@ def test_functions_that_hold_the_same_share_their_values() -> None:
 async def test_a_variable_counts_with_the_value_that_it_has_in_the_call() -> None:
     tenant = "acme"
 
-    @plain
+    @cached(cache=CACHE)
     async def read(row: int) -> str:
         return f"{tenant} {row}"
 
@@ -97,7 +102,7 @@ async def test_a_variable_counts_with_the_value_that_it_has_in_the_call() -> Non
 
 
 async def test_a_variable_that_is_not_there_yet_counts_as_soon_as_it_is() -> None:
-    @plain
+    @cached(cache=CACHE)
     async def read(row: int) -> str:
         return f"{tenant} {row}"
 
@@ -112,7 +117,7 @@ async def test_a_variable_that_is_not_there_yet_counts_as_soon_as_it_is() -> Non
 
 async def test_a_function_may_call_itself() -> None:
     def factory(last: int) -> Any:
-        @plain
+        @cached(cache=CACHE)
         async def factorial(number: int) -> Any:
             return number * await factorial(number - 1) if number else last
 
@@ -124,7 +129,7 @@ async def test_a_function_may_call_itself() -> None:
 async def test_a_variable_that_becomes_something_else_makes_calls_pass_by() -> None:
     tenant: Any = "acme"
 
-    @plain
+    @cached(cache=CACHE)
     async def read(row: int) -> str:
         return f"{tenant} {row}"
 
@@ -153,6 +158,7 @@ async def test_a_variable_that_becomes_something_else_makes_calls_pass_by() -> N
         (f.of_context(), r"reads TENANT from the task: a ContextVar. Give a template .*ignore=\('TENANT',\)"),
         (f.of_data(Settings()), r"reads value from the function around it: a Settings, which can't .*Give a template"),
         (f.of_data([Settings()]), "reads value from .*: a Settings, which can't be part of a key"),
+        (f.of_data(ENDLESS), "reads value from .*: RecursionError. Give a template"),
         (f.of_data(f.TENANT), "reads value from .*: a ContextVar"),
         (f.of_data(InMemoryCache().get), "reads value from .*: a method"),
         (f.of_function(lambda row: row), "reads fetch from .*: .* is a lambda"),
@@ -160,7 +166,7 @@ async def test_a_variable_that_becomes_something_else_makes_calls_pass_by() -> N
         (f.of_function(f.fetcher_by_default(Settings())), "reads fetch from .*: a Settings"),  # type: ignore[arg-type]
         (f.of_function([].append), "reads fetch from .*: a builtin_function_or_method"),
         (f.of_function(f.twice(lambda row: row)), "reads fetch from .*: .* is a lambda"),
-        (f.of_function(f.fetcher(sqlite3.connect(":memory:"))), "reads fetch from .*: a Connection"),  # type: ignore[arg-type]
+        (f.of_function(f.fetcher(Pool())), "reads fetch from .*: a Pool"),  # type: ignore[arg-type]
         (f.of_class(local_class("a")), "reads table from .*: a type"),
     ],
 )
@@ -181,13 +187,11 @@ def test_a_second_function_of_one_name_is_refused() -> None:
 
 
 def test_a_second_connection_of_one_function_is_refused() -> None:
-    one, other = (sqlite3.connect(":memory:") for _ in range(2))
+    one, other = Pool(), Pool()
 
     assert plain(f.of_data(one)).key(1) == plain(f.of_data(one)).key(1)
-    with pytest.raises(ConfigurationError, match="decorated before with another Connection in its closure"):
+    with pytest.raises(ConfigurationError, match="decorated before with another Pool in its closure"):
         plain(f.of_data(other))
-    one.close()
-    other.close()
 
 
 def test_what_its_author_ignores_is_not_in_the_key() -> None:
@@ -199,7 +203,7 @@ def test_what_its_author_ignores_is_not_in_the_key() -> None:
 
     assert cached(cache=CACHE, ignore=("value",))(of_settings(Settings())).key(1).endswith("read:1")
     assert cached(cache=CACHE, ignore=("TENANT",))(f.of_context()).key(1).endswith("read:1")
-    with pytest.raises(ConfigurationError, match="ignores valu, and .*read has row, value; did you mean 'value'"):
+    with pytest.raises(ConfigurationError, match=r"ignores valu, and .*read has row, value; did you mean 'value'"):
         cached(cache=CACHE, ignore=("valu",))(f.of_data(1))
 
 
