@@ -13,7 +13,7 @@ from fastapi import Cookie, Depends, FastAPI, Header, Query
 from fastapi.exceptions import FastAPIError
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, settings
-from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, RootModel, create_model, model_validator
+from pydantic import AliasChoices, AliasPath, BaseModel, Field, RootModel, create_model, model_validator
 
 from otcache import InMemoryCache
 from otcache.http import cached_endpoint
@@ -53,8 +53,10 @@ aliases = st.one_of(
     names.map(lambda name: AliasPath(name, 0)),
     names.map(lambda name: AliasChoices(AliasPath(name, 0), "a")),
 )
-field_options = st.fixed_dictionaries({}, optional={"alias": names, "validation_alias": aliases})
-configs = st.fixed_dictionaries(
+field_options: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {}, optional={"alias": names, "validation_alias": aliases}
+)
+configs: st.SearchStrategy[Any] = st.fixed_dictionaries(
     {},
     optional={
         "extra": st.sampled_from(["allow", "ignore", "forbid"]),
@@ -72,9 +74,8 @@ def models(draw: st.DrawFn) -> Any:
     annotation = st.sampled_from([str | None, list[str] | None])
     declared = {name: (draw(annotation), Field(default=None, **options)) for name, options in fields.items()}
     validators = {"early": model_validator(mode="before")(early)} if draw(st.integers(0, 4)) == 0 else {}
-    made: Any = create_model(
-        "Made", __config__=ConfigDict(**draw(configs)), __validators__=validators, **declared  # type: ignore[call-overload]
-    )  # fmt: skip
+    create: Any = create_model
+    made = create("Made", __config__=draw(configs), __validators__=validators, **declared)
     return draw(st.sampled_from([made, made | None]))
 
 
@@ -83,9 +84,9 @@ def parameters(draw: st.DrawFn) -> Declared:
     """Any parameter."""
     place, name = draw(st.sampled_from(list(PLACES))), draw(st.sampled_from(["x_a", "x_b", "a", "b_c"]))
     if draw(st.booleans()):
-        options = {"convert_underscores": draw(st.booleans())} if place == "header" else {}
-        return Declared(place, name, draw(models()), options)
-    options = draw(field_options)
+        converts = {"convert_underscores": draw(st.booleans())} if place == "header" else {}
+        return Declared(place, name, draw(models()), converts)
+    options: dict[str, Any] = draw(field_options)
     if place == "header" and draw(st.booleans()):
         options["convert_underscores"] = False
     plural = place != "cookie" and draw(st.booleans())
