@@ -37,8 +37,9 @@ class Declared:
     def parameter(self) -> Parameter:
         """The parameter as FastAPI wants it."""
         kind: Callable[..., Any] = PLACES[self.place]
-        annotated = Annotated[self.annotation, kind(**self.options)]
-        return Parameter(self.name, Parameter.KEYWORD_ONLY, default=None, annotation=annotated)
+        annotated: Any = Annotated
+        annotation = annotated[self.annotation, kind(**self.options)]
+        return Parameter(self.name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 def early(cls: type, values: Any) -> Any:
