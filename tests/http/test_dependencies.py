@@ -246,6 +246,8 @@ def pool(request: Request) -> str:
     [
         ({}, "unknown-dependency"),
         ({"vary": ("x-client",)}, "hit"),
+        ({"cookies": ("sid",)}, "hit"),
+        ({"cookies": ()}, "unknown-dependency"),
         ({"shared": True}, "hit"),
         ({"private_by": lambda request: "ann"}, "hit"),
         ({"private_by": lambda request: None}, "owner"),

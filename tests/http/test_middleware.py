@@ -275,7 +275,7 @@ def test_only_the_named_cookies_count(cookie: str, expected: str) -> None:
     app = caching(FastAPI())
 
     @app.get("/")
-    @cached_endpoint(ttl=60, vary=("x-client",), cookies=("sid",))
+    @cached_endpoint(ttl=60, cookies=("sid",))
     async def endpoint(request: Request) -> str:
         return request.cookies.get("sid", "none")
 
