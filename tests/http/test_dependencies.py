@@ -346,7 +346,8 @@ SCHEMES: list[tuple[Any, dict[str, Any]]] = [
 
 
 class Bearer(HTTPBearer):
-    async def __call__(self, request: HTTPConnection) -> Any:
+    @functools.wraps(HTTPBearer.__call__)
+    async def __call__(self, request: HTTPConnection) -> Any:  # type: ignore[override]
         return request.headers.get("x-client")
 
 
@@ -431,6 +432,20 @@ def of_a_function(name: str) -> Callable[..., Any]:
     return endpoint
 
 
+class Masked(str):
+    def __repr__(self) -> str:
+        return "***"
+
+
+def of_a_masked_text(name: str) -> Callable[..., Any]:
+    masked = Masked(name)
+
+    async def endpoint() -> str:
+        return str(masked)
+
+    return endpoint
+
+
 def of_a_default(name: str) -> Callable[..., Any]:
     async def endpoint(who: str = name) -> str:
         return who
@@ -499,7 +514,7 @@ def of_a_decorator(name: str) -> Callable[..., Any]:
 
 
 FACTORIES = (
-    of_a_cell, of_an_object, of_a_list, of_a_function, of_a_default, of_a_dependency, of_a_class,
+    of_a_cell, of_a_masked_text, of_an_object, of_a_list, of_a_function, of_a_default, of_a_dependency, of_a_class,
     of_a_parametrised_dependency, of_a_constant, of_a_decorator,
 )  # fmt: skip
 
