@@ -132,8 +132,10 @@ async def test_an_answer_that_is_not_kept_any_more_removes_the_one_before(change
     ],
 )  # fmt: skip
 def test_what_is_no_time_to_live_is_refused_at_decoration(name: str, value: Any, said: str) -> None:
+    options: dict[str, Any] = {name: {200: value} if name == "statuses" else value}
+
     with pytest.raises(ConfigurationError, match=name) as refused:
-        cached_endpoint(**{name: {200: value} if name == "statuses" else value})
+        cached_endpoint(**options)
 
     assert said in refused.value.message
     assert "FOREVER" in refused.value.message

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any
 
-import httpx
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Request, Response, Security
 from fastapi.security import APIKeyCookie, APIKeyHeader, APIKeyQuery, HTTPBasic, HTTPBearer, OAuth2PasswordBearer
@@ -35,13 +34,13 @@ def application(**options: Any) -> FastAPI:
     return app
 
 
-def ask(app: FastAPI, path: str = "/", **request: Any) -> list[httpx.Response]:
+def ask(app: FastAPI, path: str = "/", **request: Any) -> list[Any]:
     """Two answers to one request."""
     with TestClient(app) as client:
         return [client.get(path, **request) for _ in range(2)]
 
 
-def reach(answers: list[httpx.Response]) -> set[str]:
+def reach(answers: list[Any]) -> set[str]:
     return {each.headers["cache-control"].partition(",")[0] for each in answers}
 
 
@@ -177,7 +176,12 @@ def test_a_public_answer_to_who_has_a_cookie_of_a_dependency_is_private() -> Non
 
 def test_a_route_that_is_private_now_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
     app = application()
-    for path, options in {"/plain": {}, "/public": {"public": True}, "/mine": {"private_by": lambda _: "ada"}}.items():
+    routes: dict[str, dict[str, Any]] = {
+        "/plain": {},
+        "/public": {"public": True},
+        "/mine": {"private_by": lambda _: "ada"},
+    }
+    for path, options in routes.items():
         app.get(path)(cached_endpoint(ttl=60, **options)(lambda: 1))
     app.get("/guarded", dependencies=[Depends(lambda: 1)])(cached_endpoint(ttl=60)(lambda: 1))
 
