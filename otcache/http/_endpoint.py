@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar, cast, overload
 from fastapi import Depends
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import get_name
 
 from otcache.cache import Cache
 from otcache.dependencies import get_web_cache_service
@@ -21,7 +22,7 @@ from otcache.http._order import check_order, remember
 from otcache.http._policy import Policy, declared
 from otcache.http._reach import MARK, Reach, check_public
 from otcache.http._routes import Route, selected
-from otcache.http._shapes import check_parameters, check_shape, name_of
+from otcache.http._shapes import check_parameters, check_shape
 from otcache.ttl import TTL
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
@@ -175,7 +176,7 @@ def _wrap(endpoint: Endpoint, policy: Policy, cache: Callable[..., Any]) -> Endp
         await exchange.run_again(background_run)
         return Response(status_code=204)  # no client receives it
 
-    cached.__name__ = name_of(endpoint)
+    cached.__name__ = get_name(endpoint)
     cached.__signature__ = _with_parameter(signature, inject)  # type: ignore[attr-defined]
     setattr(cached, MARK, (policy, inject))
     remember(endpoint, cached)

@@ -236,7 +236,7 @@ class Exchange:
         except Exception as exc:
             if exc is loader.error:  # the endpoint's own
                 raise
-            if isinstance(exc, CacheError | TimeoutError):
+            if isinstance(exc, CacheError | TimeoutError) and not isinstance(exc, RefreshRefusedError):
                 _log.warning("%s %s bypassed the cache: %s", self._request.method, self._route.path, type(exc).__name__)
                 self._decide("bypass", "bypass", "cache-error")
             else:  # what another request's run has raised may be about that request

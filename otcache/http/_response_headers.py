@@ -28,8 +28,8 @@ _NEVER_STALE: Final = frozenset({"must-revalidate", "proxy-revalidate", "s-maxag
 """RFC 9111, 4.2.4 and 5.2.2.10."""
 _TARGETED: Final = ("cdn-cache-control", "surrogate-control")
 """Fields by which caches of many users would overrule Cache-Control (RFC 9213)."""
-_TICK: Final = 0.001
-"""Seconds; what arithmetic loses of a time to live is less."""
+_TICK: Final = 0.0005
+"""Seconds: half of the smallest part of a time to live. What arithmetic loses of one is less."""
 
 
 @dataclass(frozen=True, slots=True)

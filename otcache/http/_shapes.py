@@ -8,14 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
+from starlette.routing import get_name
 from starlette.websockets import WebSocket
 
 from otcache.exceptions import ConfigurationError
-
-
-def name_of(endpoint: Any) -> str:
-    """Return what FastAPI calls an endpoint."""
-    return str(endpoint.__name__ if inspect.isroutine(endpoint) else type(endpoint).__name__)
 
 
 def check_shape(endpoint: Any) -> None:
@@ -26,7 +22,7 @@ def check_shape(endpoint: Any) -> None:
     """
     if not callable(endpoint):
         raise ConfigurationError(f"cached_endpoint can't decorate {type(endpoint).__name__}: it can't be called")
-    name = getattr(endpoint, "__qualname__", name_of(endpoint))
+    name = getattr(endpoint, "__qualname__", get_name(endpoint))
     if any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in _layers(endpoint)):
         raise ConfigurationError(f"{name} yields: otcache stores only whole responses; return the response")
 
@@ -40,7 +36,7 @@ def check_parameters(endpoint: Any, signature: inspect.Signature) -> None:
     for parameter in signature.parameters.values():
         kind = parameter.annotation
         if isinstance(kind, type) and issubclass(kind, WebSocket):
-            raise ConfigurationError(f"{name_of(endpoint)} takes a websocket: otcache stores only responses of HTTP")
+            raise ConfigurationError(f"{get_name(endpoint)} takes a websocket: otcache stores only responses of HTTP")
 
 
 async def call(endpoint: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from typing import Any, Final
 
+import starlette.exceptions
 from fastapi import HTTPException
 from starlette.responses import Response
 
@@ -38,7 +39,8 @@ class StoredResponse:
         headers: The stored headers, in order, names in lower case.
         body: The body; `None` for an `HTTPException`, whose handler writes the body.
         detail: The detail of an `HTTPException`.
-        plain: Whether the endpoint returned a value, to whose response FastAPI adds the headers of dependencies.
+        plain: Whether the endpoint returned a value, to whose response FastAPI adds the headers of dependencies; of an
+            `HTTPException`, whether it is Starlette's own.
         made: When the endpoint made it, seconds since the epoch.
         ttl: Seconds that it is fresh; `FOREVER` where it never expires.
         age: Seconds that it was old by its own word when it was made.
@@ -87,9 +89,10 @@ class StoredResponse:
         response.raw_headers.extend((name.encode("latin-1"), value.encode("latin-1")) for name, value in self.headers)
         return response
 
-    def to_error(self) -> HTTPException:
+    def to_error(self) -> starlette.exceptions.HTTPException:
         """Return the exception."""
-        return HTTPException(self.status, self.detail, dict(self.headers) or None)
+        kind = starlette.exceptions.HTTPException if self.plain else HTTPException
+        return kind(self.status, self.detail, dict(self.headers) or None)
 
 
 def read_stored(value: Any) -> StoredResponse | None:
@@ -142,7 +145,8 @@ def etag_of(body: bytes, *metadata: str) -> str:
 def stored_error(error: Any, *, made: float, ttl: float, age: int = 0) -> StoredResponse:
     """Return what to store of an `HTTPException`."""
     headers = _storable((str(name).lower(), str(value)) for name, value in (error.headers or {}).items())
-    return StoredResponse(error.status_code, headers, None, error.detail, False, made, ttl, age)
+    plain = type(error) is starlette.exceptions.HTTPException
+    return StoredResponse(error.status_code, headers, None, error.detail, plain, made, ttl, age)
 
 
 def not_modified(headers: Mapping[str, str]) -> Response:

@@ -53,7 +53,7 @@ class Shop:
             yield client
 
 
-def status_of(answer: httpx.Response) -> dict[str, Any]:
+def status_of(answer: Any) -> dict[str, Any]:
     """The parameters of our member of Cache-Status, as a structured-field library reads them."""
     members: Any = http_sf.parse(answer.headers["cache-status"].encode(), tltype="list")
     name, parameters = members[-1]
