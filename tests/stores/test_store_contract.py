@@ -61,11 +61,13 @@ async def _replace_anything(store: Any, key: str, old: bytes, *given: Any) -> bo
     return bool(await store.replace(key, await store.read(key) or b"", *given))
 
 
-async def _replace_in_two_steps(store: Any, key: str, old: bytes, new: bytes, ttl_ms: int, _: Any = None) -> bool:
+async def _replace_in_two_steps(store: Any, key: str, old: bytes, *given: Any, readers: list[str] = []) -> bool:  # noqa: B006  the fault itself
     if await store.read(key) != old:
         return False
-    await asyncio.sleep(0.02)  # the others read meanwhile
-    await store.write(key, new, ttl_ms)
+    readers.append(key)
+    while len(readers) < 2:  # two have read before anybody writes
+        await asyncio.sleep(0)
+    await store.write(key, *given)
     return True
 
 
