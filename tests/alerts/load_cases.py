@@ -203,8 +203,8 @@ LOUD: Final = (
     Case("options that go on to differ fire an alert",
          (disagreeing((0, 30), (1, 30)), disagreeing((0, HOUR), option="codec")), HOUR,
          (Firing("OtcacheOptionsDisagree",
-                 "Processes that share cache web of shop disagree in signing: what one of them writes the other can't "
-                 "use, or is not told of. Compare their options.",
+                 "1 caches web of shop disagree in signing with others that share their entries: what one of them "
+                 "writes another can't use, or is not told of. Compare their options.",
                  {**WEB, "otcache_disagreement": "signing"}),)),
     Case("a Redis that is away for all is told once, not as a subscription that is lost too",
          (*component("l2", ("available", 30), ("unavailable", 30)),

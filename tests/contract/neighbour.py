@@ -7,7 +7,7 @@ import json
 import sys
 
 from otcache import GenericRedisCache
-from otcache._engine.invalidation_log import new_id
+from otcache.stores import open_store
 
 
 async def main() -> None:
@@ -20,9 +20,10 @@ async def main() -> None:
         await cache.invalidate_prefix("users:")
         await cache.clear()
         await cache.purge()
-        locks = cache._l2.backend.locks  # type: ignore[union-attr]
-        assert locks is not None
-        await locks.lock("locked", new_id().encode(), 60_000)
+        store = open_store(cache.config)
+        assert store.locks is not None
+        await store.locks.lock("locked", b"theirs", 60_000)
+        await store.store.close()
     sys.stdout.write(json.dumps(found))
 
 

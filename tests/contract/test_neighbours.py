@@ -14,6 +14,7 @@ import pytest
 from otcache import GenericRedisCache
 from otcache.telemetry import catalog
 from otcache.testing import Capture, capture_telemetry
+from tests.inside import forget
 from tests.servers import RedisServer
 from tests.telemetry.scenario import until
 
@@ -89,7 +90,7 @@ async def test_neighbours_have_nothing_in_common(
 
             assert set(found.values()) == {None}
             assert await cache.get_many(VALUES) == VALUES
-            cache._l1.store.clear()
+            forget(cache)
             assert await cache.get_many(VALUES) == VALUES, "in Redis"
             assert await cache.get_or_set("locked", lambda: "loaded", timeout=5.0) == "loaded", "its lock"
             await until(lambda: heard(telemetry) > len(VALUES))

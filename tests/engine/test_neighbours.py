@@ -190,8 +190,8 @@ async def test_without_the_permission_everything_works_and_it_is_told_once(
     await cache.set("k", 1)
     await asyncio.sleep(0.4)
 
-    assert cache._tiers.backplane is not None
-    assert cache._tiers.backplane.is_open
+    there = {catalog.COMPONENT.name: "backplane", catalog.COMPONENT_STATE.name: "available"}
+    assert telemetry.metric_value(catalog.COMPONENT_STATUS.name, **there) == 2
     assert await cache.get("k") == 1
     assert known(cache).notes == known(other).notes == []
     assert len(told(telemetry, catalog.NEIGHBOURS_UNKNOWN)) == 2, "one for each cache"

@@ -74,7 +74,7 @@ def _lagging(q: Query) -> Iterator[Alert]:
 
 @ALERTS.add
 def _disagreeing(q: Query) -> Iterator[Alert]:
-    found = q.total(q.series(catalog.DISAGREEMENTS), CACHE, catalog.DISAGREEMENT, how="max")
+    found = q.total(q.series(catalog.DISAGREEMENTS), CACHE, catalog.DISAGREEMENT)
     yield Alert(
         "OtcacheOptionsDisagree",
         "warning",
@@ -82,6 +82,6 @@ def _disagreeing(q: Query) -> Iterator[Alert]:
         f"{found} >= 1",
         15 * MINUTE,
         "Processes that share a cache are set differently.",
-        f"Processes that share cache {its(CACHE)} of {its(JOB)} disagree in {its(catalog.DISAGREEMENT)}: what one of "
-        "them writes the other can't use, or is not told of. Compare their options.",
+        f"{TIMES} caches {its(CACHE)} of {its(JOB)} disagree in {its(catalog.DISAGREEMENT)} with others that share "
+        "their entries: what one of them writes another can't use, or is not told of. Compare their options.",
     )

@@ -106,7 +106,7 @@ MESSAGES = Instrument("otcache.backplane.messages", "counter", "{message}",
 MESSAGE_LAG = Instrument("otcache.backplane.lag", "histogram", "s",
     "Time from a write in another process to its effect in this one, by the server's clock.", (a.BACKEND,), (), b.B_LAG,
     scope="otcache.backplane", scale=MS)  # fmt: skip
-DISAGREEMENTS = Instrument("otcache.options.disagreement", "updowncounter", "1",
+DISAGREEMENTS = Instrument("otcache.options.disagreement", "updowncounter", "{option}",
     "1 while another process that shares the cache's namespace is set differently.", (a.CACHE, a.DISAGREEMENT),
     scope="otcache.backplane", present="far")  # fmt: skip
 AI_LOOKUPS = Instrument("otcache.ai.lookups", "counter", "{lookup}", "Lookups of the AI response cache.",
