@@ -43,7 +43,13 @@ def cache(telemetry: Capture) -> InMemoryCache:
 @pytest.fixture
 async def far(telemetry: Capture, redis_server: RedisServer, prefix: str) -> AsyncIterator[GenericRedisCache]:
     config = CacheConfig(
-        name="shared", redis_url=redis_server.url, key_prefix=prefix, l1_change_detection="always", stale_ttl=60
+        name="shared",
+        redis_url=redis_server.url,
+        key_prefix=prefix,
+        l1_change_detection="always",
+        stale_ttl=60,
+        timeout=30,
+        max_staleness=600,
     )
     async with GenericRedisCache(config=config, providers=telemetry.providers) as made:
         yield made
