@@ -29,9 +29,10 @@ def _resolve(function: Callable[..., Any], annotation: Any) -> Any:
     if annotation is Parameter.empty:
         return annotation
     holder = types.SimpleNamespace(__annotations__={"it": annotation})
-    names = getattr(inspect.unwrap(function), "__globals__", {})
+    wrapped = inspect.unwrap(function)
+    names, own = getattr(wrapped, "__globals__", {}), getattr(wrapped, "__type_params__", ())  # def first[T](...)
     try:
-        resolved = get_type_hints(holder, names, {}, include_extras=True)["it"]
+        resolved = get_type_hints(holder, names, {each.__name__: each for each in own}, include_extras=True)["it"]
     except Exception:  # noqa: BLE001  an annotation is any expression, and any of them may fail
         return annotation
     return None if resolved is types.NoneType else resolved
