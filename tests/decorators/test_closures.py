@@ -166,7 +166,7 @@ async def test_a_variable_that_becomes_something_else_makes_calls_pass_by() -> N
         (f.of_function(f.fetcher_by_default(Settings())), "reads fetch from .*: a Settings"),  # type: ignore[arg-type]
         (f.of_function([].append), "reads fetch from .*: a builtin_function_or_method"),
         (f.of_function(f.twice(lambda row: row)), "reads fetch from .*: .* is a lambda"),
-        (f.of_function(f.fetcher(Pool())), "reads fetch from .*: a Pool"),  # type: ignore[arg-type]
+        (f.of_function(f.fetcher(Pool())), "reads fetch from .*: a Pool"),
         (f.of_class(local_class("a")), "reads table from .*: a type"),
     ],
 )
