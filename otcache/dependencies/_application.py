@@ -12,7 +12,8 @@ from weakref import WeakKeyDictionary
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from otcache.config import CacheConfig
 from otcache.exceptions import CacheError, ConfigurationError, get_http_status_for_exception
@@ -40,6 +41,36 @@ class Configured:
             await self._app(scope, receive, send)
         finally:
             installed.reset(token)
+
+
+PUBLIC: Final = "otcache_public"
+"""The key in a scope of a list: what `Cache-Control` a response that leaves as public would have as a private one."""
+
+
+class _Guard:
+    """Outside of all middleware: a public response that was given a cookie on its way out leaves as private."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, and look at the response."""
+        public: list[str] = scope.setdefault(PUBLIC, [])
+
+        async def look(message: Message) -> None:
+            if public and message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if "set-cookie" in headers:
+                    headers["cache-control"] = public[-1]
+            await send(message)
+
+        await self._app(scope, receive, look)
+
+
+def guard(app: FastAPI) -> None:
+    """Put the guard around the application's middleware, also around what is added later."""
+    build = app.build_middleware_stack
+    setattr(app, "build_middleware_stack", lambda: _Guard(build()))  # noqa: B010  mypy forbids to assign a method
 
 
 def wrap_lifespan(app: FastAPI, outer: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> None:
