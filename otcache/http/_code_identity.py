@@ -20,7 +20,8 @@ from pydantic import BaseModel
 
 from otcache.base import CacheInterface
 
-_PLAIN: Final = (str, int, float, complex, bytes, type(None), UUID, Enum)
+_ATOMS: Final = (str, int, float, complex, bytes, type(None), UUID)
+_PLAIN: Final = (*_ATOMS, Enum)
 _CODE: Final = (FunctionType, BuiltinFunctionType, MethodType, functools.partial, type)
 _IGNORED: Final = (ModuleType, CacheInterface, Depends, logging.Logger)
 """What a closure may hold without that its answers differ."""
@@ -36,8 +37,11 @@ def _of(what: Any, above: frozenset[int]) -> Any:
     if id(what) in above:  # a function that calls itself is in its own closure
         return "above"
     above |= {id(what)}
-    if isinstance(what, _PLAIN):
-        return _name(type(what)), repr(what)
+    if isinstance(what, Enum):
+        return _name(type(what)), what.name, _of(what.value, above)
+    kind: Any = next((kind for kind in _ATOMS if isinstance(what, kind)), None)
+    if kind is not None:  # a subclass may show two values alike
+        return _name(type(what)), kind.__repr__(what)
     if isinstance(what, tuple):
         return _name(type(what)), [_of(each, above) for each in what]
     if isinstance(what, _IGNORED):

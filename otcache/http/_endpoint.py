@@ -87,14 +87,16 @@ def cached_endpoint(
         ttl: How long a response stays fresh: seconds, a `timedelta` or `FOREVER`; 0 keeps nothing, `None` takes the
             cache's. A response's own `max-age` or `Expires` wins.
         tags: Tags to invalidate by, with the endpoint's parameters in braces: `"user:{user_id}"`.
-        vary: Request headers that responses depend on, beside those that the endpoint or a dependency declares.
+        vary: Request headers that responses depend on, beside those that the endpoint or a dependency declares. Where
+            something else may read anything of a request, nothing is cached until `vary`, `cookies`, `private_by` or
+            `shared` says what decides.
         query: Query parameters that responses depend on; `None`: those that are declared, or all of them where the
             endpoint or a dependency takes the whole `Request`.
         cookies: Cookies that responses depend on, beside those that are declared; all others then decide nothing.
         methods: GET (a HEAD is answered from it), POST (the body becomes part of the key), or both.
         private_by: Whose a response is: a parameter of the endpoint (`"user_id"`, `"user.id"`), or a function of
-            the request. Without it, requests with credentials bypass the cache.
-        shared: Whether requests with credentials get the same responses as all others.
+            the request. A request of which it gives `None` or raises bypasses the cache.
+        shared: Whether all requests get the same responses, whoever asks.
         public: Whether CDNs and proxies may keep responses, too; without it they leave as `Cache-Control: private`.
         statuses: Status codes that are stored, and for how long (`None`: `ttl`); {200: None} by default.
         stale_ttl: Time past `ttl` in which a response is served stale while a refresh runs, or if it fails;

@@ -106,7 +106,8 @@ def _is_known_scheme(call: Any) -> bool:
     """Whether it is a security scheme of FastAPI's, which reads what it declares; a subclass may read anything."""
     if not isinstance(call, SecurityBase):
         return False
-    return str(getattr(type(call).__call__, "__module__", "")).startswith("fastapi.security.")
+    owner = next((kind for kind in type(call).__mro__ if "__call__" in vars(kind)), object)
+    return owner.__module__.startswith("fastapi.security.")
 
 
 def _credential_of(scheme: Any) -> tuple[str, str]:

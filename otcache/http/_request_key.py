@@ -18,12 +18,12 @@ from otcache.http._stored_response import FORMAT
 
 _CREDENTIALS: Final = ("authorization", "cookie", "proxy-authorization")
 _DEPENDENCY: Final = (
-    "is not cached: {names} may read anything of the request. Say what decides the answer by vary=, private_by= or "
-    "shared=True; or otcache.http.input_free({name}) if nothing does"
+    "is not cached: {names} may read anything of the request. Say what decides the answer by vary=, cookies=, "
+    "private_by= or shared=True; or otcache.http.input_free({name}) if nothing does"
 )
 _MIDDLEWARE: Final = (
     "is not cached: the middleware {names} may set anything. The headers that it reads must be in vary=; or write "
-    "private_by= or shared=True, or otcache.http.input_free({name}) if none decides"
+    "cookies=, private_by= or shared=True, or otcache.http.input_free({name}) if none decides"
 )
 
 
@@ -62,7 +62,7 @@ class RequestKey:
 
     def _unknown_reader(self) -> str | None:
         """Return why the answer may be somebody's whom the key does not name."""
-        inputs, named = self._inputs, bool(self._policy.vary)
+        inputs, named = self._inputs, bool(self._policy.vary or self._policy.cookies)
         if inputs.unknown and not named:
             return self._tell("unknown-dependency", inputs.unknown, _DEPENDENCY)
         readers = readers_of(self._request)
