@@ -111,10 +111,10 @@ def _read_ttls(config: Any) -> None:
         object.__setattr__(config, name, read_ttl(getattr(config, name)))  # frozen, but not finished
 
 
-def _written(value: Any) -> Any:
+def written(value: Any) -> Any:
     """The value of an option as JSON can hold it; what is in it can be changed without changing the option."""
     if isinstance(value, Mapping):
-        return {key: _written(item) for key, item in value.items()}
+        return {key: written(item) for key, item in value.items()}
     return "forever" if isinstance(value, float) and value == FOREVER else value
 
 
@@ -172,7 +172,7 @@ class AICacheConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Every option; what is in it can be changed without changing this object."""
-        return {f.name: _written(getattr(self, f.name)) for f in fields(self)}
+        return {f.name: written(getattr(self, f.name)) for f in fields(self)}
 
     def warns_of_zero(self) -> list[str]:
         """What to say of operations whose responses are not kept, because 0 meant for ever once."""
@@ -291,7 +291,7 @@ class CacheConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Every option, secrets included; `ai_config` is always there."""
-        found = {f.name: _written(getattr(self, f.name)) for f in fields(self)}
+        found = {f.name: written(getattr(self, f.name)) for f in fields(self)}
         found["ai_config"] = self.ai_config.to_dict() if self.ai_config is not None else None
         return found
 

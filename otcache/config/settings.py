@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import Field, fields
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
-from pydantic import BeforeValidator, SecretStr, ValidationError, create_model
+from pydantic import BeforeValidator, PlainSerializer, SecretStr, ValidationError, create_model
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from otcache.config.builder import CacheConfigBuilder
-from otcache.config.model import CacheConfig, default_of, facts_of, read_ttl
+from otcache.config.model import CacheConfig, default_of, facts_of, read_ttl, written
 from otcache.config.sources import require_valid
 from otcache.exceptions import ConfigurationError
 from otcache.ttl import ttl_seconds
@@ -74,7 +74,9 @@ def _readable(option: Field[Any], hint: Any) -> Any:
     """The type of an option; with a time to live in it, one that reads `forever`, and takes no text for a number."""
     if option.name == "ai_config":
         return Annotated[hint, BeforeValidator(read_ttl)]
-    return Annotated[hint, BeforeValidator(_strict_ttl)] if facts_of(option).is_ttl else hint
+    if not facts_of(option).is_ttl:
+        return hint
+    return Annotated[hint, BeforeValidator(_strict_ttl), PlainSerializer(written, when_used="json")]
 
 
 def _strict_ttl(value: Any) -> Any:

@@ -5,11 +5,22 @@ A line with `type: ignore` must be an error: both checkers report an ignore that
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated, Any, TypeVar, assert_type
 
 from fastapi import Depends
 
-from otcache import CachedFunction, CacheInterface, InMemoryCache, cached, get_cache_service, get_test_cache
+from otcache import (
+    FOREVER,
+    AICacheConfig,
+    CacheConfig,
+    CachedFunction,
+    CacheInterface,
+    InMemoryCache,
+    cached,
+    get_cache_service,
+    get_test_cache,
+)
 from otcache.base import Answer, Loaded
 from otcache.cache import Cache
 
@@ -117,6 +128,24 @@ async def wrong_calls_of_an_injected_cache_are_errors(cache: CacheInterface) -> 
     await cache.get_or_set("k", user, tll=5)  # type: ignore[call-overload]
     await cache.invalidate_tag()  # type: ignore[call-arg]
     takes_text(await cache.get_or_set("k", user))  # type: ignore[arg-type]
+
+
+async def a_time_to_live_is_seconds_a_duration_or_for_ever(ttls: dict[str, int]) -> None:
+    async def short() -> Loaded[User]:
+        return Loaded(User(), ttl=timedelta(minutes=1))
+
+    assert_type(await cache.get_or_set("k", short), User)
+    for ttl in (60, 0.5, timedelta(minutes=1), FOREVER):
+        await cache.set("k", 1, ttl)
+        await cache.set_many({"k": 1}, ttl)
+        assert_type(await cache.touch("k", ttl), bool)
+        assert_type(await cache.get_or_set("k", user, ttl, stale_ttl=ttl, negative_ttl=ttl), User)
+        cached("k", cache=cache, ttl=ttl)
+        CacheConfig(default_ttl=ttl, ai_config=AICacheConfig(operation_ttls={"qa": ttl}))
+    AICacheConfig(operation_ttls=ttls)
+    assert_type(await cache.get_ttl("k"), float | None)
+    await cache.set("k", 1, "60")  # type: ignore[arg-type]
+    await cache.get_or_set("k", user, "60")  # type: ignore[call-overload]
 
 
 class Own(CacheInterface):

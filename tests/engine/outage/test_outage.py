@@ -85,13 +85,23 @@ async def test_a_burst_on_a_hanging_server_waits_once_and_not_in_a_queue(
     assert time.monotonic() - started < 60  # one after the other, they would wait two minutes
 
 
+@pytest.mark.parametrize(
+    "remove",
+    [
+        lambda cache: cache.delete("k"),
+        lambda cache: cache.set("k", "new", ttl=0),
+        lambda cache: cache.touch("k", 0),
+        lambda cache: cache.get_or_set("k", lambda: "new", ttl=0, refresh=True),
+    ],
+    ids=["delete", "set", "touch", "load"],
+)
 async def test_a_delete_that_failed_is_made_good_before_the_next_read(
-    cache: GenericRedisCache, private_server: RedisServer
+    cache: GenericRedisCache, private_server: RedisServer, remove: Any
 ) -> None:
     await cache.set("k", "old")
     private_server.pause()
     for _ in range(3):
-        await cache.delete("k")
+        await remove(cache)
 
     private_server.resume()
     await until(lambda: is_closed(cache))
