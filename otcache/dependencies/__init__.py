@@ -291,6 +291,7 @@ def install_cache(
     app.add_middleware(_application.Configured, installed=installed)
     app.exception_handlers.setdefault(CacheError, _application.answer_error)
     _application.wrap_lifespan(app, cache_lifespan)
+    _application.guard(app)
     if health_path is not None:
         _application.add_health_route(app, health_path, get_cache_health_status)
 

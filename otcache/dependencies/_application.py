@@ -15,7 +15,8 @@ from weakref import WeakKeyDictionary
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from otcache.config import CacheConfig, CacheConfigBuilder
 from otcache.config.namespace import namespace_of
@@ -96,6 +97,36 @@ def _place(config: CacheConfig | None) -> Any:
         return found.redis_url, found.key_prefix, namespace_of(found), found.name
     except CacheError:  # told when the application starts
         return None
+
+
+PUBLIC: Final = "otcache_public"
+"""The key in a scope of a list: what `Cache-Control` a response that leaves as public would have as a private one."""
+
+
+class _Guard:
+    """Outside of all middleware: a public response that was given a cookie on its way out leaves as private."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, and look at the response."""
+        public: list[str] = scope.setdefault(PUBLIC, [])
+
+        async def look(message: Message) -> None:
+            if public and message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if "set-cookie" in headers:
+                    headers["cache-control"] = public[-1]
+            await send(message)
+
+        await self._app(scope, receive, look)
+
+
+def guard(app: FastAPI) -> None:
+    """Put the guard around the application's middleware, also around what is added later."""
+    build = app.build_middleware_stack
+    setattr(app, "build_middleware_stack", lambda: _Guard(build()))  # noqa: B010  mypy forbids to assign a method
 
 
 def wrap_lifespan(app: FastAPI, outer: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> None:

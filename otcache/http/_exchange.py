@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from otcache.base import Answer
 from otcache.cache import Cache
+from otcache.dependencies._application import PUBLIC
 from otcache.exceptions import CacheError
 from otcache.http._background_refresh import (
     BackgroundRun,
@@ -25,7 +26,7 @@ from otcache.http._background_refresh import (
     ResponseLoader,
     run_in_background,
 )
-from otcache.http._cache_control import NO_DIRECTIVES, request_directives
+from otcache.http._cache_control import NO_DIRECTIVES, made_private, request_directives
 from otcache.http._policy import Policy, can_be_stored
 from otcache.http._reach import Reach
 from otcache.http._request_key import RequestKey, method_of
@@ -345,6 +346,8 @@ class Exchange:
         closed = bool(self._route.inputs.credentials) or self._reach.is_closed(policy, request, headers)
         stale = ttl_seconds(self._cache.config.stale_ttl) if policy.stale_ttl is None else policy.stale_ttl
         add_cache_headers(headers, found, self._key.varies, public=public, closed=closed, stale=stale)
+        if public and not closed:
+            request.scope.get(PUBLIC, []).append(made_private(headers["cache-control"]))
         if self._reach.alone and policy.private_by is None and not public:
             self._tell("responses are private now; add public=True if CDNs and proxies may keep them")
 

@@ -194,6 +194,40 @@ def test_a_route_that_is_private_now_says_so_once(caplog: pytest.LogCaptureFixtu
     assert "/plain: responses are private now; add public=True" in told[0]
 
 
+class Visits:
+    """A middleware that gives each visitor a cookie, after the route has answered."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def add(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"set-cookie", b"visit=1")]
+            await send(message)
+
+        await self._app(scope, receive, add if scope["type"] == "http" else send)
+
+
+@pytest.mark.parametrize("order", ["before", "after", "around a mounted one"])
+def test_a_cookie_that_a_middleware_adds_later_makes_a_public_answer_private(order: str) -> None:
+    app = FastAPI()
+    if order == "before":
+        app.add_middleware(Visits)
+    install_cache(app, config=CacheConfig())
+    if order != "before":
+        app.add_middleware(Visits)
+    inner = FastAPI() if order == "around a mounted one" else app
+    if inner is not app:
+        install_cache(inner, config=CacheConfig())
+        app.mount("/in", inner)
+    inner.get("/a")(cached_endpoint(ttl=60, public=True, shared=True)(lambda: 1))
+
+    answers = ask(app, "/in/a" if inner is not app else "/a")
+
+    assert ("hit" in status_of(answers[1]), reach(answers)) == (True, {"private"})
+
+
 # --- sessions -------------------------------------------------------------------------------------------
 
 needs_sessions = pytest.mark.skipif(importlib.util.find_spec("itsdangerous") is None, reason="pip install itsdangerous")
