@@ -395,7 +395,7 @@ def problems_of(option_field: Field[Any], kind: Any, value: Any) -> Iterator[str
 def _range_problems(name: str, facts: Facts, value: Any) -> Iterator[str]:
     if facts.is_ttl:
         yield from _ttl_problems(name, value)
-    if not (facts.choices or facts.low is not None or facts.pattern):
+    if not (facts.choices or facts.low is not None or facts.pattern or facts.problem):
         return
     shown = "" if facts.secret else f"={value!r}"
     unit = f" {facts.unit}" if facts.unit else ""
