@@ -297,12 +297,12 @@ async def test_among_processes_too(redis_server: RedisServer, prefix: str) -> No
 # --- entities -----------------------------------------------------------------------------------------------
 
 
-class Hero(SQLModel, table=True):
+class Knight(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     name: str
 
 
-class HeroRead(SQLModel):
+class KnightRead(SQLModel):
     name: str
 
 
@@ -350,9 +350,9 @@ class OfDjango(_OfDjango):
     pass
 
 
-class HeroPage(BaseModel):
+class KnightPage(BaseModel):
     model_config = {"arbitrary_types_allowed": True}
-    heroes: list[Hero] = []
+    knights: list[Knight] = []
 
 
 @dataclass
@@ -361,14 +361,14 @@ class Wrapped:
 
 
 ENTITIES: Final[tuple[Callable[[], Any], ...]] = (
-    lambda: Hero(name="ann"), lambda: Declarative(id=1), lambda: Imperative(1), lambda: MappedDataclass(1), OfDjango,
+    lambda: Knight(name="ann"), lambda: Declarative(id=1), lambda: Imperative(1), lambda: MappedDataclass(1), OfDjango,
 )  # fmt: skip
 AROUND: Final[tuple[Callable[[Any], Any], ...]] = (
     lambda entity: entity,
     lambda entity: [entity],
     lambda entity: {"a": (entity,)},
     lambda entity: Wrapped(entity),
-    lambda entity: HeroPage.model_construct(heroes=[entity]),
+    lambda entity: KnightPage.model_construct(knights=[entity]),
 )
 
 
@@ -397,7 +397,7 @@ def test_a_function_that_returns_an_entity_is_refused_at_decoration(make: Any, a
 async def test_an_entity_is_given_and_never_kept(make: Any, around: Any, secret: str | None) -> None:
     async with InMemoryCache(name="near", signing_secret=secret) as cache:
         value = around(make())
-        kind = Wrapped | HeroPage
+        kind = Wrapped | KnightPage
         read = cached("cached", cache=cache)(lambda: value)
 
         assert await cache.get_or_set("key", lambda: value, type=kind) is value
@@ -411,12 +411,12 @@ async def test_an_entity_is_given_and_never_kept(make: Any, around: Any, secret:
 def test_a_type_with_an_entity_in_a_field_is_refused_at_registration_by_name() -> None:
     from otcache import register_type
 
-    with pytest.raises(ValidationError, match=r"^HeroPage\.heroes can't be kept: Hero is an entity of an ORM"):
-        register_type(HeroPage)
+    with pytest.raises(ValidationError, match=r"^KnightPage\.knights can't be kept: Knight is an entity of an ORM"):
+        register_type(KnightPage)
 
 
 async def test_a_read_model_is_kept(near: InMemoryCache) -> None:
-    read = cached("hero:{number}", cache=near)(function(HeroRead, HeroRead.model_validate(Hero(name="ann"))))
+    read = cached("knight:{number}", cache=near)(function(KnightRead, KnightRead.model_validate(Knight(name="ann"))))
 
     assert (await read(1)).name == "ann"
     assert (await read.answer(1)).status == "fresh"
