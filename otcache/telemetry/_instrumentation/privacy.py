@@ -27,6 +27,7 @@ _NAMED: Final = re.compile(
 _SPOKEN: Final = re.compile(r"\b(passw(?:or)?d|secret|token|bearer)(\s+)\S+", re.IGNORECASE)
 _AUTH: Final = re.compile(r"\b(AUTH)((?:\s+(?!SETNAME\b|\*\*\*)\S+){1,2})", re.IGNORECASE)  # AUTH [user] password
 _SECRET_NAME: Final = re.compile(_WORDS, re.IGNORECASE)
+_ANY: Final = "surrogatepass"  # a key that was refused for a lone surrogate is looked for like any other
 _SHORT: Final = 4
 """Characters from which on a key is hidden inside of words, too."""
 _LOOKED_AT: Final = 4096
@@ -56,7 +57,7 @@ class KeyPrivacy:
         found = {} if template is None or self._mode == "off" else {catalog.KEY_TEMPLATE.name: template}
         if self._mode == "hash":
             keyed = self._hash.copy()
-            keyed.update(key.encode(errors="surrogatepass"))
+            keyed.update(key.encode(errors=_ANY))
             found[catalog.KEY_HASH.name] = keyed.hexdigest()
         elif self._mode == "raw":
             shown = self._redacted(key)
@@ -82,7 +83,7 @@ def own_words(error: BaseException, key: str | None = None) -> str | None:
 def redact(text: str, *, key: str | None = None) -> str:
     """`text` without passwords and without `key`, at most 256 characters long."""
     shown = mask(text)
-    forms = {key, repr(key)[1:-1], quote(key), quote(key, safe="")} if key else ()
+    forms = {key, repr(key)[1:-1], quote(key, errors=_ANY), quote(key, safe="", errors=_ANY)} if key else ()
     for form in sorted(forms, key=len, reverse=True):  # a shorter one may be a part of a longer one
         shown = _without(shown, form)
     return shown[:TEXT_LIMIT]
