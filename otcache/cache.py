@@ -17,16 +17,16 @@ from otcache._engine.write_options import WriteOptions
 from otcache._loading.coordinator import LoadCoordinator
 from otcache._serialization.keys import MAX_KEY_BYTES, check_key, check_tags
 from otcache._serialization.serializer import Facts
-from otcache.base import MISSING, Answer, CacheInterface, _as_answer, _as_get_or_set
+from otcache.base import MISSING, Answer, CacheInterface, _as_answer, _as_get_or_set, run_loader
 from otcache.config import CacheConfig
 from otcache.exceptions import StoreError, ValidationError
 from otcache.telemetry._instrumentation.metrics import GRID, SLOTS, SLOTTED, SUM, load_stats, lookup_stats
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.sampling import SPAN_KEY, current_context
 from otcache.telemetry._instrumentation.signals import clock
-from otcache.telemetry.catalog import HTTP_RESPONSES, L1_COUNT, L1_LIMIT, Instrument
+from otcache.telemetry.catalog import CACHE, HTTP_RESPONSES, KEY_TEMPLATE, L1_COUNT, L1_LIMIT, Event, Instrument
 from otcache.telemetry.catalog.values import ResponseResult, Result, Tier
-from otcache.telemetry.record import AIFacts, Lookup
+from otcache.telemetry.record import AIFacts, LoadFacts, Lookup
 
 _MS: Final = 1_000_000
 _LONGEST_TTL: Final = 31_536_000
@@ -242,6 +242,16 @@ class Cache(CacheInterface):
             early_refresh=early_refresh,
             ttl_jitter=ttl_jitter,
         )
+
+    async def bypass(self, loader: Callable[[], Any], template: str | None = None) -> Any:
+        """Return what `loader` returns, and store nothing: a call that no key can name. It counts as a bypass."""
+        with self._probe.operation("get_or_set", self._clock()) as outcome:
+            outcome.load, outcome.result, outcome.tier = LoadFacts(template), "bypass", "loader"
+            return (await run_loader(loader)).value
+
+    def report(self, event: Event, body: str, template: str) -> None:
+        """Emit an event about a key or a tag that can't be made; `body` names none."""
+        self._probe.events.emit(event, body, {CACHE.name: self.name, KEY_TEMPLATE.name: template})
 
     # --- reading ------------------------------------------------------------------------------------
 

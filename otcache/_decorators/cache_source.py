@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from otcache._decorators.signature import Parameter, injected, is_dependency
-from otcache.base import MISSING, Answer, CacheInterface
+from otcache.base import MISSING, Answer, CacheInterface, run_loader
 from otcache.cache import Cache
 from otcache.exceptions import ConfigurationError
+from otcache.telemetry.catalog import Event
+
+_log: Final = logging.getLogger("otcache")
 
 
 class ForeignCache:
@@ -28,6 +32,14 @@ class ForeignCache:
     async def get(self, key: str, *, type: Any) -> Any:  # noqa: A002, ARG002  as `Cache.get`
         """Return the value of `key`, of whatever type."""
         return await self._get(key)
+
+    async def bypass(self, loader: Callable[[], Any], template: str | None = None) -> Any:  # noqa: ARG002  as `Cache`
+        """Return what `loader` returns, and store nothing."""
+        return (await run_loader(loader)).value
+
+    def report(self, event: Event, body: str, template: str) -> None:
+        """Log what a cache of ours reports in an event."""
+        _log.warning("%s (%s, key template %s)", body, event.name, template)
 
 
 UsableCache = Cache | ForeignCache

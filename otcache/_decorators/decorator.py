@@ -8,6 +8,7 @@ from types import MethodType
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, Self, TypeVar, Unpack, cast, overload
 
 from otcache._decorators.cache_source import UsableCache
+from otcache._decorators.closure import OfFunction
 from otcache._decorators.plan import Plan
 from otcache.base import Answer, CacheInterface, Loaded, LoadOptions
 from otcache.config._nearest import did_you_mean
@@ -29,7 +30,7 @@ class CachedOptions(LoadOptions, total=False):
 _OPTIONS: Final = frozenset(CachedOptions.__annotations__ | LoadOptions.__annotations__)
 
 
-class CachedFunction(Generic[P, T]):
+class CachedFunction(OfFunction, Generic[P, T]):
     """A cached function: called like the function itself, and awaited for what it returns.
 
     A cached function that is defined in a class is bound to an instance like a method.
@@ -45,43 +46,59 @@ class CachedFunction(Generic[P, T]):
         self._plan = plan
         self._bound = bound
 
-    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Return the value for these arguments: the cached one, or what the function returns now."""
         raise NotImplementedError  # each function has its own, generated from its signature
 
-    def key(self, *args: P.args, **kwargs: P.kwargs) -> str:
+    def key(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
         """Return the key of these arguments. Parameters that the key doesn't contain may be left out.
 
         Raises:
-            ValidationError: An argument's type can't be part of a key.
+            ValidationError: An argument can't be part of a key. A call with it runs the function without the cache.
         """
         return self._plan.key_of(self._bound + args, kwargs)
 
-    async def get(self, *args: P.args, **kwargs: P.kwargs) -> T | None:
+    async def get(self, /, *args: P.args, **kwargs: P.kwargs) -> T | None:
         """Return the cached value for these arguments, or `None`; never call the function."""
         cache = await self._plan.cache()
         return cast("T | None", await cache.get(self.key(*args, **kwargs), type=self._plan.value_type()))
 
-    async def answer(self, *args: P.args, **kwargs: P.kwargs) -> Answer[T]:
+    async def answer(self, /, *args: P.args, **kwargs: P.kwargs) -> Answer[T]:
         """Return the value and where it came from: fresh, stale or loaded, how old, and how long it stays fresh."""
-        cache = await self._plan.cache()
-        load, options = self._plan.load(self._bound + args, kwargs)
-        return cast("Answer[T]", await cache.answer(self.key(*args, **kwargs), load, **options))
+        cache, args_ = await self._plan.cache(), self._bound + args
+        request = self._plan.request(cache, args_, kwargs)
+        if request is None:
+            return Answer(await self._plan.bypass(cache, args_, kwargs), "loaded", 0.0, 0.0, "loader")
+        return cast("Answer[T]", await cache.answer(request.key, request.load, **request.options))
 
-    async def refresh(self, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def refresh(self, /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call the function, store the result and return it."""
-        cache = await self._plan.cache()
-        load, options = self._plan.load(self._bound + args, kwargs)
-        return cast("T", await cache.get_or_set(self.key(*args, **kwargs), load, **options, refresh=True))
+        return cast("T", await self._load(None, None, self._bound + args, kwargs, refresh=True))
 
-    async def invalidate(self, *args: P.args, **kwargs: P.kwargs) -> None:
+    async def invalidate(self, /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Remove the cached value for these arguments from every tier."""
         cache = await self._plan.cache()
         await cache.delete(self.key(*args, **kwargs))
 
-    async def _load(self, cache: UsableCache, key: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        load, options = self._plan.load(args, kwargs)
-        return await cache.get_or_set(key, load, **options)
+    async def _load(
+        self,
+        cache: UsableCache | None,
+        key: str | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        refresh: bool = False,
+    ) -> Any:
+        """Return the value; `cache` and `key` are those that a call has found already."""
+        cache = cache or await self._plan.cache()
+        request = self._plan.request(cache, args, kwargs, key)
+        if request is None:
+            return await self._plan.bypass(cache, args, kwargs)
+        return await cache.get_or_set(request.key, request.load, **request.options, refresh=refresh)
+
+    def function_of(self) -> Any:
+        """Return the function that is cached; `None` if it is bound to an instance."""
+        return None if self._bound else self._plan.function
 
     @overload
     def __get__(self, instance: None, owner: type[Any], /) -> Self: ...
@@ -131,13 +148,14 @@ def cached(template: Any = None, *, cache: Any = None, **options: Any) -> Decora
 
     Args:
         template: The key, `"user:{user_id}:{lang}"`; a `{name}` is a parameter, `{name.attribute}` part of one. By
-            default, the key is the function's name and all parameters that matter.
+            default, the key is the function's name, all its parameters, and what its closure holds.
         cache: The cache, or a function, async or plain, that returns it at each call.
         options: As for `get_or_set`; tags are templates too. `ignore=("db",)` keeps parameters out of the key.
 
     Raises:
         ConfigurationError: At decoration: there is no cache, the template names a parameter that the function does not
-            have, or a parameter that matters is neither in the template nor ignored.
+            have, or a parameter is neither in the template nor ignored; without a template, the function's name may be
+            another's too, or its closure holds what can't be part of a key.
     """
     if template is not None and not isinstance(template, str):
         raise ConfigurationError('cached takes a template and a cache: @cached("user:{user_id}", cache=...)')
@@ -149,6 +167,8 @@ def cached(template: Any = None, *, cache: Any = None, **options: Any) -> Decora
         raise ConfigurationError(f"cached has no option {name}{did_you_mean(name, _OPTIONS)}")
 
     def decorate(function: Callable[..., Any]) -> CachedFunction[..., Any]:
+        if isinstance(function, MethodType):
+            return decorate(function.__func__).__get__(function.__self__)
         plan = Plan(_check_function(function), template, cache, options)
         return _class_of(plan, bound=False)(plan)
 
@@ -170,6 +190,12 @@ def _check_function(function: Any) -> Callable[..., Any]:
         raise ConfigurationError(f"cached stands above @{type(function).__name__}: put cached below")
     if not callable(function) or inspect.isclass(function) or not hasattr(function, "__qualname__"):
         raise ConfigurationError(f"cached decorates {type(function).__name__}, not a function")
+    owner = getattr(function, "__self__", None)
+    is_bound = isinstance(function, CachedFunction) and function.function_of() is None
+    if is_bound or (owner is not None and not inspect.ismodule(owner)):
+        raise ConfigurationError(
+            f"{function.__qualname__} is bound to an instance that no key names: write a function that calls it"
+        )
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigurationError(f"{function.__qualname__} is a generator: otcache can't store what it yields")
     return cast("Callable[..., Any]", function)

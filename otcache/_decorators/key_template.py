@@ -44,7 +44,7 @@ def parse(text: str) -> Template:
 
     Raises:
         ConfigurationError: `text` is no string or is empty, a field is not `{name}` or `{name.attribute}`, or nothing
-            between two fields keeps their values apart.
+            between two fields keeps their values apart, or there is a `~`, which only otcache writes.
     """
     if not isinstance(text, str):
         raise ConfigurationError(f"a key template is {type(text).__name__}, not a string such as 'user:{{user_id}}'")
@@ -58,6 +58,8 @@ def parse(text: str) -> Template:
             literals.append("")
     template = Template(text, tuple(literals), tuple(fields))
     _check_apart(template)
+    if any("~" in literal for literal in literals):
+        raise ConfigurationError(f"the key template {text!r} has a ~, by which otcache marks types and long keys")
     return template
 
 

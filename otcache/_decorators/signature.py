@@ -1,39 +1,20 @@
-"""The parameters of a function: what their annotations declare, and which of them can't matter for a key."""
+"""The parameters of a function: what their annotations declare, and which of them no key can contain."""
 
 from __future__ import annotations
 
 import inspect
 import types
 from collections.abc import Callable, Iterable
-from dataclasses import is_dataclass
-from enum import Enum
 from typing import Annotated, Any, Final, Literal, NewType, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from otcache._decorators.key_values import TEXT, Declared, kind_of
+from otcache._decorators.key_values import TEXT, Declared, declared_as, kind_of
 from otcache._serialization.types import is_declarable
 from otcache.base import Loaded
 
 Parameter = inspect.Parameter
 
-_HARMLESS: Final = {
-    "starlette": "HTTPConnection Request Response WebSocket BackgroundTasks",
-    "fastapi": "SecurityScopes",
-    "pydantic_settings": "BaseSettings",
-    "sqlalchemy": "Session AsyncSession scoped_session async_scoped_session sessionmaker async_sessionmaker "
-    "Connection AsyncConnection Engine AsyncEngine",
-    "asyncpg": "Connection Pool PoolConnectionProxy",
-    "psycopg": "Connection AsyncConnection Cursor AsyncCursor",
-    "psycopg_pool": "ConnectionPool AsyncConnectionPool",
-    "sqlite3": "Connection Cursor",
-    "aiosqlite": "Connection Cursor",
-    "otcache": "CacheInterface",
-}
-"""Classes of requests, responses and connections, by top-level package and name: they need not be installed."""
-
 _INJECTED: Final = frozenset({"Depends", "Security"})
 _UNIONS: Final = (Union, types.UnionType)
-_SAYS_NOTHING: Final = (types.NoneType, Parameter.empty, Any, object)
-_DATA: Final = (str, int, float, bytes, dict, list, tuple, set, frozenset)
 
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature:
@@ -79,20 +60,23 @@ def _classes_in(annotation: Any) -> Iterable[type]:
 # --- what an annotation declares ------------------------------------------------------------------------
 
 
-def declared(annotation: Any) -> Declared:
-    """Return what an annotation declares; of a union, the first type that is not `None`."""
-    annotation = _plain(annotation)
+def declared(annotation: Any, depth: int = 8) -> Declared:
+    """Return what an annotation declares; of a union, the first type that is not `None`.
+
+    An alias may name itself, so there is a `depth` below which nothing is declared.
+    """
+    annotation = _plain(annotation) if depth else None
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in _UNIONS:
-        return declared(next(part for part in arguments if part is not types.NoneType))
+        return declared(next(part for part in arguments if part is not types.NoneType), depth - 1)
     if origin is Literal:
         return declared(type(arguments[0]))
     cls = origin or annotation
-    kind = kind_of(cls) if isinstance(cls, type) else None
-    if kind is None:
+    found = declared_as(cls) if isinstance(cls, type) else None
+    if found is None:
         return TEXT
     items = {part for part in arguments if part is not ...}
-    return Declared(cls if kind is Enum else kind, declared(items.pop()) if len(items) == 1 else None)
+    return Declared(found.cls, declared(items.pop(), depth - 1)) if len(items) == 1 else found
 
 
 def _plain(annotation: Any) -> Any:
@@ -126,41 +110,30 @@ def _hints(holder: Any) -> dict[str, Any]:
         return {}
 
 
-# --- what can't matter ----------------------------------------------------------------------------------
+# --- what can't be part of a key ------------------------------------------------------------------------
 
 
-def is_harmless(parameter: Parameter, *, first: bool) -> bool:
-    """Whether `parameter` can't matter for a key.
-
-    That is the instance of a method, a request, a response, a database connection, and what FastAPI injects unless it
-    is data: a session or a service, but not the current user.
-    """
-    if first and parameter.name in ("self", "cls"):
-        return True
-    classes = list(_members(parameter.annotation))
-    if classes and all(map(_is_listed, classes)):
-        return True
-    marker = injected(parameter)
-    if marker is None:
-        return False
-    if not classes:  # no annotation: the dependency's own
-        classes = list(_members(_hints(getattr(marker, "dependency", None)).get("return")))
-    return not any(map(_is_data, classes))
+def never_in_key(annotation: Any) -> type | None:
+    """Return the class that an annotation names, if no value of it can be part of a key: a request, a model."""
+    classes = list(_members(annotation))
+    return classes[0] if classes and all(map(_is_no_key, classes)) else None
 
 
-def _members(annotation: Any) -> Iterable[type]:
-    """Yield the classes of an annotation, except `None`; nothing if it names none, or was not resolved."""
+def _members(annotation: Any) -> Iterable[Any]:
+    """Yield the classes of an annotation, except `None`; `object` for what is no class, or was not resolved."""
     annotation = _plain(annotation)
-    origin = get_origin(annotation)
-    if origin in _UNIONS:
+    if get_origin(annotation) in _UNIONS:
         for part in get_args(annotation):
             yield from _members(part)
-    elif isinstance(cls := origin or annotation, type) and cls not in _SAYS_NOTHING:
-        yield cls
+    elif annotation is not types.NoneType:
+        cls = get_origin(annotation) or annotation
+        yield cls if isinstance(cls, type) else object
 
 
-def _is_listed(cls: type) -> bool:
-    return any(base.__name__ in _HARMLESS.get(base.__module__.partition(".")[0], "").split() for base in cls.__mro__)
+def _is_no_key(cls: type) -> bool:
+    """Whether `cls` says what its instances are, and that is no key; a protocol, or `Sequence`, says too little."""
+    is_open = getattr(cls, "_is_protocol", False) or cls.__module__ in ("collections.abc", "numbers")
+    return not (is_open or cls in (object, Any, Parameter.empty)) and kind_of(cls) is None
 
 
 def injected(parameter: Parameter) -> Any:
@@ -173,9 +146,3 @@ def is_dependency(marker: Any) -> bool:
     """Whether `marker` comes from FastAPI's `Depends` or `Security`."""
     classes = type(marker).__mro__
     return any(cls.__name__ in _INJECTED and cls.__module__.partition(".")[0] == "fastapi" for cls in classes)
-
-
-def _is_data(cls: type) -> bool:
-    """Whether two values of the class mean two results: types of keys, models and rows of tables."""
-    is_record = is_dataclass(cls) or is_declarable(cls) or hasattr(cls, "__table__") or hasattr(cls, "__tablename__")
-    return is_record or kind_of(cls) is not None or issubclass(cls, _DATA)

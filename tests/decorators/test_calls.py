@@ -246,7 +246,7 @@ async def test_a_cached_function_looks_like_the_function(cache: InMemoryCache) -
 
 async def test_a_cached_function_is_a_coroutine_function_whatever_it_was(cache: InMemoryCache) -> None:
     class Repository:
-        @cached("x", cache=cache)
+        @cached("x", cache=cache, ignore=("self",))
         def load(self) -> None: ...
 
     made = cached("y", cache=cache)(lambda: None)
@@ -297,7 +297,7 @@ async def test_a_method_is_bound_to_its_instance(cache: InMemoryCache) -> None:
 
 async def test_the_method_of_a_class_takes_the_instance(cache: InMemoryCache) -> None:
     class Repository:
-        @cached("x:{user_id}", cache=cache)
+        @cached("x:{user_id}", cache=cache, ignore=("self",))
         def load(self, user_id: int) -> int:
             return user_id
 
@@ -313,7 +313,7 @@ async def test_class_methods_and_static_methods_are_cached_too(cache: InMemoryCa
 
     class Repository:
         @classmethod
-        @cached("class:{user_id}", cache=cache)
+        @cached("class:{cls.__name__}:{user_id}", cache=cache)
         async def make(cls, user_id: int) -> int:
             return counted.note(cls.__name__, user_id)
 
@@ -339,7 +339,7 @@ async def test_a_function_that_takes_no_instance_can_not_be_a_method(cache: InMe
 
 async def test_a_wrapper_may_be_made_and_used_in_many_threads(cache: InMemoryCache) -> None:
     class Repository:
-        @cached("x:{user_id}", cache=cache)
+        @cached("x:{user_id}", cache=cache, ignore=("self",))
         async def load(self, user_id: int) -> int:
             return user_id
 

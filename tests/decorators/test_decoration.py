@@ -1,10 +1,11 @@
-"""What is refused when a function is decorated, and which parameters a key can do without."""
+"""What is refused when a function is decorated: what no key could tell apart, and its author has not ignored."""
 
 from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import pytest
@@ -96,15 +97,14 @@ def test_what_is_no_function_is_refused(function: Any, message: str) -> None:
         cached("user", cache=InMemoryCache())(function)
 
 
-def test_variable_keyword_arguments_must_be_ignored() -> None:
+def test_variable_keyword_arguments_are_in_the_key_in_their_order() -> None:
     def function(**options: str) -> None: ...
 
-    with pytest.raises(ConfigurationError, match=r"names \*\*options"):
-        keyed("x:{options}", function)
+    assert keyed("x:{options}", function)(b="2", a=1) == "x:((b,2),(a,int~1))"
     assert keyed("x", function, ignore=("options",))(a="b") == "x"
 
 
-# --- what a key can do without --------------------------------------------------------------------------
+# --- every parameter is named or ignored ----------------------------------------------------------------
 
 
 class User(BaseModel):
@@ -130,70 +130,115 @@ def takes(annotation: Any, default: Any = None) -> Callable[..., Any]:
 
 
 Table = type("User", (), {"__module__": "app.models", "__tablename__": "users"})
-HARMLESS = [
+CLASSES = [
     *(Request, Response, WebSocket, BackgroundTasks, SecurityScopes, CacheInterface, Settings, sqlite3.Connection),
+    *(User, Service, Table, Exception, complex, bytearray, type),
     foreign("sqlalchemy.orm.session", "Session"),
-    foreign("sqlalchemy.ext.asyncio.session", "AsyncSession"),
-    foreign("sqlalchemy.engine.base", "Connection"),
     foreign("asyncpg.pool", "Pool"),
-    foreign("psycopg", "AsyncConnection"),
 ]
 
 
-@every("cls", HARMLESS, ids=lambda cls: f"{cls.__module__}.{cls.__name__}")
-def test_requests_and_connections_are_no_part_of_a_key(cls: type) -> None:
-    for annotation in (cls, cls | None, Annotated[cls, "a note"], type("Own", (cls,), {})):
-        assert keyed("x:{user_id}", takes(annotation))(1) == "x:1"
-
-
-@pytest.mark.parametrize(
-    ("annotation", "default"),
-    [
-        (Service, Depends()),
-        (Service, Security(Service)),
-        (Annotated[Service, Depends(Service)], None),
-        (Any, Depends(lambda: None)),
-        (None, Depends(lambda: None)),
-    ],
+@every("cls", CLASSES, ids=lambda cls: f"{cls.__module__}.{cls.__name__}")
+@every(
+    "way", [lambda cls: cls, lambda cls: cls | None, lambda cls: Annotated[cls, "a note"]], ids=["", "| None", "note"]
 )
-def test_a_service_that_fastapi_injects_is_no_part_of_a_key(annotation: Any, default: Any) -> None:
-    assert keyed("x:{user_id}", takes(annotation, default))(1) == "x:1"
+def test_what_is_no_value_is_named_by_an_attribute_or_ignored(cls: type, way: Callable[[Any], Any]) -> None:
+    function = takes(way(cls))
+
+    for template in ("x:{user_id}", None):
+        with pytest.raises(ConfigurationError, match=rf"parameter other \(of the class {cls.__qualname__}\).*other.id"):
+            keyed(template, function)
+    with pytest.raises(ConfigurationError, match=r"name an attribute of it, \{other.name\}"):
+        keyed("x:{user_id}:{other}", function)
+    assert keyed("x:{user_id}", function, ignore=("other",))(1) == "x:1"
 
 
 @every(
     ("annotation", "default"),
     [
-        (User, Depends(current_user)),
-        (User, Security(current_user)),
+        (Service, Depends()),
+        (Annotated[Service, Depends(Service)], None),
+        (Any, Depends(lambda: None)),
+        (None, Depends(lambda: None)),
+        (Any, Security(current_user)),
         (Annotated[str, Depends(lambda: "tenant")], None),
-        (Annotated[User | None, Depends(current_user)], None),
-        (Table, Depends(lambda: None)),
-        (Any, Depends(current_user)),
-        (Service, None),
-        (foreign("app.sessions", "Session"), None),
     ],
 )
-def test_data_is_part_of_a_key_even_if_injected(annotation: Any, default: Any) -> None:
-    with pytest.raises(ConfigurationError, match="a parameter other that is not in its key template"):
-        keyed("x:{user_id}", takes(annotation, default))
+def test_what_is_injected_is_named_or_ignored_annotated_or_not(annotation: Any, default: Any) -> None:
+    function = takes(annotation, default)
+
+    for template in ("x:{user_id}", None):
+        with pytest.raises(ConfigurationError, match=r"parameter other \(.*ignore=\('other',\)"):
+            keyed(template, function)
+    assert keyed("x:{user_id}:{other.id}", function)(1, User(id=2)) in ("x:1:2", "x:1:int~2")
+    assert keyed("x:{user_id}", function, ignore=("other",))(1) == "x:1"
 
 
-def test_an_instance_is_no_part_of_a_key_but_its_attributes_can_be() -> None:
-    class Repository:
-        tenant = "acme"
+@every("annotation", [int, int | None, User | str, Any, object, Hashable, Sequence[str], "Unknown", dict[str, Any]])
+def test_what_may_be_a_value_is_in_the_key_without_a_template(annotation: Any) -> None:
+    assert keyed(None, takes(annotation), ignore=("user_id",))(1, 2).endswith(("2", "int~2"))
 
-        def load(self, user_id: int) -> None: ...
 
-    assert keyed("x:{user_id}", Repository.load)(Repository(), 1) == "x:1"
-    assert keyed("x:{self.tenant}:{user_id}", Repository.load)(Repository(), 1) == "x:acme:1"
+METHODS = {
+    "self": lambda self, row: None,
+    "cls": lambda cls, row: None,
+}
+
+
+@every("name", METHODS)
+def test_the_instance_or_class_is_named_by_an_attribute_or_ignored(name: str) -> None:
+    method = METHODS[name]
+
+    for template in ("x:{row}", None):
+        with pytest.raises(
+            ConfigurationError, match=rf"parameter {name} \(what the method is called on\).*\{{{name}.id\}}"
+        ):
+            keyed(template, method)
     with pytest.raises(ConfigurationError, match="name an attribute of it"):
-        keyed("x:{self}:{user_id}", Repository.load)
+        keyed(f"x:{{{name}}}:{{row}}", method)
+    assert keyed("x:{row}", method, ignore=(name,))(None, 1) == "x:int~1"
+    assert keyed(f"x:{{{name}.__name__}}:{{row}}", method)(User, "a") == "x:User:a"
+
+
+class Repository:
+    def __init__(self, tenant: str) -> None:
+        self.tenant = tenant
+
+    def load(self, row: int) -> None: ...
+
+    @classmethod
+    def make(cls, row: int) -> None: ...
+
+
+@every("bound", [Repository("acme").load, Repository.make], ids=["instance", "class"])
+def test_a_bound_method_is_judged_like_the_method(bound: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"what the method is called on\) that is not in its key template"):
+        cached("x:{row}", cache=InMemoryCache())(bound)
+
+
+def test_a_bound_method_keeps_its_instance() -> None:
+    made: Any = cached("x:{self.tenant}:{row}", cache=InMemoryCache())(Repository("acme").load)
+
+    assert made.key(1) == "x:acme:1"
+    with pytest.raises(ConfigurationError, match="is bound to an instance that no key names"):
+        cached("x:{row}", cache=InMemoryCache())(made)
+
+
+@every("call", [{}.get, partial(read, 1), Repository, [].append], ids=["dict", "partial", "class", "list"])
+def test_what_holds_data_out_of_sight_is_refused(call: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"write a function that calls it|not a function"):
+        cached("x", cache=InMemoryCache())(call)
+
+
+def test_there_are_at_most_a_hundred_tags() -> None:
+    with pytest.raises(ConfigurationError, match="tags= has 101 tags, above 100"):
+        keyed("x", lambda: None, tags=[f"t{number}" for number in range(101)])
 
 
 def test_without_a_template_the_key_is_the_function_and_all_that_matters() -> None:
     def function(user_id: int, request: Request, *, lang: str = "en", debug: bool = False) -> None: ...
 
-    key = keyed(None, function, ignore=("debug",))
+    key = keyed(None, function, ignore=("debug", "request"))
 
     assert re.sub("%3Clocals%3E|<locals>", "L", key(1, None, lang="de")) == (
         f"{__name__}.test_without_a_template_the_key_is_the_function_and_all_that_matters.L.function:1:de"

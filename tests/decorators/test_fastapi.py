@@ -45,7 +45,8 @@ def answers(app: FastAPI, *paths: str) -> list[Any]:
 @pytest.mark.parametrize("plain", [False, True])
 def test_an_endpoint_is_called_once_for_the_same_request(plain: bool) -> None:
     app, counted = application()
-    decorate = cached("user:{user_id}:{lang}", cache=lambda: app.state.cache)
+    injected = ("session",) if plain else ("session", "request")
+    decorate = cached("user:{user_id}:{lang}", cache=lambda: app.state.cache, ignore=injected)
 
     async def read(
         user_id: int, request: Request, session: Session = Depends(), lang: Annotated[str, Query(max_length=2)] = "en"
@@ -109,7 +110,7 @@ def test_the_method_of_a_service_is_an_endpoint_too() -> None:
     app, counted = application()
 
     class Service:
-        @cached("calls:{user_id}", cache=lambda: app.state.cache)
+        @cached("calls:{user_id}", cache=lambda: app.state.cache, ignore=("self",))
         def calls_of(self, user_id: int) -> int:
             return counted.note(user_id)
 

@@ -31,7 +31,7 @@ class Number(Enum):
 
 
 # few signs, and those that a key is put together with: what could be mistaken comes up often
-TEXTS: Final = st.text(st.sampled_from("a1:-~%,()[]. \n") | st.characters(exclude_categories=["Cs"]), max_size=6)
+TEXTS: Final = st.text(st.sampled_from("a1:-~%,()[]. \n\ud800") | st.characters(), max_size=6)
 ATOMS: Final = st.one_of(
     TEXTS,
     st.integers(-20, 20),
@@ -41,7 +41,10 @@ ATOMS: Final = st.one_of(
     st.dates(),
     st.datetimes(timezones=st.none() | st.timezones()),
     st.times(),
-    st.decimals(allow_nan=False),
+    st.timedeltas(),
+    st.decimals(allow_nan=False) | st.just(Decimal("NaN")),
+    st.floats(),
+    st.binary(max_size=3),
     st.sampled_from([*Color, *Number]),
     st.sampled_from(["1", 1, True, None, "None", "none~", "int~1", "true", Decimal(1), "1970-01-01", date(1970, 1, 1)]),
 )
@@ -49,7 +52,8 @@ VALUES: Final = st.recursive(
     ATOMS,
     lambda parts: (
         st.lists(parts, max_size=3).flatmap(lambda items: st.sampled_from([items, tuple(items)]))
-        | st.frozensets(ATOMS, max_size=3)
+        | st.sets(ATOMS, max_size=3).flatmap(lambda items: st.sampled_from([items, frozenset(items)]))
+        | st.dictionaries(ATOMS, parts, max_size=3)
     ),
     max_leaves=5,
 )
@@ -58,6 +62,7 @@ ANNOTATIONS: Final = st.sampled_from(
     [
         *PLAIN_ANNOTATIONS,
         *(tuple[int, ...], tuple[str, int], tuple[Color, ...], list[str], list[Number], frozenset[Color]),
+        *(float, bytes, set[int], dict[str, int]),
     ]
 )
 TEMPLATES: Final = st.sampled_from(["x:{a}:{b}", "{a}-{b}", "{a}/x{b}", "x{b} and {a}", None])
@@ -69,12 +74,16 @@ def identity(value: Any) -> Any:
         return type(value), value.name
     if isinstance(value, list | tuple):
         return type(value), tuple(map(identity, value))
-    if isinstance(value, frozenset):
-        return frozenset, frozenset(map(identity, value))
-    if isinstance(value, Decimal):
-        return Decimal, str(value)
+    if isinstance(value, set | frozenset):
+        return type(value), frozenset(map(identity, value))
+    if isinstance(value, dict):
+        return dict, tuple(map(identity, value.items()))
+    if isinstance(value, Decimal | float):
+        return type(value), repr(value)
     if isinstance(value, datetime):
-        return datetime, value.isoformat(), str(value.tzinfo)
+        return datetime, value.isoformat(), value.fold, str(value.tzinfo)
+    if isinstance(value, time):
+        return time, value.isoformat(), value.fold
     return type(value), value
 
 

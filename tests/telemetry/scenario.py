@@ -26,6 +26,7 @@ from otcache import (
     InMemoryCache,
     Providers,
     ValidationError,
+    cached,
 )
 from otcache.cache import Cache
 from otcache.config import AICacheConfig
@@ -341,6 +342,17 @@ async def responses_over_http(stage: Stage) -> None:
             await asyncio.sleep(0.01)
 
 
+async def arguments_that_no_key_holds(stage: Stage) -> None:
+    """A cached function that runs without its cache, and one whose value lacks a tag."""
+
+    @cached("row:{row}", cache=stage.memory("functions"), ignore=("user",), tags=("user:{user.id}",))
+    async def read(row: Any, user: Any = None) -> int:
+        return 1
+
+    await read(object())
+    await read(1)
+
+
 async def refused_arguments(stage: Stage) -> None:
     """Every operation that takes an argument raises to its caller."""
     cache = stage.redis("users")
@@ -505,7 +517,7 @@ async def a_service_that_is_judged(stage: Stage) -> None:
 
 STEPS: Final[tuple[Step, ...]] = (
     every_operation, two_processes, batches, loads, loads_among_processes, stale_values_of_a_server_that_is_away,
-    reasons_to_miss, payloads, responses_of_ai, responses_over_http, refused_arguments,
+    reasons_to_miss, payloads, responses_of_ai, responses_over_http, arguments_that_no_key_holds, refused_arguments,
     a_flood_of_events, callbacks,
     a_caller_that_gives_up, a_server_that_hangs, an_outage, a_full_server, a_server_that_only_reads,
     a_wrong_password, a_processor_that_fails, a_benchmark, a_service_that_is_judged,

@@ -187,11 +187,11 @@ async def wrong_calls_are_errors() -> None:
 class Repository:
     """Methods, cached."""
 
-    @cached("user:{user_id}", cache=cache)
+    @cached("user:{user_id}", cache=cache, ignore=("self",))
     async def load(self, user_id: int) -> User:
         return User()
 
-    @cached("users:{user_id}", cache=cache)
+    @cached("users:{user_id}:{lang}", cache=cache, ignore=("self",))
     def load_plain(self, user_id: int, lang: str = "en") -> list[User]:
         return []
 

@@ -22,6 +22,10 @@ CIRCUIT_CHANGED = Event("otcache.circuit.state_changed", "WARN", "The breaker ch
                         (a.CACHE, a.BACKEND, a.CIRCUIT_STATE, a.CIRCUIT_PREVIOUS))  # fmt: skip
 COMPONENT_CHANGED = Event("otcache.component.state_changed", "WARN", "A tier changed state (INFO when it recovered).",
                           (a.CACHE, a.BACKEND, a.COMPONENT, a.COMPONENT_STATE, a.DEGRADED_REASON))  # fmt: skip
+CALL_BYPASSED = Event("otcache.call.bypassed", "WARN", "A cached function ran without the cache, as no key or tag can "
+                      "hold its arguments; once per function and reason.", (a.CACHE, a.KEY_TEMPLATE))  # fmt: skip
+TAG_OMITTED = Event("otcache.tag.omitted", "WARN", "An entry was stored without a tag, as the tag names something that "
+                    "is None; once per function and tag.", (a.CACHE, a.KEY_TEMPLATE))  # fmt: skip
 INVALIDATED = Event("otcache.invalidation.applied", "INFO", "A tag, a prefix or everything was invalidated.",
                     (a.CACHE, a.INVALIDATION_TARGET, a.INVALIDATION_SOURCE))  # fmt: skip
 JOURNAL_FULL = Event("otcache.journal.full", "WARN", "The repair journal is full; all entries become invalid when L2 "
