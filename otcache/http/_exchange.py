@@ -299,9 +299,10 @@ class Exchange:
             return "ttl"
         if self._injected_response.status_code is not None:
             return "status"  # set by a dependency, for this request alone
-        if self._policy.private_by is None and session_used(self._request.scope):
+        reason = await self._key.unknown()
+        if reason is None and self._policy.private_by is None and session_used(self._request.scope):
             return "session"
-        return await self._key.unknown()
+        return reason
 
     # --- the response -------------------------------------------------------------------------------
 
