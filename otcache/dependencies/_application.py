@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from starlette.datastructures import MutableHeaders
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from otcache.config import CacheConfig, CacheConfigBuilder
@@ -126,7 +127,15 @@ class _Guard:
 def guard(app: FastAPI) -> None:
     """Put the guard around the application's middleware, also around what is added later."""
     build = app.build_middleware_stack
-    setattr(app, "build_middleware_stack", lambda: _Guard(build()))  # noqa: B010  mypy forbids to assign a method
+
+    def guarded() -> ASGIApp:
+        stack = build()
+        if not isinstance(stack, ServerErrorMiddleware):
+            return _Guard(stack)
+        stack.app = _Guard(stack.app)  # OpenTelemetry's instrumentation wants to find Starlette's handler outermost
+        return stack
+
+    setattr(app, "build_middleware_stack", guarded)  # noqa: B010  mypy forbids to assign a method
 
 
 def wrap_lifespan(app: FastAPI, outer: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> None:

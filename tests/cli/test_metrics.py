@@ -112,7 +112,7 @@ def test_differences_are_a_line_each_and_exit_status_1(bad: str, capsys: Capture
 
     first, *found, _ = capsys.readouterr().out.splitlines()
     assert first.startswith(f"{bad}: 2 differences from schema {catalog.SCHEMA_VERSION} (")
-    allowed = "set, backfill, load, refresh"
+    allowed = "set, backfill, load, refresh, refused"
     assert found == [
         "unknown   otcache_hits_total: not in the catalogue (samples: 1)",
         f"value     otcache_writes_total: otcache_write_reason=a|b is not one of {allowed} (samples: 1)",
@@ -145,7 +145,7 @@ def test_markdown_is_a_table_that_a_value_cannot_break(bad: str, capsys: Capture
 
     shown = capsys.readouterr().out
     assert "| difference | metric | detail | samples |\n| --- | --- | --- | --- |\n" in shown
-    allowed = "set, backfill, load, refresh"
+    allowed = "set, backfill, load, refresh, refused"
     assert rf"| value | `otcache_writes_total` | otcache_write_reason=a\|b is not one of {allowed} | 1 |" in shown
 
 

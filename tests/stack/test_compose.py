@@ -177,7 +177,7 @@ def test_prometheus_accepts_its_configuration_with_the_rules(tmp_path: Path) -> 
     path = tmp_path / "prometheus.yml"
     path.write_text(text.replace(pattern, str(rules)))
 
-    assert "46 rules found" in promtool("check", "config", path)
+    assert "49 rules found" in promtool("check", "config", path)
 
 
 def amtool(*arguments: str) -> str:

@@ -142,7 +142,7 @@ def test_labels_of_the_scrape_and_the_resource_are_all_right() -> None:
 def test_a_value_outside_its_closed_set_is_named() -> None:
     text = real.page().replace('otcache_write_reason="set"', 'otcache_write_reason="wish"')
 
-    detail = "otcache_write_reason=wish is not one of set, backfill, load, refresh"
+    detail = "otcache_write_reason=wish is not one of set, backfill, load, refresh, refused"
     assert found(text) == {("value", catalog.WRITES.prometheus, detail)}
 
 
