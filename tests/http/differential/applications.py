@@ -17,7 +17,18 @@ from otcache import CacheConfig, install_cache
 from otcache.http import cached_endpoint
 from tests.cases.expected import unless_refused
 from tests.http.differential import requests as say
-from tests.http.differential.parts import AMBIENT, Dice, Part, draw, function_of, knobs_of, signed, vary_of
+from tests.http.differential.parts import (
+    AMBIENT,
+    Dice,
+    Part,
+    as_coroutine,
+    as_it_is,
+    draw,
+    function_of,
+    knobs_of,
+    signed,
+    vary_of,
+)
 
 Decorate = Callable[..., Callable[[Any], Any]]
 
@@ -154,18 +165,7 @@ def _endpoint(rng: Dice, parts: list[Part], has_item: bool) -> Any:
     def endpoint(*, injected: Response, item: str = "", **given: Any) -> Any:
         return end({"item": item, **inner(**given)}, injected)
 
-    return rng.choice((_sync, _async, _async, _object, partial))(signed(endpoint, parameters))
-
-
-def _sync(function: Any) -> Any:
-    return function
-
-
-def _async(function: Any) -> Any:
-    async def endpoint(**given: Any) -> Any:
-        return function(**given)
-
-    return signed(endpoint, list(function.__signature__.parameters.values()))
+    return rng.choice((as_it_is, as_coroutine, as_coroutine, _object, partial))(signed(endpoint, parameters))
 
 
 def _object(function: Any) -> Any:

@@ -240,11 +240,11 @@ def signed(function: Any, parameters: list[Parameter]) -> Any:
     return function
 
 
-def _plain(function: Any) -> Any:
+def as_it_is(function: Any) -> Any:
     return function
 
 
-def _async(function: Any) -> Any:
+def as_coroutine(function: Any) -> Any:
     async def call(**given: Any) -> Any:
         return function(**given)
 
@@ -274,7 +274,7 @@ def _object(function: Any) -> Any:
     return signed(service, list(function.__signature__.parameters.values()))
 
 
-_SHAPES: tuple[Callable[[Any], Any], ...] = (_plain, _async, _generator, _async_generator, _object)
+_SHAPES: tuple[Callable[[Any], Any], ...] = (as_it_is, as_coroutine, _generator, _async_generator, _object)
 
 
 def _with_headers(call: Any) -> Any:
