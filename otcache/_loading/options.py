@@ -82,3 +82,9 @@ class Request:
     tags: tuple[str, ...] = ()
     forced: bool = False
     template: str | None = None
+
+
+class Addressed:
+    """A value that says itself for whom it is: a caller for whom it is not sees that, and doesn't use it."""
+
+    __slots__ = ()
