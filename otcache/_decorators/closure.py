@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Container, Mapping
 from contextvars import ContextVar
+from dis import get_instructions
+from inspect import getattr_static
 from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any, Final
 from weakref import ref
@@ -49,7 +51,7 @@ class Closure:
 
     Attributes:
         cells: Each by its name; what they hold may change until the function is called.
-        contexts: The global context variables that it names: they differ from task to task.
+        contexts: The context variables that it names: they differ from task to task.
     """
 
     def __init__(self, function: Any) -> None:
@@ -77,9 +79,24 @@ class Closure:
 
 
 def _contexts(code: CodeType, known: Mapping[str, Any]) -> list[str]:
-    """Return the context variables that code names, or a function inside of it."""
+    """Return the context variables that code names, in modules and classes too, or a function inside of it."""
     inner = [name for part in code.co_consts if isinstance(part, CodeType) for name in _contexts(part, known)]
-    return [name for name in code.co_names if isinstance(known.get(name), ContextVar)] + inner
+    value: Any = None
+    module: Any = None
+    found = []
+    for step in get_instructions(code):
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            value = known.get(step.argval)
+        elif step.opname == "IMPORT_NAME":
+            module = sys.modules.get(step.argval)
+        elif step.opname == "IMPORT_FROM":
+            value = getattr_static(module, step.argval, None)
+        elif step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
+            value = getattr_static(value, step.argval, None) if isinstance(value, ModuleType | type) else None
+        if isinstance(value, ContextVar):
+            found.append(step.argval)
+            value = None
+    return found + inner
 
 
 def _checked(function: str, name: str, value: Any) -> str:

@@ -10,10 +10,11 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, Self, 
 from otcache._decorators.cache_source import UsableCache
 from otcache._decorators.closure import OfFunction
 from otcache._decorators.plan import Plan
+from otcache._loading.options import check_option
 from otcache.base import Answer, CacheInterface, Loaded, LoadOptions
 from otcache.config._nearest import did_you_mean
 from otcache.exceptions import ConfigurationError, ValidationError
-from otcache.ttl import TTL, ttl_seconds
+from otcache.ttl import TTL
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -123,6 +124,11 @@ class CachedFunction(OfFunction, Generic[P, T]):
             return MethodType(plan.function, *self._bound) if self._bound else plan.function
         return plan.function.__qualname__ if name == "__qualname__" else plan.signature(bound=bool(self._bound))
 
+    def __reduce__(self) -> Any:
+        """Pickle and copy as functions do: by name."""
+        name = self._plan.function.__qualname__
+        return (getattr, (*self._bound, name.rpartition(".")[2])) if self._bound else name
+
     def __repr__(self) -> str:
         return f"<cached {self._plan.template.text!r} of {self._plan.name}>"
 
@@ -155,7 +161,7 @@ def cached(template: Any = None, *, cache: Any = None, **options: Any) -> Decora
 
     Raises:
         ConfigurationError: At decoration: there is no cache, the template names a parameter that the function does not
-            have, a parameter is neither in the template nor ignored, or a time to live is none; without a template, the
+            have, a parameter is neither in the template nor ignored, or an option is none; without a template, the
             function's name may be another's too, or its closure holds what can't be part of a key.
     """
     if template is not None and not isinstance(template, str):
@@ -188,11 +194,9 @@ def _class_of(plan: Plan, *, bound: bool) -> type[CachedFunction[..., Any]]:
 
 
 def _checked(name: str, value: Any) -> Any:
-    """Return the value of an option, a time to live as seconds: at decoration, because each call would be refused."""
-    if not name.endswith("ttl") or value is None:
-        return value
+    """Return the value of an option: it is checked at decoration, because each call would be refused."""
     try:
-        return ttl_seconds(value, name)
+        return check_option(name, value)
     except ValidationError as exc:
         raise ConfigurationError(f"cached: {exc.message}") from None
 

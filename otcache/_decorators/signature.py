@@ -68,9 +68,18 @@ def _plain(annotation: Any) -> Any:
         return _plain(annotation.__supertype__)
     if isinstance(annotation, TypeVar):
         return _plain(annotation.__bound__)
-    if type(annotation).__name__ == "TypeAliasType":  # Python 3.12
-        return _plain(annotation.__value__)
-    return annotation
+    return _plain(_unaliased(annotation)) if _is_alias(annotation) else annotation
+
+
+def _is_alias(annotation: Any) -> bool:
+    return type(annotation).__name__ == "TypeAliasType"  # Python 3.12
+
+
+def _unaliased(annotation: Any) -> Any:
+    try:
+        return _unaliased(annotation.__value__) if _is_alias(annotation) else annotation
+    except Exception:  # noqa: BLE001  as in _resolve; also an alias of itself
+        return None
 
 
 def attribute_type(annotation: Any, path: Iterable[str]) -> Any:
@@ -119,7 +128,7 @@ def _is_no_key(cls: type) -> bool:
 
 def injected(parameter: Parameter) -> Any:
     """Return FastAPI's marker, from the default or from the metadata of the annotation; `None` if there is none."""
-    extras = getattr(parameter.annotation, "__metadata__", ())
+    extras = getattr(_unaliased(parameter.annotation), "__metadata__", ())
     return next((marker for marker in (parameter.default, *extras) if is_dependency(marker)), None)
 
 

@@ -95,22 +95,24 @@ class LoadCoordinator:
 
     # --- a flight -----------------------------------------------------------------------------------
 
-    async def _fly(self, outcome: Outcome, request: Request, seen: Lookup) -> Answer[Any]:
-        """Join the flight of the key, or open one, and answer with what it brings."""
+    async def _fly(self, outcome: Outcome, request: Request, seen: Lookup, *, alone: bool = False) -> Answer[Any]:
+        """Join the flight of the key, or open one, and answer with what it brings; `alone`, share it with nobody."""
         if self.flights.is_inside(request.key):
             raise ConfigurationError(
                 "the loader calls get_or_set for its own key and would deadlock: read the origin instead"
             )
-        flight = self._joinable(request)
+        flight = None if alone else self._joinable(request)
         first = flight is None
         if flight is None:
-            flight = self._open(outcome, request, "forced" if request.forced else "miss")
+            flight = self._open(outcome, request, "forced" if request.forced else "miss", alone=alone)
             if request.forced:
                 self.flights.launch(flight)
         with self._counted(outcome, flight, first=first):
             answer = await self._wait(outcome, request, flight, await self.flights.look(flight), seen)
-        # the flight served a stale value to its first caller, and this one accepts only a less stale one
-        return answer if answer is not None else await self._fly(outcome, request, seen)
+        if answer is not None:
+            return answer
+        # it served a stale value to its first caller, and this one accepts only a less stale one; or it can't be shared
+        return await self._fly(outcome, request, seen, alone=bool(flight.load.is_lone))
 
     def _joinable(self, request: Request) -> Flight | None:
         flight = self.flights.find(request.key)
@@ -126,10 +128,12 @@ class LoadCoordinator:
         if self.flights.find(request.key) is None and self._failures.reason(request.key) is None:
             self.flights.launch(self._open(outcome, request, trigger, age))
 
-    def _open(self, outcome: Outcome, request: Request, trigger: LoadTrigger, age: float | None = None) -> Flight:
+    def _open(
+        self, outcome: Outcome, request: Request, trigger: LoadTrigger, age: float | None = None, *, alone: bool = False
+    ) -> Flight:
         self._probe.open_late(outcome)
         record = Outcome("get_or_set", outcome.started, request.key, span=outcome.span)
-        return self.flights.open(LoadTask(self._environment, request, trigger, record, age))
+        return self.flights.open(LoadTask(self._environment, request, trigger, record, age), alone=alone)
 
     async def _wait(
         self, outcome: Outcome, request: Request, flight: Flight, read: TierRead, seen: Lookup
@@ -195,6 +199,8 @@ class LoadCoordinator:
     def _loaded(self, outcome: Outcome, request: Request, flight: Flight) -> Answer[Any] | None:
         result = flight.landed.result()
         if result is None:
+            return None
+        if not result.left and result.payload is None and not flight.load.may_give(request, result.value):
             return None
         if self._tiers.shared.is_intact(result.mark, result.value, request.template):
             value = self._own(request, result.value, result.payload if self._tiers.copies else None)

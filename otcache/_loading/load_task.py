@@ -14,11 +14,11 @@ from otcache._concurrency.tasks import is_cancelled
 from otcache._engine.tiers import Tiers
 from otcache._engine.write_options import WriteOptions
 from otcache._loading.distributed_lock import DistributedLocks, Lease, LockAttempt
-from otcache._loading.options import Request
+from otcache._loading.options import Addressed, Request
 from otcache._serialization.fingerprint import Mark
 from otcache._serialization.keys import check_tags
 from otcache.base import Loaded, run_loader
-from otcache.exceptions import LoadTimeout, ValidationError
+from otcache.exceptions import LoadTimeout
 from otcache.telemetry._instrumentation.loads import OpenLoad, Span, SpanContext, write_place
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.signals import clock
@@ -163,6 +163,7 @@ class LoadTask:
         self.read: TierRead | None = None  # before anyone looked
         self.run: OpenLoad | None = None  # a write of the key from here on makes the loaded value old
         self.is_storing = False
+        self.is_lone: bool | None = None  # whether callers can't share the value; nobody has asked yet
         self.paused = 0  # ns that the application's callbacks took
         self._env = env
         self._request = request
@@ -230,11 +231,21 @@ class LoadTask:
 
     def _encoded(self, value: Any) -> bytes | None:
         """Encode a value that is not stored by this load, where each caller gets an object of its own."""
-        if not self._env.tiers.copies:
-            return None
+        return self._encode(value) if self._env.tiers.copies else None
+
+    def may_give(self, request: Request, value: Any) -> bool:
+        """Whether a caller may have a value that is not kept: a response, a generator is theirs alone who made it."""
+        if request is self._request or isinstance(value, Addressed):
+            return True
+        if self.is_lone is None:
+            self.is_lone = self._encode(value) is None
+        return not self.is_lone
+
+    def _encode(self, value: Any) -> bytes | None:
+        """Encode a value; `None` if it can't be kept."""
         try:
             return self._env.tiers.codec.encode(self.key, value, WriteOptions(FOREVER, 0), self._request.kind).payload
-        except ValidationError:  # the callers share the one object: there is no second
+        except Exception:  # noqa: BLE001  as in _prepare_or_refuse
             return None
 
     @property

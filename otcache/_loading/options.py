@@ -32,7 +32,7 @@ class LoadPolicy:
     def of(cls, config: CacheConfig) -> LoadPolicy:
         """Return the policy that the configuration describes."""
         given = {field.name: getattr(config, _option(field.name)) for field in fields(cls)}
-        return cls(**{name: _checked(name, value) for name, value in given.items()})
+        return cls(**{name: check_option(name, value) for name, value in given.items()})
 
     def allowed(self, candidate: StaleCandidate | None) -> StaleCandidate | None:
         """Return the stale candidate if it is within `stale_ttl`."""
@@ -44,7 +44,7 @@ class LoadPolicy:
         Raises:
             ValidationError: A value has the wrong type or is outside its range.
         """
-        chosen = {name: _checked(name, value) for name, value in wanted.items() if value is not None}
+        chosen = {name: check_option(name, value) for name, value in wanted.items() if value is not None}
         return replace(self, **chosen) if chosen else self
 
 
@@ -57,9 +57,14 @@ _CONFIGURED: Final = {field.name: field for field in fields(CacheConfig)}
 _FACTS: Final = {field.name: facts_of(_CONFIGURED[_option(field.name)]) for field in fields(LoadPolicy)}
 
 
-def _checked(name: str, value: Any) -> Any:
-    if value is None:
-        return None
+def check_option(name: str, value: Any) -> Any:
+    """Return the value of an option, a time to live as seconds; what is no option of a load is returned as it is.
+
+    Raises:
+        ValidationError: It has the wrong type or is outside its range.
+    """
+    if value is None or name not in _FACTS:
+        return value
     if name.endswith("ttl"):
         return ttl_seconds(value, name)
     facts = _FACTS[name]
@@ -82,3 +87,9 @@ class Request:
     tags: tuple[str, ...] = ()
     forced: bool = False
     template: str | None = None
+
+
+class Addressed:
+    """A value that says itself for whom it is: a caller for whom it is not sees that, and doesn't use it."""
+
+    __slots__ = ()

@@ -113,10 +113,10 @@ class SingleFlight:
 
     # --- one flight ---------------------------------------------------------------------------------
 
-    def open(self, load: LoadTask) -> Flight:
-        """Return a new flight, which later callers of its key find."""
+    def open(self, load: LoadTask, *, alone: bool = False) -> Flight:
+        """Return a new flight, which later callers of its key find unless it is for one caller `alone`."""
         loop = asyncio.get_running_loop()
-        flight = Flight(load, loop, self._table(loop))
+        flight = Flight(load, loop, {} if alone else self._table(loop))
         self._all.add(flight)
         return flight
 

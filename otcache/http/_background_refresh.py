@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import Message
 
 from otcache._concurrency.tasks import is_cancelled
+from otcache._loading.options import Addressed
 from otcache.base import Loaded
 from otcache.exceptions import CacheError
 from otcache.http._stored_response import StoredResponse
@@ -30,7 +31,7 @@ _TURNS: Final = 16
 
 
 @dataclass(slots=True, eq=False)
-class EndpointResult:
+class EndpointResult(Addressed):
     """What one run of the endpoint brought.
 
     Attributes:

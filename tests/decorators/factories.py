@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
+import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from types import ModuleType
@@ -12,6 +13,7 @@ from typing import Any
 
 Function = Callable[..., Any]
 TENANT: ContextVar[str] = ContextVar("TENANT")
+this = sys.modules[__name__]
 _log = logging.getLogger(__name__)
 
 
@@ -147,6 +149,32 @@ def of_context() -> Function:
         return TENANT.get(), row
 
     return read
+
+
+class Tenancy:
+    """A place for a context variable."""
+
+    current = TENANT
+
+
+def of_context_elsewhere() -> tuple[Function, ...]:
+    """Functions that read a context variable of a module, of a class, of a class in a module, and an imported one."""
+
+    async def by_module(row: int) -> Any:
+        return this.TENANT.get(), row
+
+    async def by_class(row: int) -> Any:
+        return Tenancy.current.get(), row
+
+    async def by_class_of_module(row: int) -> Any:
+        return [this.Tenancy.current.get() for _ in range(row)]
+
+    async def by_import(row: int) -> Any:
+        from tests.decorators.factories import TENANT
+
+        return TENANT.get(), row
+
+    return by_module, by_class, by_class_of_module, by_import
 
 
 def first() -> Function:

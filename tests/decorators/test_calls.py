@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
+import pickle
 import sys
 import threading
 import traceback
@@ -354,3 +356,25 @@ async def test_a_wrapper_may_be_made_and_used_in_many_threads(cache: InMemoryCac
         thread.join()
 
     assert keys == ["x:1"] * 8
+
+
+@cached("double:{number}", cache=InMemoryCache())
+async def double(number: int) -> int:
+    """A function that other modules import."""
+    return 2 * number
+
+
+class Prices:
+    """A service that has a cached method."""
+
+    region = "eu"
+
+    @cached("price:{self.region}:{number}", cache=InMemoryCache())
+    async def price(self, number: int) -> str:
+        """The price of a number."""
+        return f"{self.region} {number}"
+
+
+def test_it_is_pickled_and_copied_by_its_name() -> None:
+    assert pickle.loads(pickle.dumps(double)) is copy.deepcopy(double) is copy.copy(double) is double
+    assert pickle.loads(pickle.dumps(Prices().price)).key(1) == Prices().price.key(1) == "price:eu:1"

@@ -156,6 +156,7 @@ async def test_a_variable_that_becomes_something_else_makes_calls_pass_by() -> N
         (plain(f.users), "not a function with a name"),
         (len, "is a builtin_function_or_method, not a function with a name: give a template"),
         (f.of_context(), r"reads TENANT from the task: a ContextVar. Give a template .*ignore=\('TENANT',\)"),
+        *((read, r"reads (TENANT|current) from the task: a ContextVar") for read in f.of_context_elsewhere()),
         (f.of_data(Settings()), r"reads value from the function around it: a Settings, which can't .*Give a template"),
         (f.of_data([Settings()]), "reads value from .*: a Settings, which can't be part of a key"),
         (f.of_data(ENDLESS), "reads value from .*: RecursionError. Give a template"),

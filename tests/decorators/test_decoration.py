@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ import pytest
 from fastapi import BackgroundTasks, Depends, Request, Response, Security, WebSocket
 from fastapi.security import SecurityScopes
 from pydantic import BaseModel
+from typing_extensions import TypeAliasType
 
 from otcache import CacheInterface, ConfigurationError, InMemoryCache, cached
 from otcache.config import Settings
@@ -54,6 +56,11 @@ def test_a_template_that_can_not_be_meant_is_refused(template: str, message: str
         ({"tags": "users"}, "tags= is not a tuple of strings"),
         ({"tags": ("user:{user}",)}, "names user, .*did you mean 'user_id'"),
         ({"tll": 5}, "no option tll; did you mean 'ttl'"),
+        ({"timeout": -1}, "cached: timeout=-1 is outside 0.001..86400 s"),
+        ({"soft_timeout": timedelta(1)}, "cached: soft_timeout is timedelta, not a number"),
+        ({"early_refresh": "1"}, "cached: early_refresh is str, not a number"),
+        ({"ttl_jitter": 0.9}, "cached: ttl_jitter=0.9 is outside 0..0.5"),
+        ({"negative_ttl": "60"}, "cached: negative_ttl is str"),
     ],
 )
 def test_an_option_that_can_not_be_meant_is_refused(options: dict[str, Any], message: str) -> None:
@@ -162,6 +169,7 @@ def test_what_is_no_value_is_named_by_an_attribute_or_ignored(cls: type, way: Ca
         (None, Depends(lambda: None)),
         (Any, Security(current_user)),
         (Annotated[str, Depends(lambda: "tenant")], None),
+        (TypeAliasType("Tenant", Annotated[str, Depends(lambda: "tenant")]), None),
     ],
 )
 def test_what_is_injected_is_named_or_ignored_annotated_or_not(annotation: Any, default: Any) -> None:
@@ -174,7 +182,32 @@ def test_what_is_injected_is_named_or_ignored_annotated_or_not(annotation: Any, 
     assert keyed("x:{user_id}", function, ignore=("other",))(1) == "x:1"
 
 
-@every("annotation", [int, int | None, User | str, Any, object, Hashable, Sequence[str], "Unknown", dict[str, Any]])
+class TypeAliasTypeOfPython:
+    """An alias as Python 3.12 makes it: its value is looked up when it is asked for."""
+
+    @property
+    def __value__(self) -> Any:
+        raise NameError("only a type checker sees it")
+
+
+TypeAliasTypeOfPython.__name__ = "TypeAliasType"
+
+
+@every(
+    "annotation",
+    [
+        TypeAliasTypeOfPython(),
+        int,
+        int | None,
+        User | str,
+        Any,
+        object,
+        Hashable,
+        Sequence[str],
+        "Unknown",
+        dict[str, Any],
+    ],
+)
 def test_what_may_be_a_value_is_in_the_key_without_a_template(annotation: Any) -> None:
     assert keyed(None, takes(annotation), ignore=("user_id",))(1, 2).endswith(("2", "int~2"))
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 from pydantic import BaseModel, SecretStr
+from starlette.responses import JSONResponse
 
 from otcache import Loaded, ValidationError, cached, register_type
 from otcache.telemetry import catalog
@@ -144,6 +145,74 @@ async def test_waiters_get_the_same_value(make: Make) -> None:
     goes_on.set()
 
     assert await asyncio.gather(*calls) == [value] * 5
+
+
+OWN: Final[tuple[Callable[[], Any], ...]] = (
+    Handle,
+    lambda: iter("ab"),
+    lambda: [Handle()],
+    lambda: Loaded(Handle(), ttl=0),
+    lambda: Loaded(Handle(), store=False),
+)
+
+
+@pytest.mark.parametrize("options", [{"redis_url": None}, {}, {"l1_isolation": "copy"}], ids=repr)
+@every("make_value", OWN, ids=lambda make: type(make()).__name__)
+async def test_no_two_callers_share_one(make: Make, make_value: Callable[[], Any], options: dict[str, Any]) -> None:
+    cache, key = make(**options), f"k{id(make_value)}"
+
+    async def load() -> Any:
+        await asyncio.sleep(0.01)
+        return make_value()
+
+    given = await asyncio.gather(*(cache.get_or_set(key, load) for _ in range(5)), cache.answer(key, load))
+
+    assert len({id(each) for each in given}) == 6
+    assert not loads_under_way(cache)
+
+
+async def test_what_one_caller_adds_to_a_response_reaches_no_other(make: Make) -> None:
+    cache = make(redis_url=None)
+
+    @cached("greeting", cache=cache)
+    async def greeting() -> JSONResponse:
+        await asyncio.sleep(0.01)
+        return JSONResponse("hello")
+
+    async def answer(user: str) -> list[str]:
+        response = await greeting()
+        response.set_cookie("session", user)
+        return response.headers.getlist("set-cookie")
+
+    given = await asyncio.gather(*map(answer, ("ann", "bob")))
+
+    assert [[cookie.partition(";")[0] for cookie in each] for each in given] == [["session=ann"], ["session=bob"]]
+
+
+async def test_who_waited_loads_alone_but_beside_the_others(make: Make) -> None:
+    cache, runs, together = make(redis_url=None), [], asyncio.Barrier(3)
+
+    async def load() -> Handle:
+        runs.append(1)
+        if len(runs) > 1:
+            await together.wait()  # nobody goes on before all three load
+        return Handle()
+
+    calls = [asyncio.create_task(cache.get_or_set("k", load)) for _ in range(4)]
+
+    assert len(set(await asyncio.gather(*calls))) == 4
+
+
+async def test_a_plain_value_that_is_not_kept_is_shared(make: Make) -> None:
+    cache, runs = make(redis_url=None), []
+
+    async def load() -> list[int]:
+        runs.append(1)
+        await asyncio.sleep(0.01)
+        return [7]
+
+    assert await asyncio.gather(*(cache.get_or_set("k", load, ttl=0) for _ in range(5))) == [[7]] * 5
+    assert runs == [1]
 
 
 async def test_other_processes_do_not_wait_for_what_is_not_kept(make: Make) -> None:
