@@ -361,7 +361,9 @@ class Cache(CacheInterface):
             options = WriteOptions(self._seconds(ttl), await self._tiers.version(outcome), tags)
             outcome.facts = facts = self._probe.with_writer(outcome, facts)
             payload = self._tiers.codec.encode(key, value, options, kind, facts).payload
-            options = options._replace(marks=self._tiers.shared.marks({key: value}, ai.template if ai else None))
+            marks = self._tiers.shared.marks({key: value}, ai.template if ai else None)
+            if marks:  # rarely: a copy of the options costs a tenth of a `set` in memory
+                options = options._replace(marks=marks)
             outcome.ttl, outcome.size = options.ttl, len(payload)
             await self._loads.flights.settle((key,))
             await self._tiers.write(outcome, {key: value}, {key: payload}, options, started)

@@ -18,7 +18,7 @@ from otcache._loading.options import Request
 from otcache._serialization.fingerprint import Mark
 from otcache._serialization.keys import check_tags
 from otcache.base import Loaded, run_loader
-from otcache.exceptions import LoadTimeout, ValidationError
+from otcache.exceptions import LoadTimeout
 from otcache.telemetry._instrumentation.loads import OpenLoad, Span, SpanContext, write_place
 from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.signals import clock
@@ -234,7 +234,7 @@ class LoadTask:
             return None
         try:
             return self._env.tiers.codec.encode(self.key, value, WriteOptions(FOREVER, 0), self._request.kind).payload
-        except ValidationError:  # the callers share the one object: there is no second
+        except Exception:  # noqa: BLE001  runs the user's types; the callers share the one object: there is no second
             return None
 
     @property
