@@ -268,9 +268,10 @@ async def run_loader(loader: Callable[[], Any]) -> Loaded[Any]:
     If a plain function returns an awaitable, it is awaited in this event loop.
     """
     made = loader() if _is_async(loader) else await asyncio.to_thread(_run_plain, loader)
-    if inspect.isawaitable(made):
+    # never `isinstance`: a proxy without its object raises when it is asked for its class
+    if hasattr(type(made), "__await__"):
         made = await made
-    return made if isinstance(made, Loaded) else Loaded(made)
+    return made if issubclass(type(made), Loaded) else Loaded(made)
 
 
 def _run_plain(loader: Callable[[], Any]) -> Any:

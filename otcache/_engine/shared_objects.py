@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from random import random
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -35,6 +35,7 @@ class SharedObjects:
 
     def __init__(self, detection: Detection, report: Callable[[str | None, str], None]) -> None:
         self._detection = detection
+        self._odds = {"always": 1.0, "sampled": 1 / ONE_IN, "off": 0.0}[detection]
         self._report = report
         self._clock: Callable[[], int] = clock
         self._paid = 0
@@ -45,10 +46,10 @@ class SharedObjects:
 
     def marks(self, values: Mapping[str, Any], template: str | None = None) -> Mapping[str, Mark]:
         """Mark those of `values` that are chosen, before anything is awaited: their writer may keep them, too."""
-        chosen: Iterable[str] = values
-        if self._detection == "sampled":  # the choice comes before any look at a value, which costs far more
-            chosen = [key for key in values if random() * ONE_IN < 1]  # noqa: S311  chooses a sample, no secret
-        if self._detection == "off" or not chosen:
+        # the choice comes before any look at a value, which costs far more
+        odds = self._odds
+        chosen = [key for key in values if random() < odds]  # noqa: S311  chooses a sample, no secret
+        if not chosen:
             return _NONE
         found = ((key, fingerprint(values[key])) for key in chosen if not is_fixed(values[key]))
         return {key: Mark(content, template) for key, content in found if content is not None}

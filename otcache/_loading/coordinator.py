@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 from otcache._concurrency.tasks import done_within
 from otcache._engine.tiers import Tiers
@@ -19,7 +19,7 @@ from otcache._loading.single_flight import Flight, SingleFlight
 from otcache._serialization.keys import check_key
 from otcache._serialization.serializer import DecodeError
 from otcache._serialization.types import REGISTRY
-from otcache.base import MISSING, Answer
+from otcache.base import Answer
 from otcache.config import CacheConfig
 from otcache.exceptions import ConfigurationError, LoadTimeout, ValidationError
 from otcache.telemetry._instrumentation.loads import MANY
@@ -27,6 +27,9 @@ from otcache.telemetry._instrumentation.probe import Probe
 from otcache.telemetry._instrumentation.signals import clock
 from otcache.telemetry.catalog.values import CoalesceOutcome, LoadTrigger, MissReason, Result, StaleReason
 from otcache.telemetry.record import LoadFacts, Lookup, Outcome, StaleCandidate
+
+_CHANGED: Final = object()
+"""No value; unlike `MISSING`, no loader can return it."""
 
 
 class LoadCoordinator:
@@ -205,8 +208,8 @@ class LoadCoordinator:
         if self._tiers.shared.is_intact(result.mark, result.value, request.template):
             value = self._own(request, result.value, result.payload if self._tiers.copies else None)
         else:
-            value = self._own(request, MISSING, result.payload)
-        if value is MISSING:
+            value = self._own(request, _CHANGED, result.payload)
+        if value is _CHANGED:
             return None
         answer = Answer(value, "loaded", 0.0, result.left, "loader")
         return _close_with(outcome, answer, "bypass" if request.forced else "miss", outcome.reason)

@@ -76,8 +76,8 @@ def describe(cls: type, name: str, version: int = 1) -> Declared:
 _KINDS: Final = "not a dataclass, an enum, a named tuple or a Pydantic model"
 
 
-def why_not(cls: type) -> str | None:
-    """Return what to write instead of a class that can't be kept whatever is declared; `None` for any other."""
+def why_never(cls: type) -> str | None:
+    """Return what to write instead of a class that is kept in no format; `None` for any other."""
     if is_entity(cls):
         return (
             f"{cls.__qualname__} is an entity of an ORM, which belongs to its session: cache a read model, "
@@ -85,6 +85,14 @@ def why_not(cls: type) -> str | None:
         )
     if _has(cls, "get_secret_value"):
         return f"{cls.__qualname__} hides a secret, which Redis would hold in clear: leave it out of what is cached"
+    return None
+
+
+def why_not(cls: type) -> str | None:
+    """Return what to write instead of a class that can't be kept whatever is declared; `None` for any other."""
+    reason = why_never(cls)
+    if reason is not None:
+        return reason
     if _has(cls, "__dataclass_fields__") and not any("__eq__" in vars(base) for base in cls.__mro__[:-1]):
         return f"{cls.__qualname__} has no equality (eq=False), so no copy equals it: let dataclass make its __eq__"
     return None

@@ -6,22 +6,22 @@ import io
 import pickle
 from typing import Any
 
-from otcache._serialization.declared import is_entity, why_not
+from otcache._serialization.declared import why_never
 from otcache.exceptions import DecodeError, ValidationError
 
 
 class _Pickler(pickle.Pickler):
-    """Refuses what pickle would take apart from its session without a word."""
+    """Refuses what pickle would take apart from its session, or show in clear, without a word."""
 
     def reducer_override(self, part: Any) -> Any:
-        reason = why_not(type(part)) if is_entity(type(part)) else None
+        reason = why_never(type(part))
         if reason is not None:
             raise ValidationError(reason)
         return NotImplemented
 
 
 def dumps(value: Any) -> bytes:
-    """`value` pickled; `ValidationError` if it can't be, or holds an entity of an ORM."""
+    """`value` pickled; `ValidationError` if it can't be, or holds an entity of an ORM or a secret."""
     body = io.BytesIO()
     try:
         _Pickler(body, protocol=5).dump(value)

@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel, SecretStr
 from starlette.responses import JSONResponse
 
-from otcache import Loaded, ValidationError, cached, register_type
+from otcache import MISSING, Loaded, ValidationError, cached, register_type
 from otcache.telemetry import catalog
 from otcache.testing import Capture
 from tests.inside import loads_under_way
@@ -57,6 +57,25 @@ class Zone(tzinfo):
         raise RecursionError
 
 
+class Proxy:
+    """Of an object that isn't there: it raises whatever it is asked."""
+
+    @property
+    def __class__(self) -> Any:
+        raise RuntimeError("hunter2")
+
+    @__class__.setter
+    def __class__(self, _: Any) -> None: ...
+
+
+class Meta(type):
+    def __hash__(cls) -> int:
+        raise RuntimeError("hunter2")
+
+
+class Unhashed(metaclass=Meta): ...
+
+
 def _cycle() -> list[Any]:
     cycle: list[Any] = []
     cycle.append(cycle)
@@ -77,6 +96,9 @@ UNKEEPABLE: Final[tuple[Callable[[], Any], ...]] = (
     threading.Lock,
     lambda: print,
     _cycle,
+    Proxy,
+    Unhashed,
+    lambda: MISSING,
 )
 TAGS: Final[tuple[Any, ...]] = (5, None, "team", [""], [5], ["x" * 9000], [["a"]], [str(n) for n in range(2000)])
 

@@ -17,6 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from otcache._serialization.encryption import parse_key
 from otcache._serialization.serializer import DecodeError, Facts, Place, Serializer, Writer
@@ -281,6 +282,12 @@ def test_a_pickle_needs_a_signing_secret_and_not_a_cipher() -> None:
 def test_what_can_not_be_pickled_is_refused() -> None:
     with pytest.raises(ValidationError, match="function can't be pickled"):
         make("signed").encode(lambda: None, key="k", expires_at_ms=0)
+
+
+@every("seal", [name for name in SEALS if "signing_secret" in SEALS[name]])
+def test_pickle_shows_no_secret_in_clear(seal: str) -> None:
+    with pytest.raises(ValidationError, match="SecretStr hides a secret"):
+        make(seal).encode([Detonator(), {"token": SecretStr("hunter2")}], key="k", expires_at_ms=0)
 
 
 # --- several secrets ----------------------------------------------------------------------------------

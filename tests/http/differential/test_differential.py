@@ -87,9 +87,11 @@ async def test_the_cache_changes_no_answer() -> None:
 
 
 @pytest.mark.long
-async def test_the_cache_changes_no_answer_of_2000_applications() -> None:
-    told = await _check(range(1000, 3000))
+@pytest.mark.parametrize("first", range(1000, 3000, 250))
+async def test_the_cache_changes_no_answer_of_2000_applications(first: int) -> None:
+    told = await _check(range(first, first + 250))
 
     print(f"{told.total()} requests: {told.most_common()}")  # noqa: T201  what passed by, and why
-    assert told.total() >= 20_000
+    assert told.total() >= 2_500
+    assert told["hit"] > told.total() / 20
     assert told["hit"] > told.total() / 20
