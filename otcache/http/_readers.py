@@ -38,7 +38,7 @@ _SPEAKING: Final = frozenset({"opentelemetry.instrumentation.asgi", *(name.rpart
 _HOOKS: Final = ("server_request_hook", "client_request_hook")
 """OpenTelemetry's middleware gives the request to these."""
 _APPLICATIONS: Final = frozenset({"starlette", "fastapi", "opentelemetry", "contextlib", "functools"})
-"""Packages that a server, or a test, calls in a task that it has begun itself: as a task, they are somebody's."""
+"""Packages that a server or a test calls from a coroutine of its own: whoever makes a task of them, is somebody."""
 _LOOP: Final = frozenset({"asyncio.events", "asyncio.base_events", "asyncio.runners"})
 _IDENTITIES: Final = ("user", "auth", "session")
 """What a middleware sets in a scope by convention."""
@@ -143,7 +143,7 @@ def _module(frame: FrameType) -> str:
 def _around() -> Iterator[Reader]:
     """Yield what waits for the task in which we run."""
     task = asyncio.current_task()
-    root = None if task is None else task.get_coro()
+    root: Any = None if task is None else task.get_coro()
     if _began_by(root) == "anyio":
         tasks = {each.id: each for each in anyio.get_running_tasks()}
         above = tasks[anyio.get_current_task().id].parent_id
@@ -152,7 +152,7 @@ def _around() -> Iterator[Reader]:
             yield from _waiting(_frames_of(root))
             above = tasks[above].parent_id if _began_by(root) == "anyio" else None
     if _began_by(root) == "somebody":
-        yield Reader("", "around a task of its own", False)
+        yield Reader("", "<a task of its own>", False)
 
 
 def _frames_of(coroutine: Any) -> Iterator[FrameType]:
