@@ -258,8 +258,9 @@ def test_a_hook_of_opentelemetry_is_given_the_request(option: str) -> None:
     def hook(_: Any, scope: Any, *__: Any) -> None:
         WHO.set(dict(scope.get("headers", ())).get(b"x-client", b"").decode())
 
-    apps = [part(), OpenTelemetryMiddleware(part(), **{option: hook}), part()]
-    apps[0].add_middleware(OpenTelemetryMiddleware, **{option: hook})
+    given: dict[str, Any] = {option: hook}
+    apps: list[Any] = [part(), OpenTelemetryMiddleware(part(), **given), part()]
+    apps[0].add_middleware(OpenTelemetryMiddleware, **given)
     apps[2].add_middleware(OpenTelemetryMiddleware, **{option: input_free(lambda *_: None)})
 
     assert [detail(app) for app in apps] == ["unknown-middleware", "unknown-middleware", "hit"]
