@@ -78,7 +78,7 @@ def read_inputs(
         body=bool(takers) or any(each.body_params for each in tree),
         credentials=tuple(sorted({_credential_of(scheme) for scheme in schemes})),
         unknown=tuple(dict.fromkeys([*(name_of(each.call) for each in takers), *open_headers, *readers])),
-        code=identity(*endpoint, *(each.call for each in tree[1:]), *_defaults(tree)),
+        code=identity(*endpoint, *(each.call for each in tree[1:]), *_defaults(tree), *map(_scopes, tree)),
     )
 
 
@@ -116,6 +116,11 @@ def _credential_of(scheme: Any) -> tuple[str, str]:
         name: str = scheme.model.name
         return scheme.model.in_.value, name.lower() if isinstance(scheme, APIKeyHeader) else name
     return "header", "authorization"
+
+
+def _scopes(dependant: Any) -> tuple[str, ...]:
+    """Return what `Security(scopes=...)` says; newer versions of FastAPI keep it elsewhere."""
+    return tuple(getattr(dependant, "own_oauth_scopes", getattr(dependant, "security_scopes", None)) or ())
 
 
 def _defaults(tree: Iterable[Any]) -> Iterator[tuple[str, Any]]:

@@ -1,19 +1,21 @@
 """Who has seen a request before its route: the middleware of all applications above, and what wraps them.
 
 An application knows its own middleware; nobody knows what wraps it, or stands between it and a parent. But whoever
-has been given the request waits for us: its frame is on the stack. Only what runs the rest in a task of its own, as
-`BaseHTTPMiddleware` does, ends that stack.
+has been given the request waits for us: its frame is on the stack, or on that of the task that began ours. Tasks of
+anyio, in which `BaseHTTPMiddleware` runs the rest, know that task; where nobody does, who waits is unknown.
 """
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
+import anyio
 from starlette.requests import Request
 
 from otcache.http._input_free import is_free_code, is_free_package, is_input_free, name_of
@@ -32,7 +34,11 @@ _QUIET: Final = frozenset(
 )  # fmt: skip
 """Packages that set nothing by which an answer could be somebody's; `_SPEAKERS` are the exceptions."""
 _SPEAKERS: Final = frozenset({_BASE, _COOKIES, _AUTHENTICATION})
-_SPEAKING: Final = frozenset(name.rpartition(".")[0] for name in _SPEAKERS)
+_SPEAKING: Final = frozenset({"opentelemetry.instrumentation.asgi", *(name.rpartition(".")[0] for name in _SPEAKERS)})
+_HOOKS: Final = ("server_request_hook", "client_request_hook")
+"""OpenTelemetry's middleware gives the request to these."""
+_APPLICATIONS: Final = frozenset({"starlette", "fastapi", "opentelemetry", "contextlib", "functools"})
+"""Packages that a server or a test calls from a coroutine of its own: whoever makes a task of them, is somebody."""
 _LOOP: Final = frozenset({"asyncio.events", "asyncio.base_events", "asyncio.runners"})
 _IDENTITIES: Final = ("user", "auth", "session")
 """What a middleware sets in a scope by convention."""
@@ -62,7 +68,7 @@ class Readers:
 def readers_of(request: Request) -> Readers:
     """Return who has seen the request."""
     scope = request.scope
-    heard = [each for each in (*_declared(scope), *_waiting()) if _is_heard(each.full)]
+    heard = [each for each in (*_declared(scope), *_waiting(_stack()), *_around()) if _is_heard(each.full)]
     unknown = [each.name for each in heard if not each.is_free and each.full != _COOKIES]
     if not heard:  # an identity by somebody whom we can't see
         unknown = [f"scope[{name!r}]" for name in _IDENTITIES if name in scope]
@@ -92,6 +98,13 @@ def _declared(scope: Mapping[str, Any]) -> Iterator[Reader]:
         for each in getattr(app, "user_middleware", ()):
             options = each.kwargs if hasattr(each, "kwargs") else each.options
             yield _reader(each.cls, options.get("dispatch"))
+            yield from _hooks(options)
+
+
+def _hooks(options: Mapping[str, Any]) -> Iterator[Reader]:
+    for name in _HOOKS:
+        if options.get(name) is not None:
+            yield _reader(inspect.unwrap(options[name]), None)
 
 
 def _reader(kind: Any, function: Any) -> Reader:
@@ -100,21 +113,67 @@ def _reader(kind: Any, function: Any) -> Reader:
     return Reader(full, name_of(what), is_input_free(what))
 
 
-def _waiting() -> Iterator[Reader]:
-    """Yield what was called with a scope and waits for us, from the route outwards to the server."""
+def _stack() -> Iterator[FrameType]:
+    """Yield the frames of this task, from the route outwards."""
     frame: FrameType | None = inspect.currentframe()
-    while frame is not None:
-        module = frame.f_globals.get("__name__", "")
+    while frame is not None and _place(_module(frame)) != "loop":
+        yield frame
+        frame = frame.f_back
+
+
+def _waiting(frames: Iterable[FrameType]) -> Iterator[Reader]:
+    """Yield what was called with a scope and waits for us."""
+    for frame in frames:
+        module = _module(frame)
         place = _place(module)
-        if place == "loop":
-            return
         if place == "speaks":
             middleware = frame.f_locals.get("self")
             if middleware is not None:
                 yield _reader(type(middleware), getattr(middleware, "dispatch_func", None))
+                yield from _hooks(getattr(middleware, "__dict__", {}))
         elif place == "foreign" and not is_free_package(module) and _is_application(frame):
             yield _waiter(frame, module)
-        frame = frame.f_back
+
+
+def _module(frame: FrameType) -> str:
+    module: str = frame.f_globals.get("__name__", "")
+    return module
+
+
+def _around() -> Iterator[Reader]:
+    """Yield what waits for the task in which we run."""
+    task = asyncio.current_task()
+    root: Any = None if task is None else task.get_coro()
+    if _began_by(root) == "anyio":
+        tasks = {each.id: each for each in anyio.get_running_tasks()}
+        above = tasks[anyio.get_current_task().id].parent_id
+        while above in tasks:
+            root = tasks[above].coro
+            yield from _waiting(_frames_of(root))
+            above = tasks[above].parent_id if _began_by(root) == "anyio" else None
+    if _began_by(root) == "somebody":
+        yield Reader("", "<a task of its own>", False)
+
+
+def _frames_of(coroutine: Any) -> Iterator[FrameType]:
+    """Yield the frames of a task that waits."""
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None)
+        if frame is not None:
+            yield frame
+        coroutine = getattr(coroutine, "cr_await", None)
+
+
+def _began_by(root: Any) -> str:
+    """Return who has begun a task: "anyio", "somebody" by a middleware, or else a server, a client or a test."""
+    frame: FrameType | None = getattr(root, "cr_frame", None)
+    if frame is None:
+        return ""
+    package, code = _module(frame).partition(".")[0], frame.f_code
+    given = [] if package in _QUIET else [frame.f_locals.get(name) for name in code.co_varnames[: code.co_argcount]]
+    if package in _APPLICATIONS or any(map(inspect.iscoroutine, given)):
+        return "somebody"
+    return "anyio" if package == "anyio" else ""
 
 
 def _waiter(frame: FrameType, module: str) -> Reader:

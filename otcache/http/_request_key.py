@@ -128,7 +128,7 @@ class RequestKey:
         parts = {
             "format": FORMAT,
             "code": self._inputs.code,
-            "application": [getattr(scope.get("app"), "title", None), scope.get("root_path", "")],
+            "application": _application(scope, request.headers.get("host")),
             "path": {name: str(value) for name, value in request.path_params.items()},
             "query": self._query(),
             "headers": {name: request.headers.getlist(name) for name in self.headers},
@@ -161,6 +161,13 @@ class RequestKey:
         scope = self._request.scope
         raw_path = scope.get("raw_path") or scope["path"].encode()
         return [scope["method"], str(self._request.base_url), scope["path"], raw_path.decode("latin-1")]
+
+
+def _application(scope: Any, host: str | None) -> list[Any]:
+    """Return what tells apart the applications that have a route: below another one, a `Host` may have chosen."""
+    app = scope.get("app")
+    is_below = getattr(app, "router", None) is not scope.get("router")
+    return [getattr(app, "title", None), scope.get("root_path", ""), host if is_below else None]
 
 
 def method_of(request: Request) -> str:

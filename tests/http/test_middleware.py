@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
+import anyio
 import pytest
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request, Security
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
+from fastapi.security import SecurityScopes
 from fastapi.testclient import TestClient
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from starlette.applications import Starlette
@@ -179,6 +182,90 @@ def test_what_a_middleware_sets_separates_callers(kind: Any, place: Callable[[An
     assert answers(place(kind)) == list(ASKED)
 
 
+# --- what waits in another task ---------------------------------------------------------------------------
+
+
+@input_free
+class Free(BaseHTTPMiddleware):
+    """Known to decide nothing; but what it calls runs in a task of its own."""
+
+    async def dispatch(self, request: Request, call_next: Any) -> Any:
+        return await call_next(request)
+
+
+@every("kind, place", [(Pure, place) for place in PLACES])
+def test_a_known_middleware_hides_nobody_behind_it(
+    kind: Any, place: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hidden(router: bool = False) -> FastAPI:
+        app = plain(router)
+        app.add_middleware(Free)
+        return app
+
+    plain = part
+    with monkeypatch.context() as patched:
+        patched.setitem(globals(), "part", hidden)
+        assert answers(place(kind)) == list(ASKED)
+    assert detail(hidden()) == "hit"
+
+
+async def by_a_task(app: Any, *given: Any) -> None:
+    await asyncio.create_task(app(*given))
+
+
+async def by_a_deadline(app: Any, *given: Any) -> None:
+    await asyncio.wait_for(asyncio.ensure_future(app(*given)), 10)
+
+
+async def by_a_group(app: Any, *given: Any) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(app(*given))
+
+
+async def by_a_group_of_anyio(app: Any, *given: Any) -> None:
+    async with anyio.create_task_group() as group:
+        group.start_soon(app, *given)
+
+
+async def by_a_guard(app: Any, *given: Any) -> None:
+    async def guard(running: Any) -> None:
+        await running
+
+    await asyncio.create_task(guard(app(*given)))
+
+
+async def by_a_thread(app: Any, *given: Any) -> None:
+    loop = asyncio.get_running_loop()
+    await asyncio.to_thread(lambda: asyncio.run_coroutine_threadsafe(app(*given), loop).result())
+
+
+TASKS = (by_a_task, by_a_deadline, by_a_group, by_a_group_of_anyio, by_a_guard, by_a_thread)
+
+
+@every("begin", TASKS)
+def test_who_runs_an_application_in_a_task_of_its_own_is_unknown(begin: Any) -> None:
+    app = part()
+
+    async def around(scope: Any, receive: Any, send: Any) -> None:
+        WHO.set(dict(scope.get("headers", ())).get(b"x-client", b"").decode())
+        await begin(app, scope, receive, send)
+
+    assert answers(around) == list(ASKED)
+
+
+@every("option", ["server_request_hook", "client_request_hook"])
+def test_a_hook_of_opentelemetry_is_given_the_request(option: str) -> None:
+    def hook(_: Any, scope: Any, *__: Any) -> None:
+        WHO.set(dict(scope.get("headers", ())).get(b"x-client", b"").decode())
+
+    given: dict[str, Any] = {option: hook}
+    apps: list[Any] = [part(), OpenTelemetryMiddleware(part(), **given), part()]
+    apps[0].add_middleware(OpenTelemetryMiddleware, **given)
+    apps[2].add_middleware(OpenTelemetryMiddleware, **{option: input_free(lambda *_: None)})
+
+    assert [detail(app) for app in apps] == ["unknown-middleware", "unknown-middleware", "hit"]
+
+
 KNOWN: list[tuple[Any, dict[str, Any]]] = [
     (CORSMiddleware, {"allow_origins": ["*"]}),
     (GZipMiddleware, {}),
@@ -262,9 +349,58 @@ def test_the_query_counts_whole_where_a_middleware_may_read_it() -> None:
 def test_an_identity_in_the_scope_by_somebody_unseen_passes_by(name: str) -> None:
     inner = part()
     unseen: dict[str, Any] = {"__name__": "uvicorn.unseen", "inner": inner, "name": name}
-    exec("async def app(scope, receive, send):\n    await inner({**scope, name: 1}, receive, send)", unseen)
+    exec("async def app(scope, receive, send):\n    await inner({**scope, name: {}}, receive, send)", unseen)
 
     assert detail(unseen["app"]) == "unknown-middleware"
+
+
+# --- which application ----------------------------------------------------------------------------------
+
+
+def part_of_a_region(cache: InMemoryCache, region: str) -> FastAPI:
+    """One of several applications that differ in their state, and in what their dependencies may do, alone."""
+    app = FastAPI()
+    app.state.region = region
+    app.dependency_overrides[get_web_cache_service] = lambda: cache
+    app.include_router(REGIONS)
+    app.get("/scopes", dependencies=[Security(scopes_of, scopes=[region])])(cached_endpoint(ttl=60)(by_scopes))
+    return app
+
+
+@input_free
+def region_of(request: Request) -> Any:
+    return request.app.state.region
+
+
+async def scopes_of(scopes: SecurityScopes) -> None:
+    WHO.set(scopes.scope_str)
+
+
+async def by_scopes() -> str:
+    return WHO.get()
+
+
+REGIONS = APIRouter()
+
+
+@REGIONS.get("/mine")
+@cached_endpoint(ttl=60)
+async def of_region(region: str = Depends(region_of)) -> str:
+    return region
+
+
+@every("path", ["/mine", "/scopes"])
+def test_applications_that_a_host_chooses_share_nothing(path: str) -> None:
+    cache = InMemoryCache()
+    root = FastAPI()
+    for region in ("eu", "us"):
+        root.host(f"{region}.example", part_of_a_region(cache, region))
+
+    client = TestClient(root)
+
+    assert [client.get(path, headers={"host": f"{each}.example"}).json() for each in ("eu", "us") * 2] == [
+        "eu", "us", "eu", "us"
+    ]  # fmt: skip
 
 
 # --- cookies --------------------------------------------------------------------------------------------
