@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
-from fastapi import Depends, HTTPException
+from fastapi import BackgroundTasks, Depends, HTTPException, Response
+from fastapi.responses import JSONResponse
+from starlette.background import BackgroundTask
 
 from otcache import InMemoryCache
 from otcache.http import cached_endpoint, input_free
@@ -111,4 +113,27 @@ async def test_a_rerun_for_waiters_of_a_leader_who_left_is_for_the_same_key() ->
 
     assert [each.json() for each in answers] == ["first", "later"]
     assert shop.runs == {"first": 2, "later": 1}
+    await shop.cache.close()
+
+
+async def test_tasks_of_the_endpoint_run_after_each_of_its_runs() -> None:
+    shop, done = Shop(InMemoryCache(**OPTIONS)), list[str]()
+
+    @shop.app.get("/response")
+    @cached_endpoint(ttl=0.05, stale_ttl=60)
+    async def of_a_response() -> Response:
+        return JSONResponse(1, background=BackgroundTask(done.append, "response"))
+
+    @shop.app.get("/value")
+    @cached_endpoint(ttl=0.05, stale_ttl=60)
+    async def of_a_value(tasks: BackgroundTasks) -> int:
+        tasks.add_task(done.append, "value")
+        return 1
+
+    async with shop.client() as client:
+        for path in ("/response", "/value"):
+            await client.get(path)
+            await asyncio.sleep(0.1)
+            await client.get(path)
+        await until(lambda: sorted(done) == ["response", "response", "value", "value"])
     await shop.cache.close()
