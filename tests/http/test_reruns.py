@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import pytest
 from fastapi import BackgroundTasks, Depends, HTTPException, Response
 from fastapi.responses import JSONResponse
 from starlette.background import BackgroundTask
@@ -136,4 +137,27 @@ async def test_tasks_of_the_endpoint_run_after_each_of_its_runs() -> None:
             await asyncio.sleep(0.1)
             await client.get(path)
         await until(lambda: sorted(done) == ["response", "response", "value", "value"])
+    await shop.cache.close()
+
+
+async def test_a_task_that_fails_after_a_run_takes_nothing_from_its_answer(caplog: pytest.LogCaptureFixture) -> None:
+    shop = Shop(InMemoryCache(**OPTIONS))
+
+    @shop.app.get("/")
+    @cached_endpoint(ttl=0.05, stale_ttl=60)
+    async def endpoint(tasks: BackgroundTasks) -> int:
+        run = shop.run()
+        if run == 2:
+            tasks.add_task(lambda: 1 / 0)
+        return run
+
+    async with shop.client() as client:
+        await client.get("/")
+        await asyncio.sleep(0.1)
+        await client.get("/")
+        await until(lambda: "what follows a response has failed" in caplog.text)
+        await asyncio.sleep(0.01)
+        answer = await client.get("/")
+
+    assert answer.json() == 2
     await shop.cache.close()
