@@ -138,7 +138,7 @@ def conditional_response(response: Response, request_headers: Headers, method: s
     if none_match(tags, etag):
         return response
     shortened = not_modified(response.headers)
-    shortened.raw_headers.extend(own)
+    shortened.raw_headers.extend([pair for pair in own if pair[0].decode("latin-1") not in shortened.headers])
     shortened.background = response.background
     return shortened
 

@@ -68,7 +68,7 @@ def test_a_304_has_what_dependencies_set_for_this_request() -> None:
 
     def renewed(response: Response) -> None:
         number = next(counted)
-        response.headers["x-left"] = str(number)
+        response.headers["x-left"], response.headers["cache-control"] = str(number), "public, max-age=60"
         if number:
             response.set_cookie("csrf", str(number))
 
@@ -79,7 +79,8 @@ def test_a_304_has_what_dependencies_set_for_this_request() -> None:
 
     with TestClient(app) as client:
         tag = client.get("/").headers["etag"]
-        answer = client.get("/", headers={"if-none-match": tag})
+        answer = client.get("/", headers={"if-none-match": tag, "authorization": "Bearer ann"})
 
+    assert answer.headers.get_list("cache-control") == ["private, max-age=60"]
     assert (answer.status_code, answer.headers["x-left"]) == (304, "1")
     assert answer.headers["set-cookie"].startswith("csrf=1")
