@@ -101,31 +101,35 @@ def _place(config: CacheConfig | None) -> Any:
 
 
 PUBLIC: Final = "otcache_public"
-"""The key in a scope of a list: what `Cache-Control` a response that leaves as public would have as a private one."""
+"""The key in a scope of a list: functions that change the headers of a response that is no longer for everybody."""
 
 
 class _Guard:
-    """Outside of all middleware: a public response that was given a cookie on its way out leaves as private."""
+    """Around all middleware: a response that was given a cookie on its way out leaves as private."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, and look at the response."""
-        public: list[str] = scope.setdefault(PUBLIC, [])
+        public: list[Callable[[MutableHeaders], None]] = scope.setdefault(PUBLIC, [])
 
         async def look(message: Message) -> None:
             if public and message["type"] == "http.response.start":
+                message["headers"] = [(name.lower(), value) for name, value in message.get("headers", ())]
                 headers = MutableHeaders(scope=message)
                 if "set-cookie" in headers:
-                    headers["cache-control"] = public[-1]
+                    public[-1](headers)
             await send(message)
 
         await self._app(scope, receive, look)
 
 
 def guard(app: FastAPI) -> None:
-    """Put the guard around the application's middleware, also around what is added later."""
+    """Put the guard around the application's middleware, also around what is added later.
+
+    Starlette's handler of server errors stays outermost: instrumentations look for it there.
+    """
     build = app.build_middleware_stack
 
     def guarded() -> ASGIApp:

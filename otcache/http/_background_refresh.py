@@ -7,6 +7,7 @@ refresh would work with closed sessions, so it passes through the route again, a
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from otcache.base import Loaded
 from otcache.exceptions import CacheError
 from otcache.http._stored_response import StoredResponse
 
+_log: Final = logging.getLogger("otcache.http")
 BACKGROUND: Final = "otcache_background_run"
 """The key in a scope under which a background run takes the endpoint's result."""
 
@@ -163,7 +165,12 @@ async def run_in_background(request: Request, body: bytes, run: BackgroundRun) -
         scope = {**request.scope, BACKGROUND: run, "fastapi_middleware_astack": files}
         scope["state"] = dict(request.scope.get("state", {}))
         scope["fastapi"] = dict(request.scope.get("fastapi", {}))
-        await request.scope["route"].handle(scope, receive, send)
+        try:
+            await request.scope["route"].handle(scope, receive, send)
+        except Exception:
+            if run.result is None:
+                raise
+            _log.exception("what follows a response has failed: a background task, or the end of a dependency")
     if run.result is None:
         why = run.refused or f"the route answered {statuses or 'nothing'}"
         raise RefreshRefusedError(f"{why} before its endpoint")

@@ -159,7 +159,7 @@ def _wrap(endpoint: Endpoint, policy: Policy, cache: Callable[..., Any]) -> Endp
     policy.check(signature.parameters)
     check_public(policy, signature)
     inject = _injected_by(cache)
-    route_of: ByIdentity[Any, Route] = ByIdentity(lambda route: Route(route, endpoint, inject))
+    route_of: ByIdentity[Any, Route] = ByIdentity(lambda route: Route(route, (endpoint, _held_by(route)), inject))
     reach_of: ByIdentity[Any, Reach] = ByIdentity(lambda route: Reach(route, inject))
 
     @functools.wraps(endpoint)
@@ -169,18 +169,27 @@ def _wrap(endpoint: Endpoint, policy: Policy, cache: Callable[..., Any]) -> Endp
             returned = endpoint(*args, **kwargs)
             return await returned if inspect.isawaitable(returned) else returned
         route = selected(injected.request.scope)
-        exchange = Exchange(policy, endpoint, route_of(route), reach_of(route), injected, kwargs)
+        arguments = signature.bind_partial(*args).arguments | kwargs if args else kwargs  # args: of a bound method
+        exchange = Exchange(policy, endpoint, route_of(route), reach_of(route), injected, arguments)
         background_run: BackgroundRun | None = injected.request.scope.get(BACKGROUND)
         if background_run is None:
             return await exchange.answer()
-        await exchange.run_again(background_run)
-        return Response(status_code=204)  # no client receives it
+        response = await exchange.run_again(background_run)
+        return Response(status_code=204, background=getattr(response, "background", None))  # no client receives it
 
     cached.__name__ = get_name(endpoint)
     cached.__signature__ = _with_parameter(signature, inject)  # type: ignore[attr-defined]
     setattr(cached, MARK, (policy, inject))
-    remember(endpoint, cached)
+    remember(endpoint, inject)
     return cast("Endpoint", cached)
+
+
+def _held_by(route: Any) -> Any:
+    """Return what a route gives its endpoint by itself: the object of a bound method, the arguments of a partial."""
+    call = route.dependant.call
+    if isinstance(call, functools.partial):
+        return call.args, tuple(sorted(call.keywords.items()))
+    return getattr(call, "__self__", None)
 
 
 def _signature(endpoint: Callable[..., Any]) -> inspect.Signature:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import floor
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import fastapi
 from starlette.datastructures import MutableHeaders
@@ -26,17 +26,20 @@ from otcache.http._background_refresh import (
     ResponseLoader,
     run_in_background,
 )
-from otcache.http._cache_control import NO_DIRECTIVES, made_private, request_directives
+from otcache.http._cache_control import NO_DIRECTIVES, request_directives
 from otcache.http._policy import Policy, can_be_stored
 from otcache.http._reach import Reach
 from otcache.http._request_key import RequestKey, method_of
 from otcache.http._response_headers import (
     Decision,
     Forward,
+    RawHeaders,
     SharedResponse,
     add_cache_headers,
     add_status_headers,
     conditional_response,
+    keep_private,
+    lowered,
     own_copy,
     with_headers,
 )
@@ -51,7 +54,8 @@ _log: Final = logging.getLogger("otcache.http")
 _ERRORS: Final = (HTTPException, fastapi.HTTPException)
 """Exceptions that can be stored; a class of the application's may hold more than their status, detail and headers."""
 _clock: Final = time.perf_counter_ns
-RawHeaders: TypeAlias = Iterable[tuple[bytes, bytes]]
+_WHOSE: Final = frozenset({"credentials", "owner", "session", "unknown-dependency", "unknown-middleware"})
+"""Why a request passes by, where nobody knows whose its answer is."""
 _RESULTS: Final[Mapping[str, ResponseResult]] = {"fresh": "hit", "stale": "stale", "loaded": "miss"}
 
 
@@ -89,7 +93,7 @@ class Exchange:
         self._key = RequestKey(policy, route, injected.request, arguments, injected.cache)
         self._decision = Decision()
         # set by dependencies, for this request alone: not stored, and added again to a stored response
-        self._dependency_headers = tuple(injected.response.raw_headers)
+        self._dependency_headers = tuple(lowered(injected.response.raw_headers))
         headers = injected.request.headers
         directives = request_directives(headers.get("cache-control"), headers.get("pragma"))
         self._directives = directives if policy.respect_request else NO_DIRECTIVES
@@ -126,7 +130,7 @@ class Exchange:
     async def _result_of_value(self, returned: Any) -> EndpointResult:
         """Let FastAPI make the response, and take out for storing what dependencies have set for this request alone."""
         injected, ours = self._injected_response, len(self._dependency_headers)
-        set_by_all = tuple(injected.raw_headers)
+        set_by_all = tuple(lowered(injected.raw_headers))
         response = await self._route.respond(self._request, ReturnedValue(returned, injected.status_code, set_by_all))
         if set_by_all[:ours] != self._dependency_headers:  # which the endpoint has changed: no other request has them
             return EndpointResult(response, None, None, "dependency-headers")
@@ -143,7 +147,7 @@ class Exchange:
 
     def _result_of_error(self, error: HTTPException) -> EndpointResult:
         verdict = self._policy.verdict(error, self._default_ttl, self._key.headers)
-        if verdict.ttl is None or type(error) not in _ERRORS or not can_be_stored(error.detail):
+        if verdict.ttl is None or type(error) not in _ERRORS or not can_be_stored(error):
             return EndpointResult(None, error, None, verdict.why_not or "detail")
         stored = stored_error(error, made=time.time(), ttl=verdict.ttl, age=verdict.age)
         return EndpointResult(None, error, stored.without(self._policy.without_headers))
@@ -161,7 +165,7 @@ class Exchange:
             raise RefreshRefusedError("the endpoint answered with a server error")
         return result
 
-    async def run_again(self, run: BackgroundRun) -> None:
+    async def run_again(self, run: BackgroundRun) -> Response | None:
         """Run the endpoint for a request that has left, if the request still has the key that the result is for."""
         reason = await self._bypass_reason()
         if reason is None and self._key.text() != run.key:
@@ -169,6 +173,7 @@ class Exchange:
         if reason is None:
             run.result = await self.run()
         run.refused = reason
+        return None if run.result is None else run.result.response
 
     # --- answer the request -------------------------------------------------------------------------
 
@@ -320,6 +325,7 @@ class Exchange:
     def _add_own_headers(self, headers: MutableHeaders) -> None:
         if self._decision.detail == "ttl":  # 0 keeps nothing here, and nothing in browsers
             headers.setdefault("cache-control", "private, max-age=0")
+        self._close(headers, self._decision.detail in _WHOSE or self._is_closed(headers))
         self._add_status_headers(headers)
 
     def _shared_response(self, found: SharedResponse) -> Response:
@@ -337,20 +343,29 @@ class Exchange:
         if stored.plain and found.own is None:
             response.raw_headers.extend(self._dependency_headers)
         self._add_cache_headers(response.headers, found)
-        sent = conditional_response(response, self._request.headers, self._request.method)
+        own = self._dependency_headers if stored.plain else ()
+        sent = conditional_response(response, self._request.headers, self._request.method, own)
         self._add_status_headers(sent.headers)
         return sent
 
     def _add_cache_headers(self, headers: MutableHeaders, found: SharedResponse) -> None:
-        policy, request = self._policy, self._request
-        public = self._reach.is_public(policy, request.scope.get("app"))
-        closed = bool(self._route.inputs.credentials) or self._reach.is_closed(policy, request, headers)
+        policy, public = self._policy, self._reach.is_public(self._policy, self._request.scope.get("app"))
+        closed = self._is_closed(headers)
         stale = ttl_seconds(self._cache.config.stale_ttl) if policy.stale_ttl is None else policy.stale_ttl
         add_cache_headers(headers, found, self._key.varies, public=public, closed=closed, stale=stale)
-        if public and not closed:
-            request.scope.get(PUBLIC, []).append(made_private(headers["cache-control"]))
+        self._close(headers, closed)
         if self._reach.alone and policy.private_by is None and not public:
             self._tell("responses are private now; add public=True if CDNs and proxies may keep them")
+
+    def _is_closed(self, headers: MutableHeaders) -> bool:
+        return bool(self._route.inputs.credentials) or self._reach.is_closed(self._policy, self._request, headers)
+
+    def _close(self, headers: MutableHeaders, closed: bool) -> None:
+        """Keep a response from caches that serve many; one that is given a cookie later, as soon as it is."""
+        if closed:
+            keep_private(headers)
+        else:
+            self._request.scope.get(PUBLIC, []).append(keep_private)
 
     def _add_status_headers(self, headers: MutableHeaders) -> None:
         policy = self._policy

@@ -7,74 +7,75 @@ from __future__ import annotations
 
 import gc
 import inspect
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import CellType, FrameType
 from typing import Any, Final
 from weakref import ReferenceType, ref
 
 from fastapi import FastAPI
-from starlette.routing import BaseRoute
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRouter
 
 from otcache.exceptions import ConfigurationError
+from otcache.http._reach import routes_of
+from otcache.http._shapes import layers_of
 
-_FEW: Final = 5
-"""References to a function that no route holds yet; to look for the holders takes milliseconds."""
 _ORDER: Final = (
     "{path} calls {name} itself, and never asks the cache: write @cached_endpoint below the route's decorator: "
     "@app.get(...) first, then @cached_endpoint(...), then the function"
 )
-_decorated: Final[dict[int, list[tuple[ReferenceType[Any], ReferenceType[Any]]]]] = {}
-"""Functions and what was made of them, by the function's id."""
+_OF_FRAMEWORK: Final = ({"endpoint", "path_regex"}, {"call", "dependencies"}, {"__wrapped__"})
+"""By what the dictionaries are known of routes, their dependants, and what wraps a function."""
+_decorated: Final[dict[int, list[tuple[ReferenceType[Any], Any]]]] = {}
+"""Functions, by their id, and our own dependencies of what was made of them."""
 
 
 def check_order(endpoint: Any) -> None:
-    """Check that a function that is just being defined is not a route's endpoint already.
+    """Check that a function that is just being defined is not the endpoint of a route of the application's already.
 
     Raises:
         ConfigurationError: It is. One that has a name already may be decorated for another route: `check_routes`.
     """
-    if inspect.isfunction(endpoint) and endpoint.__name__ != "<lambda>" and sys.getrefcount(endpoint) > _FEW:
-        holders = gc.get_referrers(endpoint)
-        route = next(_routes_among(holders, endpoint), None)
-        if route is not None and all(map(_is_of_framework, holders)) and not _has_name(endpoint):
-            raise ConfigurationError(_ORDER.format(path=route.path, name=endpoint.__name__))
+    layers = tuple(each for each in layers_of(endpoint) if getattr(each, "__name__", "") != "<lambda>")
+    variables = _variables_around()
+    kinds = (type(each) for each in variables)  # a proxy's `__class__` may raise
+    known = (each for each, kind in zip(variables, kinds, strict=True) if issubclass(kind, FastAPI | APIRouter))
+    last = [each.routes[-1] for each in known if each.routes]
+    for layer in layers:
+        path = next((route.path for route in last if getattr(route, "endpoint", None) is layer), None)
+        if path is not None and not any(value is layer for value in variables) and _is_nobodys(layer, layers):
+            raise ConfigurationError(_ORDER.format(path=path, name=getattr(layer, "__name__", "it")))
 
 
-def _routes_among(holders: list[Any], endpoint: Any) -> Iterator[Any]:
-    for each in holders:
-        owners = gc.get_referrers(each) if isinstance(each, dict) else (each,)
-        routes = (owner for owner in owners if isinstance(owner, BaseRoute))
-        yield from (route for route in routes if getattr(route, "endpoint", None) is endpoint)
-
-
-def _is_of_framework(holder: Any) -> bool:
-    if isinstance(holder, dict):
-        return bool({"endpoint", "call"} & holder.keys())
-    if isinstance(holder, FrameType | CellType):
-        return True  # running code's own variables, ours among them: `_has_name` looks at those of the others
-    return type(holder).__module__.partition(".")[0] in ("fastapi", "starlette")
-
-
-def _has_name(endpoint: Any) -> bool:
-    """Whether one of the callers' variables holds it: in the middle of its definition, none does."""
+def _variables_around() -> tuple[Any, ...]:
+    """Return the variables that whoever decorates can see."""
     frame = inspect.currentframe()
-    while frame is not None:
-        is_ours = frame.f_globals.get("__package__") == __package__
-        if not is_ours and any(value is endpoint for value in (*frame.f_locals.values(), *frame.f_globals.values())):
-            return True
+    while frame is not None and frame.f_globals.get("__package__") == __package__:
         frame = frame.f_back
-    return False
+    return () if frame is None else (*frame.f_locals.values(), *frame.f_globals.values())
 
 
-def remember(endpoint: Any, cached: Callable[..., Any]) -> None:
-    """Note what was made of an endpoint."""
-    at = id(endpoint)
-    try:
-        pair = ref(endpoint, lambda _: _decorated.pop(at, None)), ref(cached)
-    except TypeError:
-        return  # no object of that kind can be remembered
-    _decorated.setdefault(at, []).append(pair)
+def _is_nobodys(endpoint: Any, layers: tuple[Any, ...]) -> bool:
+    """Whether only a route holds it, and what wraps it: no table of the application's."""
+    return all(_is_passing(each) for each in gc.get_referrers(endpoint) if each is not layers)
+
+
+def _is_passing(holder: Any) -> bool:
+    if isinstance(holder, dict):
+        return any(holder.keys() >= kind for kind in _OF_FRAMEWORK)
+    is_running = isinstance(holder, FrameType | CellType)
+    return is_running or type(holder).__module__.partition(".")[0] in ("fastapi", "starlette")
+
+
+def remember(endpoint: Any, own: Any) -> None:
+    """Note that an endpoint was decorated, and our own dependency of what was made of it."""
+    for layer in layers_of(endpoint):
+        at = id(layer)
+        try:
+            noted = ref(layer, lambda _, at=at: _decorated.pop(at, None))  # type: ignore[misc]
+        except TypeError:
+            continue  # no object of that kind can be remembered
+        _decorated.setdefault(at, []).append((noted, own))
 
 
 def check_routes(app: FastAPI) -> None:
@@ -83,9 +84,23 @@ def check_routes(app: FastAPI) -> None:
     Raises:
         ConfigurationError: A route calls a plain function, and no route what the decorator made of it.
     """
-    for route in app.routes:
-        endpoint = getattr(route, "endpoint", None)
-        made = [cached() for plain, cached in _decorated.get(id(endpoint), ()) if plain() is endpoint]
-        if made and not any(next(_routes_among(gc.get_referrers(each), each), None) for each in made if each):
+    routes = list(routes_of(app))
+    called = {id(call) for route in routes for call in _calls(route.dependant)}
+    for route in routes:
+        endpoint = route.dependant.call
+        made = [own for plain, own in _decorated.get(id(endpoint), ()) if plain() is endpoint]
+        if made and not any(id(own) in called or _has_route(own) for own in made):
             name = getattr(endpoint, "__name__", type(endpoint).__name__)
-            raise ConfigurationError(_ORDER.format(path=getattr(route, "path", "a route"), name=name))
+            raise ConfigurationError(_ORDER.format(path=route.path_format, name=name))
+
+
+def _calls(dependant: Any) -> Iterator[Any]:
+    yield dependant.call
+    for below in dependant.dependencies:
+        yield from _calls(below)
+
+
+def _has_route(own: Any) -> bool:
+    """Whether any route at all depends on it, such as one of another application."""
+    holders = gc.get_referrers(own)
+    return any(isinstance(each, Dependant) or (isinstance(each, dict) and "call" in each) for each in holders)

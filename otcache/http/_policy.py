@@ -161,10 +161,10 @@ def declared(name: str, ttl: TTL | None) -> float | None:
 class _TagFormatter(Formatter):
     """Refuses `None`: "user:None" is nobody's tag."""
 
-    def format_field(self, value: Any, format_spec: str) -> str:
+    def convert_field(self, value: Any, conversion: Any) -> Any:
         if value is None:
             raise ValueError("None")
-        return str(super().format_field(value, format_spec))
+        return super().convert_field(value, conversion)
 
 
 _FORMATTER: Final = _TagFormatter()
@@ -175,10 +175,12 @@ def _names_in(tag: str) -> set[str]:
     return {_FIELD_END.split(field)[0] for _, field, _, _ in Formatter().parse(tag) if field is not None}
 
 
-def can_be_stored(detail: Any) -> bool:
-    """Whether an `HTTPException`'s detail comes back equal."""
+def can_be_stored(error: Any) -> bool:
+    """Whether an `HTTPException` comes back equal: nothing was added to it, and its detail is what JSON gives back."""
+    if vars(error).keys() - {"status_code", "detail", "headers"}:
+        return False
     try:
-        return bool(json.loads(json.dumps(detail, allow_nan=False)) == detail)
+        return repr(json.loads(json.dumps(error.detail, allow_nan=False))) == repr(error.detail)
     except (TypeError, ValueError, RecursionError):
         return False
 

@@ -122,7 +122,7 @@ def check_application(app: FastAPI) -> None:
         ConfigurationError: A public route depends on a security scheme or is private to somebody, or `public_routes`
             names no cached route.
     """
-    cached = {route.path_format: route for route in _routes(app) if hasattr(route.dependant.call, MARK)}
+    cached = {route.path_format: route for route in routes_of(app) if hasattr(route.dependant.call, MARK)}
     for name in _application.public_routes.get(app, ()):
         if not any(_matches(name, path) for path in cached):
             known = ", ".join(sorted(cached)) or "none"
@@ -136,7 +136,7 @@ def check_application(app: FastAPI) -> None:
             raise ConfigurationError(f"public_routes has {path}, whose private_by= says that each is one user's own")
 
 
-def _routes(app: FastAPI) -> Iterator[Any]:
+def routes_of(app: FastAPI) -> Iterator[Any]:
     """Yield the routes with what their routers add: newer versions of FastAPI keep included routers as they are."""
     for route in app.routes:
         contexts = getattr(route, "effective_route_contexts", None)

@@ -46,6 +46,7 @@ class RequestKey:
         self._cache = cache
         self._owner: str | None = None
         self._anything = self._inputs.whole
+        self._undecided: tuple[str, ...] = ()
 
     # --- is it known? -------------------------------------------------------------------------------
 
@@ -71,14 +72,12 @@ class RequestKey:
         self._anything = inputs.whole or bool(readers.unknown)
         given = {"header": self._request.headers, "query": self._request.query_params, "cookie": self._request.cookies}
         known = any(name in given[place] for place, name in inputs.credentials)
-        return "credentials" if known or any(self._undecided(readers.cookies)) else None
+        self._undecided = tuple(name for name in _CREDENTIALS if self._is_undecided(name, readers.cookies))
+        return "credentials" if known or any(name in self._request.headers for name in self._undecided) else None
 
-    def _undecided(self, cookies_are_read: bool) -> Iterator[str]:
-        """Yield the credentials of the request that somebody may read, and that are not in the key."""
-        for name in _CREDENTIALS:
-            is_read = self._anything or (name == "cookie" and cookies_are_read)
-            if is_read and name in self._request.headers and not self._decides(name):
-                yield name
+    def _is_undecided(self, credential: str, cookies_are_read: bool) -> bool:
+        """Whether somebody may read a credential that is not in the key: a request that has it passes by."""
+        return (self._anything or (credential == "cookie" and cookies_are_read)) and not self._decides(credential)
 
     def _decides(self, credential: str) -> bool:
         """Whether the key contains all that counts of a credential."""
@@ -106,11 +105,11 @@ class RequestKey:
 
     @property
     def varies(self) -> tuple[str, ...]:
-        """The headers that responses depend on: declared to us or to FastAPI, or telling whose the response is."""
+        """The headers that responses depend on: declared, telling whose they are, or making requests pass by."""
         owner = ("authorization", "cookie") if self._policy.private_by is not None else ()
         cookies = ("cookie",) if self._policy.cookies or self._inputs.cookies != () else ()
         schemes = () if self._policy.shared else self._inputs.credential_headers
-        return tuple(dict.fromkeys((*self.headers, *owner, *cookies, *schemes)))
+        return tuple(dict.fromkeys((*self.headers, *owner, *cookies, *schemes, *self._undecided)))
 
     @property
     def headers(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import floor
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
@@ -18,6 +18,7 @@ from otcache.http._stored_response import StoredResponse, not_modified
 from otcache.telemetry.catalog.values import ResponseResult
 from otcache.ttl import FOREVER
 
+RawHeaders: TypeAlias = Iterable[tuple[bytes, bytes]]
 Forward = Literal["bypass", "uri-miss", "miss", "stale", "request"]
 
 _TAG: Final = re.compile(r'[ \t]*(?:,[ \t]*)*(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*(?:,|$)')
@@ -26,8 +27,8 @@ _WORD: Final = re.compile(r"[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]*")
 _LARGEST: Final = 999_999_999_999_999
 _NEVER_STALE: Final = frozenset({"must-revalidate", "proxy-revalidate", "s-maxage"})
 """RFC 9111, 4.2.4 and 5.2.2.10."""
-_TARGETED: Final = ("cdn-cache-control", "surrogate-control")
-"""Fields by which caches of many users would overrule Cache-Control (RFC 9213)."""
+_TARGETED: Final = re.compile(".+-cache-control|surrogate-control|edge-control|x-accel-expires")
+"""Fields by which caches of many users would overrule Cache-Control (RFC 9213, and what came before it)."""
 _TICK: Final = 0.0005
 """Seconds: half of the smallest part of a time to live. What arithmetic loses of one is less."""
 
@@ -81,8 +82,7 @@ def add_cache_headers(
     elif closed or not (public or parse(own).keys() & {"public", "s-maxage"}):
         headers["cache-control"] = made_private(own)
     if closed or not public:
-        for name in _TARGETED:
-            del headers[name]
+        _remove_targeted(headers)
     if not found.loaded or found.age >= 1:
         headers["age"] = str(floor(found.age))
     for name in varies:
@@ -91,6 +91,19 @@ def add_cache_headers(
     etag = found.stored.header("etag")
     if etag is not None:
         headers["etag"] = etag
+
+
+def keep_private(headers: MutableHeaders) -> None:
+    """Change what a response says itself so that no cache may keep it that serves many."""
+    own = joined(headers, "cache-control")
+    if own and "no-store" not in parse(own):
+        headers["cache-control"] = made_private(own)
+    _remove_targeted(headers)
+
+
+def _remove_targeted(headers: MutableHeaders) -> None:
+    for name in filter(_TARGETED.fullmatch, headers.keys()):
+        del headers[name]
 
 
 def cache_control(found: SharedResponse, *, public: bool, stale: float) -> str:
@@ -116,8 +129,8 @@ def _title(name: str) -> str:
     return "-".join(part.capitalize() for part in name.split("-"))
 
 
-def conditional_response(response: Response, request_headers: Headers, method: str) -> Response:
-    """Return the response, or a 304 if the client has it already (RFC 9110, 13.2.2)."""
+def conditional_response(response: Response, request_headers: Headers, method: str, own: RawHeaders = ()) -> Response:
+    """Return the response, or a 304 with the request's `own` headers if the client has it (RFC 9110, 13.2.2)."""
     tags = ", ".join(request_headers.getlist("if-none-match"))
     etag = response.headers.get("etag")
     if not tags or etag is None or method not in ("GET", "HEAD") or response.status_code != 200:
@@ -125,6 +138,7 @@ def conditional_response(response: Response, request_headers: Headers, method: s
     if none_match(tags, etag):
         return response
     shortened = not_modified(response.headers)
+    shortened.raw_headers.extend([pair for pair in own if pair[0].decode("latin-1") not in shortened.headers])
     shortened.background = response.background
     return shortened
 
@@ -161,11 +175,16 @@ def with_headers(error: Any, headers: MutableHeaders) -> Any:
     return twin.with_traceback(error.__traceback__)
 
 
+def lowered(headers: RawHeaders) -> RawHeaders:
+    """Return headers as ASGI wants them: what is added to a list of them by hand may be written in capitals."""
+    return tuple((name.lower(), value) for name, value in headers)
+
+
 def own_copy(response: Response) -> Response:
     """Return the response with headers of its own, because an endpoint may return one object again and again."""
     twin = copy.copy(response)
     vars(twin).pop("_headers", None)  # what Starlette made of the other's
-    twin.raw_headers = list(response.raw_headers)
+    twin.raw_headers = list(lowered(response.raw_headers))
     return twin
 
 

@@ -31,7 +31,7 @@ class Route:
         told: Why requests of this route pass by the cache, as far as it has been said.
     """
 
-    def __init__(self, route: Any, endpoint: Callable[..., Any], own: Callable[..., Any]) -> None:
+    def __init__(self, route: Any, endpoint: tuple[Any, ...], own: Callable[..., Any]) -> None:
         self.path: str = route.path_format
         self.told: set[tuple[str, ...]] = set()
         self._route = route
@@ -56,7 +56,7 @@ class Route:
             self._route.dependant,
             overrides,
             self._own,
-            endpoint=(self._endpoint, _in_words(_settings(self._route))),
+            endpoint=(*self._endpoint, _in_words(_settings(self._route))),
             reader=None if type(own) is APIRoute or is_input_free(type(own)) else type(own),
         )
 

@@ -23,7 +23,7 @@ def check_shape(endpoint: Any) -> None:
     if not callable(endpoint):
         raise ConfigurationError(f"cached_endpoint can't decorate {type(endpoint).__name__}: it can't be called")
     name = getattr(endpoint, "__qualname__", get_name(endpoint))
-    if any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in _layers(endpoint)):
+    if any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in layers_of(endpoint)):
         raise ConfigurationError(f"{name} yields: otcache stores only whole responses; return the response")
 
 
@@ -41,12 +41,12 @@ def check_parameters(endpoint: Any, signature: inspect.Signature) -> None:
 
 async def call(endpoint: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     """Call an endpoint as FastAPI does: in this event loop if any of its layers is async, else in a thread."""
-    runs_here = any(map(inspect.iscoroutinefunction, _layers(endpoint)))
+    runs_here = any(map(inspect.iscoroutinefunction, layers_of(endpoint)))
     returned = endpoint(**arguments) if runs_here else await run_in_threadpool(endpoint, **arguments)
     return await returned if inspect.isawaitable(returned) else returned
 
 
-def _layers(endpoint: Any) -> Iterator[Any]:
+def layers_of(endpoint: Any) -> Iterator[Any]:
     """Yield an endpoint, what it wraps, and what its object runs, from the outside in."""
     while endpoint is not None:
         yield endpoint

@@ -396,7 +396,10 @@ async def tagged(kind: str, found: Annotated[Any, Depends(team)]) -> str:
     return kind
 
 
-@every("template", ["{found}", "{found.name}", "{found.broken}", "{found[name]}", "{found:>9}", "{found.name.x}"])
+@every(
+    "template",
+    ["{found}", "{found.name}", "{found.broken}", "{found[name]}", "{found:>9}", "{found.name.x}", "{found!r:.99}"],
+)
 def test_a_template_that_gives_no_tag_fails_no_request(template: str) -> None:
     app, cache = FastAPI(), InMemoryCache(name="web")
     decorator = cached_endpoint(ttl=60, tags=(template, "every"), shared=True, cache=lambda: cache)
@@ -408,3 +411,53 @@ def test_a_template_that_gives_no_tag_fails_no_request(template: str) -> None:
             assert [(each.status_code, each.json()) for each in answers] == [(200, kind)] * 2
             assert status_of(answers[1])["hit"] is True
         assert cache.get_stats()["l1"]["entries"] == 6
+
+
+@every("template", ["user:{found}", "user:{found!s}", "user:{found!r}", "user:{found!a:>9}"])
+def test_none_is_in_no_tag(template: str) -> None:
+    made = cached(tagged, tags=(template,), shared=True)
+    policy, _ = made.__otcache_endpoint__
+
+    assert policy.tags_of({"found": None}) == ([], [template])
+
+
+# --- methods that are decorated in their class ----------------------------------------------------------
+
+CACHE = InMemoryCache(name="web")
+
+
+class Controller:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @cached_endpoint(ttl=60, tags=("controller:{self.name}",), cache=lambda: CACHE)
+    async def items(self, page: int = 1) -> Any:
+        return [self.name, page]
+
+    @cached_endpoint(ttl=60, cache=lambda: CACHE)
+    def in_a_thread(self, page: int = 1) -> Any:
+        return [self.name, page]
+
+
+@every("method", ["items", "in_a_thread"])
+def test_a_method_is_called_on_its_object_and_no_two_objects_share(method: str) -> None:
+    apps = [FastAPI() for _ in "ab"]
+    for name, app in zip("ab", apps, strict=True):
+        added(app, f"/{method}", getattr(Controller(name), method))
+
+    for name, app in zip("ab", apps, strict=True):
+        with TestClient(app) as client:
+            answers = [client.get(f"/{method}", params={"page": page}) for page in (1, 2, 1)]
+        assert [each.json() for each in answers] == [[name, 1], [name, 2], [name, 1]]
+        assert ["hit" in status_of(each) for each in answers] == [False, False, True]
+
+
+def test_what_a_partial_adds_to_a_cached_function_tells_its_answers_apart() -> None:
+    apps = [FastAPI() for _ in "ab"]
+    function = cached(two)
+    for more, app in enumerate(apps):
+        added(app, "/", functools.partial(function, more=more))
+
+    answers = [TestClient(app).get("/", params={"item": 1}).json() for app in apps]
+
+    assert [each["more"] for each in answers] == [0, 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from fastapi.responses import FileResponse, JSONResponse, RedirectResponse, Stre
 
 from otcache.http import cached_endpoint
 from tests.http.app import Shop, status_of
+from tests.rows import every
 
 
 async def _chunks() -> AsyncIterator[bytes]:
@@ -34,6 +36,23 @@ def _say(**headers: str) -> Callable[[Response], int]:
     return endpoint
 
 
+def _add(*pair: bytes) -> Callable[[Response], int]:
+    def endpoint(response: Response) -> int:
+        response.raw_headers.append((pair[0], pair[1]))
+        return 1
+
+    return endpoint
+
+
+def _answer(*pair: bytes) -> Callable[[], Response]:
+    def endpoint() -> Response:
+        response = JSONResponse(1)
+        response.raw_headers.append((pair[0], pair[1]))
+        return response
+
+    return endpoint
+
+
 NEVER: dict[str, tuple[Callable[..., Any], str]] = {
     "a stream": (lambda: StreamingResponse(_chunks()), "streamed"),
     "a file": (lambda: FileResponse(Path(__file__)), "streamed"),
@@ -46,6 +65,10 @@ NEVER: dict[str, tuple[Callable[..., Any], str]] = {
     "everything is part of the key": (_say(vary="*"), "vary"),
     "an error": (lambda: JSONResponse({"detail": "?"}, 404), "status"),
     "a failure": (lambda: JSONResponse({"detail": "?"}, 500), "status"),
+    "a cookie in capitals": (_add(b"Set-Cookie", b"a=1"), "set-cookie"),
+    "a response with a cookie in capitals": (_answer(b"Set-Cookie", b"a=1"), "set-cookie"),
+    "no-store in capitals": (_add(b"Cache-Control", b"no-store"), "cache-control"),
+    "a response with no-store in capitals": (_answer(b"Cache-Control", b"no-store"), "cache-control"),
     "a redirect": (lambda: RedirectResponse("/elsewhere"), "status"),
 }
 
@@ -106,6 +129,28 @@ async def test_a_detail_that_would_not_come_back_is_not_kept(shop: Shop, client:
     answers = [await client.get("/") for _ in range(2)]
 
     assert [each.json() for each in answers] == [{"detail": {"1": [1, 2]}}, {"detail": {"2": [1, 2]}}]
+
+
+class Code(StrEnum):
+    GONE = "gone"
+
+
+@every("detail, more", [(Code.GONE, {}), ((1, 2), {}), ("gone", {"code": 7}), ({"a": Code.GONE}, {})])
+async def test_what_a_handler_may_see_and_json_would_lose_is_not_kept(detail: Any, more: dict[str, Any]) -> None:
+    shop = Shop()
+
+    @shop.app.get("/")
+    @cached_endpoint(ttl=60, statuses={404: 60})
+    async def endpoint() -> None:
+        error = HTTPException(404, detail)
+        vars(error).update(more)
+        raise error
+
+    async with shop.client() as client:
+        answers = [await client.get("/") for _ in range(2)]
+
+    assert [status_of(each)["detail"] for each in answers] == ["detail"] * 2
+    await shop.cache.close()
 
 
 async def test_an_exception_of_the_applications_own_class_is_not_kept(shop: Shop, client: httpx.AsyncClient) -> None:

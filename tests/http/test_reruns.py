@@ -7,7 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
-from fastapi import Depends, HTTPException
+import pytest
+from fastapi import BackgroundTasks, Depends, HTTPException, Response
+from fastapi.responses import JSONResponse
+from starlette.background import BackgroundTask
 
 from otcache import InMemoryCache
 from otcache.http import cached_endpoint, input_free
@@ -111,4 +114,50 @@ async def test_a_rerun_for_waiters_of_a_leader_who_left_is_for_the_same_key() ->
 
     assert [each.json() for each in answers] == ["first", "later"]
     assert shop.runs == {"first": 2, "later": 1}
+    await shop.cache.close()
+
+
+async def test_tasks_of_the_endpoint_run_after_each_of_its_runs() -> None:
+    shop, done = Shop(InMemoryCache(**OPTIONS)), list[str]()
+
+    @shop.app.get("/response")
+    @cached_endpoint(ttl=0.05, stale_ttl=60)
+    async def of_a_response() -> Response:
+        return JSONResponse(1, background=BackgroundTask(done.append, "response"))
+
+    @shop.app.get("/value")
+    @cached_endpoint(ttl=0.05, stale_ttl=60)
+    async def of_a_value(tasks: BackgroundTasks) -> int:
+        tasks.add_task(done.append, "value")
+        return 1
+
+    async with shop.client() as client:
+        for path in ("/response", "/value"):
+            await client.get(path)
+            await asyncio.sleep(0.1)
+            await client.get(path)
+        await until(lambda: sorted(done) == ["response", "response", "value", "value"])
+    await shop.cache.close()
+
+
+async def test_a_task_that_fails_after_a_run_takes_nothing_from_its_answer(caplog: pytest.LogCaptureFixture) -> None:
+    shop = Shop(InMemoryCache(**OPTIONS))
+
+    @shop.app.get("/")
+    @cached_endpoint(ttl=0.05, stale_ttl=60)
+    async def endpoint(tasks: BackgroundTasks) -> int:
+        run = shop.run()
+        if run == 2:
+            tasks.add_task(lambda: 1 / 0)
+        return run
+
+    async with shop.client() as client:
+        await client.get("/")
+        await asyncio.sleep(0.1)
+        await client.get("/")
+        await until(lambda: "what follows a response has failed" in caplog.text)
+        await asyncio.sleep(0.01)
+        answer = await client.get("/")
+
+    assert answer.json() == 2
     await shop.cache.close()

@@ -6,7 +6,11 @@ import subprocess
 import sys
 
 import pytest
+from fastapi import Depends, FastAPI, Response
+from fastapi.testclient import TestClient
 
+from otcache import InMemoryCache
+from otcache.http import cached_endpoint
 from otcache.http._response_headers import none_match
 from otcache.http._stored_response import etag_of
 from tests.rows import every
@@ -57,3 +61,26 @@ def test_a_long_field_is_read_in_linear_time() -> None:
 
     assert none_match(field, '"19999"') is False
     assert none_match("," * 200_000 + "x", '"a"') is True
+
+
+def test_a_304_has_what_dependencies_set_for_this_request() -> None:
+    app, cache, counted = FastAPI(), InMemoryCache(name="web"), iter(range(9))
+
+    def renewed(response: Response) -> None:
+        number = next(counted)
+        response.headers["x-left"], response.headers["cache-control"] = str(number), "public, max-age=60"
+        if number:
+            response.set_cookie("csrf", str(number))
+
+    @app.get("/", dependencies=[Depends(renewed)])
+    @cached_endpoint(ttl=60, cache=lambda: cache)
+    async def endpoint() -> int:
+        return 1
+
+    with TestClient(app) as client:
+        tag = client.get("/").headers["etag"]
+        answer = client.get("/", headers={"if-none-match": tag, "authorization": "Bearer ann"})
+
+    assert answer.headers.get_list("cache-control") == ["private, max-age=60"]
+    assert (answer.status_code, answer.headers["x-left"]) == (304, "1")
+    assert answer.headers["set-cookie"].startswith("csrf=1")

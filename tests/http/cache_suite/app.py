@@ -80,6 +80,7 @@ def _cache() -> InMemoryCache:
 @cached_endpoint(
     ttl=TTL,
     shared=True,
+    public=True,
     tags=("{path}",),
     vary=("foo",),
     statuses=dict.fromkeys(STATUSES),

@@ -25,14 +25,14 @@ DEVIATIONS: Final = (
         "conditional-etag-weak-generate-weak",
     ),
     _why(
-        "A response of the origin has no age yet: an `Age` that the endpoint sends is replaced by otcache's own.",
-        "freshness-max-age-age other-age-update-max-age",
+        "`Date` is the server's, which writes it into every message, and the gateway leaves the origin's out; "
+        "`Age` says how old a stored response is.",
+        "other-date-update other-date-update-expires freshness-expires-old-date freshness-expires-age-fast-date",
     ),
     _why(
-        "`Date` is the server's, which writes it into every message; `Age` says how old a stored response is.",
-        "other-date-update",
+        "A date is read in the three forms of RFC 9110, in their case; what is written otherwise is over.",
+        "freshness-expires-wrong-case-weekday freshness-expires-wrong-case-month freshness-expires-wrong-case-tz",
     ),
-    _why("`Expires` of the endpoint's response is not read.", "freshness-expires-present freshness-expires-future"),
     _why(
         "The gateway says `shared=True`: requests with `Authorization` get the same responses as all others.",
         "other-authorization",
