@@ -15,10 +15,11 @@ from otcache.http._endpoint import cached_endpoint
 from otcache.http._input_free import input_free
 from otcache.http._order import check_routes
 from otcache.http._reach import check_application
+from otcache.http._start import tell_unknown
 
 __all__ = ["cached_endpoint", "input_free"]
 
-_application.start_checks.extend([check_routes, check_application])
+_application.start_checks.extend([check_routes, check_application, tell_unknown])
 
 
 def __getattr__(name: str) -> Any:

@@ -57,6 +57,11 @@ class Policy:
     server_timing: bool | None
     details: bool | None
 
+    @property
+    def says_what_decides(self) -> bool:
+        """Whether the developer has said by which of a request's facts answers differ."""
+        return self.shared or self.private_by is not None or bool(self.vary or self.cookies)
+
     def check(self, parameters: Iterable[str]) -> None:
         """Check the values, for an endpoint with these parameters.
 

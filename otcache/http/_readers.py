@@ -69,10 +69,19 @@ def readers_of(request: Request) -> Readers:
     """Return who has seen the request."""
     scope = request.scope
     heard = [each for each in (*_declared(scope), *_waiting(_stack()), *_around()) if _is_heard(each.full)]
-    unknown = [each.name for each in heard if not each.is_free and each.full != _COOKIES]
+    unknown = _unknown(heard)
     if not heard:  # an identity by somebody whom we can't see
         unknown = [f"scope[{name!r}]" for name in _IDENTITIES if name in scope]
     return Readers(tuple(dict.fromkeys(unknown)), any(each.full == _COOKIES for each in heard))
+
+
+def unknown_middleware(app: Any) -> tuple[str, ...]:
+    """Return the names of the middleware of an application that may set anything, as far as it is declared."""
+    return tuple(dict.fromkeys(_unknown([each for each in _declared({"app": app}) if _is_heard(each.full)])))
+
+
+def _unknown(heard: list[Reader]) -> list[str]:
+    return [each.name for each in heard if not each.is_free and each.full != _COOKIES]
 
 
 @lru_cache(maxsize=1024)
