@@ -42,7 +42,7 @@ FIRST: Final = (
 
 # A deadline per example would judge how busy the machine is.
 _PATIENT: Final = settings(deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("test", _PATIENT, derandomize=True, max_examples=60)
+settings.register_profile("test", _PATIENT, derandomize=True, max_examples=40)
 settings.register_profile("long", _PATIENT, derandomize=False, max_examples=1000, print_blob=True)
 
 

@@ -180,7 +180,7 @@ class _Parameters:
             if (what := self._unfit(self._all[name])) is not None:
                 raise ConfigurationError(
                     f"{self._function} has {what}: give a template that names what tells two of them apart, such as "
-                    f"{{{name}.id}}, or say that it can't matter: ignore=({name!r},)"
+                    f"{{{name}.{_telling(name)}}}, or say that it can't matter: ignore=({name!r},)"
                 )
         named = function_name(function)
         self._closure.check(self._function, self._ignored)
@@ -199,10 +199,11 @@ class _Parameters:
         named = {field.name for field in template.fields}
         for name in self._all.keys() - named - self._ignored:
             what = self._unfit(self._all[name])
+            field = f"{{{name}}}" if what is None else f"{{{name}.{_telling(name)}}}"
             raise ConfigurationError(
                 f"{self._function} has {what or f'a parameter {name}'} that is not in its key template {text!r}: calls "
-                f"that differ in it alone would share a value. Add {{{name}{'' if what is None else '.id'}}}, or say "
-                f"that it can't matter: ignore=({name!r},)"
+                f"that differ in it alone would share a value. Add {field}, or say that it can't matter: "
+                f"ignore=({name!r},)"
             )
         for name in named & self._ignored:
             raise ConfigurationError(f"{self._function} ignores {name}, and names it in {text!r}")
@@ -257,3 +258,8 @@ def _names_of(option: str, names: Any) -> tuple[str, ...]:
     if isinstance(names, str) or not isinstance(names, Iterable) or not all(isinstance(name, str) for name in names):
         raise ConfigurationError(f"{option}= is not a tuple of strings: {option}=('name',)")
     return tuple(names)
+
+
+def _telling(name: str) -> str:
+    """Return an attribute that may tell two arguments apart: an example, for the author to put another in its place."""
+    return "__qualname__" if name == "cls" else "id"

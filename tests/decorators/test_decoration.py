@@ -213,18 +213,18 @@ def test_what_may_be_a_value_is_in_the_key_without_a_template(annotation: Any) -
 
 
 METHODS = {
-    "self": lambda self, row: None,
-    "cls": lambda cls, row: None,
+    "self": (lambda self, row: None, "id"),
+    "cls": (lambda cls, row: None, "__qualname__"),
 }
 
 
 @every("name", METHODS)
 def test_the_instance_or_class_is_named_by_an_attribute_or_ignored(name: str) -> None:
-    method = METHODS[name]
+    method, telling = METHODS[name]
 
     for template in ("x:{row}", None):
         with pytest.raises(
-            ConfigurationError, match=rf"parameter {name} \(what the method is called on\).*\{{{name}.id\}}"
+            ConfigurationError, match=rf"parameter {name} \(what the method is called on\).*\{{{name}.{telling}\}}"
         ):
             keyed(template, method)
     with pytest.raises(ConfigurationError, match="name an attribute of it"):
