@@ -1,10 +1,10 @@
 # Everything sets itself up: `make test` in a fresh clone needs python3 (>= 3.11), git and make.
 #   PYTHON=/path/to/python3   another interpreter
 #   ARGS="..."                arguments of the command behind demo, test, test-long, bench, bench-full and ab
-#   JOBS=2                    processes that share the tests
+#   JOBS=3                    processes that share the tests: one more than two cores, because tests wait for servers
 
 ARGS ?=
-JOBS ?= 2
+JOBS ?= 3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 # a file stays in one process, with what its tests share; tests/suite.py puts the longest files first

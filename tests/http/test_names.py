@@ -197,7 +197,7 @@ def test_what_the_framework_looks_up_is_in_the_key(declared: Declared) -> None:
     check([declared])
 
 
-@settings(max_examples=25, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(declared=st.lists(parameters(), min_size=1, max_size=3, unique_by=lambda each: each.name))
 def test_so_it_is_of_any_declaration(declared: list[Declared]) -> None:
     check(declared)

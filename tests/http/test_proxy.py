@@ -114,10 +114,11 @@ def application() -> FastAPI:
     return app
 
 
+@pytest.mark.parametrize("step", [5, pytest.param(1, marks=pytest.mark.long)])
 @pytest.mark.parametrize("has_middleware", [False, True])
-def test_who_asks_a_proxy_gets_the_own_answer(has_middleware: bool) -> None:
+def test_who_asks_a_proxy_gets_the_own_answer(has_middleware: bool, step: int) -> None:
     app = application()
-    paths = [path for path in routes(app) if has_middleware or "middleware" not in path]
+    paths = [path for path in routes(app) if has_middleware or "middleware" not in path][::step]
 
     if has_middleware:
 
@@ -135,7 +136,7 @@ def test_who_asks_a_proxy_gets_the_own_answer(has_middleware: bool) -> None:
             if proxy.get(path, who).json() != client.get(path, params={"fresh": str(who)}, headers=who).json()
         ]
 
-    assert len(paths) > 100
+    assert len(paths) * step > 100
     assert wrong == []
 
 
