@@ -15,7 +15,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from otcache import GenericRedisCache, InMemoryCache, ValidationError
+from otcache import CachedFunction, GenericRedisCache, InMemoryCache, ValidationError
 from otcache.cache import Cache
 from tests.decorators.generated import calls, functions_of, module_of, plain, specs
 from tests.decorators.test_key_properties import VALUES
@@ -82,15 +82,19 @@ async def compare(functions: list[Any], data: st.DataObject, parts: Any, pool: l
         function = data.draw(st.sampled_from(functions))
         args, kwargs = data.draw(calls(parts, pool))
         way = data.draw(st.sampled_from(["call", "call", "call", "refresh", "invalidate"]))
-        if way == "invalidate" and hasattr(function, "invalidate"):
+        # a class method of Python 3.13 is none: only the call itself works there (docs/cached.md)
+        is_whole = isinstance(function, CachedFunction)
+        if way == "invalidate" and is_whole:
             await outcome(function.invalidate, args, kwargs)
-        call = function.refresh if way == "refresh" and hasattr(function, "refresh") else function
+        call = function.refresh if way == "refresh" and is_whole else function
         assert await outcome(call, args, kwargs) == await outcome(plain(function), args, kwargs)
-        seen["refused" if not hasattr(function, "key") else await how(function, args, kwargs)] += 1
+        seen[how(function, args, kwargs)] += 1
 
 
-async def how(function: Any, args: list[Any], kwargs: dict[str, Any]) -> str:
+def how(function: Any, args: list[Any], kwargs: dict[str, Any]) -> str:
     """How an answer came."""
+    if not isinstance(function, CachedFunction):
+        return "class method" if hasattr(function, "key") else "refused"
     try:
         key = function.key(*args, **kwargs)
     except TypeError:
