@@ -124,13 +124,22 @@ class Aliased(BaseModel):
     tenant: str = Field("", validation_alias=AliasChoices("x_tenant", "x-tenant"))
 
 
+_SENT = (
+    "owner", "x_tenant", "x-tenant", "x_lang", "x-lang", "own-er", "x-free", "x-noise", "accept-language", "x-user",
+    "x-key", "x_key", "x-http-method-override", "authorization", "cookie", "host",
+)  # fmt: skip
+"""Every header that a request here may have: an open model shows them all."""
+
+
 def _model(rng: Random) -> Part:
     place, knob = rng.choice(((Query, say.query), (Header, say.header), (Cookie, say.cookie)))
     names = ("owner", "x_tenant", "x-tenant", "x_lang", "x-lang", "own-er", "x-free")
     model: Any = rng.choice((Closed, Open, Aliased))
     model = model | None if rng.random() < 0.3 else model
     default = None if rng.random() < 0.3 else Parameter.empty
-    return Part(Annotated[model, place()], tuple(knob(*rng.sample(names, 3)) for _ in range(2)), default, _dump)
+    turns = tuple(knob(*rng.sample(names, 3)) for _ in range(2))
+    vary = _SENT if place is Header and model in (Open, Open | None) else ()
+    return Part(Annotated[model, place()], turns, default, _dump, vary)
 
 
 def _dump(value: BaseModel | None) -> Any:
