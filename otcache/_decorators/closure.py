@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Mapping
 from contextvars import ContextVar
 from dis import get_instructions
@@ -114,12 +115,12 @@ def at_path(value: Any, path: tuple[str, ...]) -> Any:
     return value
 
 
-class OfFunction:
+class OfFunction(ABC):
     """What stands for a function of the application, and does what it does."""
 
+    @abstractmethod
     def function_of(self) -> Any:
         """Return the function; `None` if it is bound to an instance."""
-        raise NotImplementedError
 
 
 _EMPTY: Final = object()
